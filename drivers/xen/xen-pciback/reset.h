@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause */
+/*
+ * PCI Backend - thorough resets: what reset.c offers to the stub
+ */
+#ifndef __XEN_PCIBACK_RESET_H__
+#define __XEN_PCIBACK_RESET_H__
+
+#include <linux/types.h>
+
+struct attribute_group;
+struct pci_dev;
+struct pcistub_device;
+
+extern const struct attribute_group *xen_pcibk_reset_driver_groups[];
+
+void xen_pcibk_reset_prepare(struct pci_dev *dev);
+void xen_pcibk_reset_done(struct pci_dev *dev);
+bool xen_pcibk_reset_restore_idle(struct pci_dev *dev);
+
+int xen_pcibk_reset_locked(struct pci_dev *dev);
+
+bool xen_pcibk_reset_refuses_handout(struct pcistub_device *psdev);
+void xen_pcibk_reset_wait_unclaimed(struct pcistub_device *psdev);
+
+#endif /* __XEN_PCIBACK_RESET_H__ */
