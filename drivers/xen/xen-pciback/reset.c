@@ -28,9 +28,10 @@
  *
  *   Between the commit and the try-locks of the PCI core nothing blocks.  If a
  *   try-lock fails, its holder may be a remove() that waits for us: the claim
- *   is dropped, everybody else goes on, and we come back later.  A reset never
- *   holds a reference to a pcistub_device: its last put must happen in
- *   remove(), under the device lock.
+ *   is dropped, everybody else goes on, and we come back later; a function that
+ *   is leaving cannot be claimed again.  A reset never holds a reference to a
+ *   pcistub_device: its last put must happen in remove(), under the device
+ *   lock.
  *
  * Lock order
  *
@@ -44,12 +45,23 @@
  *       pcistub_devices_lock
  *         pcistub_device.lock
  *
- *   pci_bus_sem is never taken under the device lock or pcistub_sem: error
- *   recovery holds it and waits for device locks.  lockdep sees neither device
- *   locks nor claims.
+ *   No walk of ours, which takes pci_bus_sem, happens under a device lock or
+ *   pcistub_sem: error recovery holds it and waits for device locks.  lockdep
+ *   sees neither device locks nor claims.
  *
- * What the PCI core leaves open: while pciehp resets a slot, a rescan can add a
- * function to the bus that is then unlocked without having been locked.
+ * What the PCI core leaves open
+ *
+ *   - While pciehp resets a slot, a rescan can add a function to the bus that
+ *     is then unlocked without having been locked.
+ *   - pci_reset_bus() probes the slot again by itself.  If pciehp is bound to
+ *     the port or leaves it just then, the other kind of reset is done, with
+ *     or without pci_rescan_remove_lock the wrong way round.
+ *   - A slot reset waits for pciehp's own lock with device locks held, whose
+ *     holder may wait in pci_lock_rescan_remove() for one who waits for these
+ *     device locks.  The same goes for "bus" as the only method of a function
+ *     on bind, release and unbind.
+ *   - pci_set_power_state() and the wait after a bus reset take pci_bus_sem
+ *     under the device lock.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -118,16 +130,16 @@ enum pcibk_set_method {
 /**
  * struct pcibk_reset - one reset that was asked for
  * @dev: the function named
- * @method: what the function step is to run
- * @set: what the set step is to run
+ * @step: name of the step being taken, as its method
+ * @blocker: who forbids that step, or did not come through it; may be empty
  * @functions: how many functions the reset reached
- * @chain: what was tried, with results: "slot: blocked by ...; pm: ok"
+ * @chain: what was tried, with results: "slot: blocked by ...; pm: ok (weak)"
  * @len: length of @chain
  */
 struct pcibk_reset {
 	struct pci_dev *dev;
-	enum pcibk_method method;
-	enum pcibk_set_method set;
+	const char *step;
+	char blocker[PCIBK_BLOCKER_LEN];
 	unsigned int functions;
 	char chain[192];
 	size_t len;
@@ -142,7 +154,8 @@ struct pcibk_reset {
  * @has_dev: @dev is among the members
  * @members: owned, idle functions noted from the stub's list
  * @functions: functions that the walk of the bus found owned
- * @blocker: the first function that forbids the reset, and why
+ * @blocker: the first function that forbids the reset, and why; or the first
+ *	that did not come back from it
  *
  * @committed, @cancelled and pcistub_device.claim, which points here, are
  * protected by pcistub_devices_lock; the rest belongs to the resetting task.
@@ -208,12 +221,13 @@ static void pcibk_name_blocker(char *buf, struct pci_dev *dev, const char *why)
 		snprintf(buf, PCIBK_BLOCKER_LEN, "%s (assigned)", pci_name(dev));
 }
 
+/* Without the device lock the answer may be stale */
 static bool pcibk_is_owned(const struct pci_dev *dev)
 {
-	return dev->driver == &xen_pcibk_pci_driver;
+	return READ_ONCE(dev->driver) == &xen_pcibk_pci_driver;
 }
 
-/* For the log: without the device lock the answer may be stale */
+/* For the log; as stale without the device lock, like dev_driver_string() */
 static const char *pcibk_driver_name(const struct pci_dev *dev)
 {
 	const struct pci_driver *driver = READ_ONCE(dev->driver);
@@ -268,9 +282,10 @@ static int pcibk_tell_xen(struct pci_dev *dev)
 		return 0;
 
 	err = xen_reset_device(dev);
-	if (err)
-		dev_warn(&dev->dev, "Xen did not take the reset (%d)\n", err);
-	return err;
+	if (!err)
+		return 0;
+	dev_warn(&dev->dev, "Xen did not take the reset (%d)\n", err);
+	return -EIO;
 }
 
 /*
@@ -326,55 +341,91 @@ void xen_pcibk_reset_prepare(struct pci_dev *dev)
 	spin_unlock_irqrestore(&pcistub_devices_lock, flags);
 }
 
+/* Xen first: it must know before the state comes back that it looks at */
+static int pcibk_settle(struct pci_dev *dev, struct pcistub_device *psdev)
+{
+	unsigned long flags;
+	int err, told;
+
+	told = pcibk_tell_xen(dev);
+	err = pcibk_is_assigned(psdev) ? 0 : pcibk_restore(dev);
+	if (!err)
+		err = told;
+
+	spin_lock_irqsave(&pcistub_devices_lock, flags);
+	psdev->reset_err = err;
+	psdev->resetting = false;
+	spin_unlock_irqrestore(&pcistub_devices_lock, flags);
+
+	return err;
+}
+
 /**
  * xen_pcibk_reset_done - settle a function after a reset
  * @dev: a function owned by pciback
  *
- * The pci_error_handlers.reset_done() of the driver, and the end of our own
- * function-level reset.  An idle function gets the state of bind time back and
- * is disabled, whatever its last guest had written; one in use keeps what the
- * core restored.
+ * The pci_error_handlers.reset_done() of the driver.  An idle function gets the
+ * state of bind time back and is disabled, whatever its last guest had written;
+ * one in use keeps what the core restored.
  *
- * Context: process context, device lock held.
+ * Context: process context, device lock held.  Does not wait.
  */
 void xen_pcibk_reset_done(struct pci_dev *dev)
 {
 	struct pcistub_device *psdev = pcibk_psdev(dev);
-	unsigned long flags;
-	int err, told;
 
-	if (!psdev)
-		return;
-
-	told = pcibk_tell_xen(dev);
-	err = pcibk_is_assigned(psdev) ? 0 : pcibk_restore(dev);
-
-	spin_lock_irqsave(&pcistub_devices_lock, flags);
-	psdev->reset_err = err ?: told;
-	psdev->resetting = false;
-	spin_unlock_irqrestore(&pcistub_devices_lock, flags);
+	if (psdev)
+		pcibk_settle(dev, psdev);
 }
 
 /**
- * xen_pcibk_reset_restore_idle - restore an idle function in error recovery
+ * xen_pcibk_reset_idle - is this function nobody's but ours in error recovery?
+ * @dev: a function owned by pciback
+ *
+ * Error recovery asks the driver, which asks the guest; an idle function has
+ * none to ask.
+ *
+ * Context: process context, device lock held.
+ * Return: true if @dev is not assigned.  It may be, right after.
+ */
+bool xen_pcibk_reset_idle(struct pci_dev *dev)
+{
+	struct pcistub_device *psdev = pcibk_psdev(dev);
+
+	return psdev && !pcibk_is_assigned(psdev);
+}
+
+/**
+ * xen_pcibk_reset_recover_idle - restore an idle function in error recovery
  * @dev: a function owned by pciback, just reset by AER
  *
  * Error recovery resets without saving or restoring: that is left to the
  * driver, and an idle function has no guest to do it.
  *
  * Context: process context, device lock held.
- * Return: true if @dev was idle and has been seen to.
+ * Return:
+ * * 0          - @dev was idle and is restored
+ * * -EBUSY     - @dev is assigned: ask its guest
+ * * -ETIMEDOUT - it does not answer
+ * * -EIO       - it could not be restored
  */
-bool xen_pcibk_reset_restore_idle(struct pci_dev *dev)
+int xen_pcibk_reset_recover_idle(struct pci_dev *dev)
 {
 	struct pcistub_device *psdev = pcibk_psdev(dev);
+	unsigned long flags;
 
-	if (!psdev || pcibk_is_assigned(psdev))
-		return false;
+	if (!psdev)
+		return -EBUSY;
 
+	/* No hand-out from here */
 	xen_pcibk_reset_prepare(dev);
-	xen_pcibk_reset_done(dev);
-	return true;
+	if (!pcibk_is_assigned(psdev))
+		return pcibk_settle(dev, psdev);
+
+	spin_lock_irqsave(&pcistub_devices_lock, flags);
+	psdev->resetting = false;
+	spin_unlock_irqrestore(&pcistub_devices_lock, flags);
+	return -EBUSY;
 }
 
 /* -- function: one method, one function ------------------------------------ */
@@ -411,6 +462,10 @@ static enum pcibk_method pcibk_function_method(struct pci_dev *dev)
 	enum pcibk_method method;
 	int i;
 
+	/* Whatever a bridge loses, it is not only its own */
+	if (dev->hdr_type != PCI_HEADER_TYPE_NORMAL)
+		return PCIBK_METHOD_NONE;
+
 	for (i = 0; i < PCI_NUM_RESET_METHODS; i++) {
 		method = dev->reset_methods[i];
 
@@ -438,47 +493,68 @@ static enum pcibk_method pcibk_function_method(struct pci_dev *dev)
 	return PCIBK_METHOD_NONE;
 }
 
-/* What the core can do besides, which need not reset everything */
+/*
+ * What the core can do besides, which need not reset everything: PM, as long as
+ * the core would not try another method first.
+ */
 static enum pcibk_method pcibk_weak_method(struct pci_dev *dev)
 {
-	enum pcibk_method method = dev->reset_methods[0];
-
-	return method == PCIBK_METHOD_PM ? method : PCIBK_METHOD_NONE;
-}
-
-/* Might the core, one method failing, go on to one that resets the bus? */
-static bool pcibk_core_may_reset_bus(struct pci_dev *dev)
-{
-	int i;
-
-	for (i = 0; i < PCI_NUM_RESET_METHODS; i++)
-		if (dev->reset_methods[i] >= PCIBK_METHOD_BUS)
-			return true;
-	return false;
+	if (dev->hdr_type == PCI_HEADER_TYPE_NORMAL &&
+	    dev->reset_methods[0] == PCIBK_METHOD_PM)
+		return PCIBK_METHOD_PM;
+	return PCIBK_METHOD_NONE;
 }
 
 /*
- * Have the core run @method.  Caller holds the device lock and has blocked
- * config access.  -EAGAIN if the bridge is locked by somebody else.
+ * Might the core go on to another method if the first one fails?  It does if
+ * that one times out or turns out not to be supported after all, and does not
+ * tell which method it was that succeeded.
+ */
+static bool pcibk_core_may_go_on(struct pci_dev *dev, enum pcibk_method method)
+{
+	return method != PCIBK_METHOD_FLR && dev->reset_methods[1];
+}
+
+/*
+ * The bridge to lock, if what the core runs might end in a bus reset.  Not
+ * otherwise: functions behind the same bridge reset in parallel.
+ */
+static struct pci_dev *pcibk_bridge_to_lock(struct pci_dev *dev,
+					    enum pcibk_method method)
+{
+	int i;
+
+	if (method == PCIBK_METHOD_FLR)
+		return NULL;
+	for (i = 0; i < PCI_NUM_RESET_METHODS; i++)
+		if (dev->reset_methods[i] >= PCIBK_METHOD_BUS)
+			return pci_upstream_bridge(dev);
+	return NULL;
+}
+
+/* Awake and answering, as each method asks for */
+static int pcibk_wake(struct pci_dev *dev)
+{
+	pci_set_power_state(dev, PCI_D0);
+	return pcibk_answers(dev) ? 0 : -ETIMEDOUT;
+}
+
+/*
+ * Run @method on a function that is awake.  It is disabled first, so that no
+ * DMA is under way; what becomes of its state is the caller's concern.  Caller
+ * holds the device lock, has blocked config access, and has locked the bridge
+ * if there is one to lock.
  */
 static int pcibk_run(struct pci_dev *dev, enum pcibk_method method)
 {
-	struct pci_dev *bridge = NULL;
 	int err;
 
-	if (method == PCIBK_METHOD_FLR) {
+	pci_write_config_word(dev, PCI_COMMAND, PCI_COMMAND_INTX_DISABLE);
+
+	if (method == PCIBK_METHOD_FLR)
 		err = pcie_reset_flr(dev, PCI_RESET_DO_RESET);
-	} else {
-		if (pcibk_core_may_reset_bus(dev))
-			bridge = pci_upstream_bridge(dev);
-		if (bridge && !pci_dev_trylock(bridge))
-			return -EAGAIN;
-
+	else
 		err = __pci_reset_function_locked(dev);
-
-		if (bridge)
-			pci_dev_unlock(bridge);
-	}
 
 	/*
 	 * The method was probed, so this is not the core's "unsupported" but
@@ -492,44 +568,28 @@ static int pcibk_run(struct pci_dev *dev, enum pcibk_method method)
 	return err;
 }
 
-/* Awake, answering and quiet: what each method asks for */
-static int pcibk_quiesce(struct pci_dev *dev)
-{
-	pci_set_power_state(dev, PCI_D0);
-	if (!pcibk_answers(dev))
-		return -ETIMEDOUT;
-	return 0;
-}
-
 /*
- * Reset one function by @method and settle it.  Caller holds the device lock
- * and has blocked config access.
+ * Reset one function by @method and settle it.  Caller holds the locks that
+ * pcibk_run() needs, and has woken @dev.
  */
 static int pcibk_reset_function(struct pci_dev *dev, enum pcibk_method method)
 {
 	struct pcistub_device *psdev = pcibk_psdev(dev);
+	int err, settled;
 	bool assigned;
-	int err;
 
 	xen_pcibk_reset_prepare(dev);
 	/* No hand-out from here, and no release without the device lock */
 	assigned = pcibk_is_assigned(psdev);
 
-	err = pcibk_quiesce(dev);
-	if (!err) {
-		if (assigned)
-			pci_save_state(dev);
-		pci_write_config_word(dev, PCI_COMMAND,
-				      PCI_COMMAND_INTX_DISABLE);
+	if (assigned)
+		pci_save_state(dev);
+	err = pcibk_run(dev, method);
+	if (assigned && pcibk_answers(dev))
+		pci_restore_state(dev);
 
-		err = pcibk_run(dev, method);
-
-		if (assigned && pcibk_answers(dev))
-			pci_restore_state(dev);
-	}
-
-	xen_pcibk_reset_done(dev);
-	return err ?: psdev->reset_err;
+	settled = pcibk_settle(dev, psdev);
+	return err ?: settled;
 }
 
 /**
@@ -538,35 +598,52 @@ static int pcibk_reset_function(struct pci_dev *dev, enum pcibk_method method)
  *
  * The reset on bind, release and unbind: a function-level reset if there is
  * one, else what the core has for this function alone.  Saving and restoring
- * are the caller's.
+ * are the caller's; @dev is left disabled.
  *
- * Context: process context, device lock held.
- * Return: 0 if Xen was told of a reset, or there was none; else the error of
- * telling it.  A failed reset is logged: the caller has no other to try.
+ * Context: process context, device lock held.  The bridge is waited for, if
+ * need be, for PCIBK_RETRY_LOCKED_MS: its holder may want our device lock.
+ * Return:
+ * * 0          - @dev can be restored, whether it was reset or not: a failure
+ *                is in the log, and the caller has no other reset to try
+ * * -ETIMEDOUT - @dev does not answer: nothing can be restored
+ * * -EIO       - Xen did not take the reset
  */
 int xen_pcibk_reset_locked(struct pci_dev *dev)
 {
 	unsigned long end = jiffies + msecs_to_jiffies(PCIBK_RETRY_LOCKED_MS);
 	enum pcibk_method method = pcibk_function_method(dev);
-	int err;
+	struct pci_dev *bridge;
+	int err, told = 0;
 
 	device_lock_assert(&dev->dev);
 
 	if (!method)
 		method = dev->reset_methods[0];
-	if (!method || pci_num_vf(dev)) {
+	/* What a bridge or a PF would lose is not only its own */
+	if (!method || dev->hdr_type != PCI_HEADER_TYPE_NORMAL ||
+	    pci_num_vf(dev)) {
 		dev_dbg(&dev->dev, "no reset of this function alone\n");
-		return 0;
+		return pcibk_answers(dev) ? 0 : -ETIMEDOUT;
 	}
 
 	pci_cfg_access_lock(dev);
-	err = pcibk_quiesce(dev);
-	if (!err) {
-		err = pcibk_run(dev, method);
-		while (err == -EAGAIN && time_before(jiffies, end)) {
-			msleep(PCIBK_RETRY_STEP_MS);
-			err = pcibk_run(dev, method);
+	bridge = pcibk_bridge_to_lock(dev, method);
+	err = 0;
+	while (bridge && !pci_dev_trylock(bridge)) {
+		if (time_after(jiffies, end)) {
+			err = -EAGAIN;
+			break;
 		}
+		msleep(PCIBK_RETRY_STEP_MS);
+	}
+	if (!err) {
+		err = pcibk_wake(dev);
+		if (!err) {
+			err = pcibk_run(dev, method);
+			told = pcibk_tell_xen(dev);
+		}
+		if (bridge)
+			pci_dev_unlock(bridge);
 	}
 	pci_cfg_access_unlock(dev);
 
@@ -576,7 +653,7 @@ int xen_pcibk_reset_locked(struct pci_dev *dev)
 			 pcibk_method_names[method] : "core",
 			 pcibk_result(err), err);
 
-	return pcibk_tell_xen(dev);
+	return pcibk_answers(dev) ? told : -ETIMEDOUT;
 }
 
 /* -- set: everything that a slot or bus reset reaches ---------------------- */
@@ -600,6 +677,10 @@ struct pcibk_set_probe {
 static int pcibk_probe_set_one(struct pci_dev *dev, void *data)
 {
 	struct pcibk_set_probe *probe = data;
+
+	/* Gone from the bus, its slot may be gone as well */
+	if (dev != probe->dev)
+		return 0;
 
 	if (!pci_probe_reset_slot(probe->dev->slot))
 		probe->method = PCIBK_SET_SLOT;
@@ -688,14 +769,12 @@ static int pcibk_claim_note(struct pcibk_claim *claim)
 			err = -EBUSY;
 			break;
 		}
-		if (psdev->claim || psdev->resetting) {
+		if (psdev->claim || psdev->resetting || psdev->leaving) {
 			err = -EAGAIN;
 			break;
 		}
 
 		psdev->claim = claim;
-		/* Until its reset_done() says otherwise */
-		psdev->reset_err = -EIO;
 		claim->members++;
 		claim->has_dev |= psdev->dev == claim->dev;
 	}
@@ -732,19 +811,25 @@ static int pcibk_claim_check(struct pcibk_claim *claim)
 /* Second phase: from here nobody leaves */
 static int pcibk_claim_commit(struct pcibk_claim *claim)
 {
+	struct pcistub_device *psdev;
 	int err = 0;
 
 	spin_lock_irq(&pcistub_devices_lock);
-	if (claim->cancelled)
+	if (claim->cancelled) {
 		err = -EAGAIN;
-	else
+	} else {
 		claim->committed = true;
+		/* Until its reset_done() says otherwise */
+		list_for_each_entry(psdev, &pcistub_devices, dev_list)
+			if (psdev->claim == claim)
+				psdev->reset_err = -EIO;
+	}
 	spin_unlock_irq(&pcistub_devices_lock);
 
 	return err;
 }
 
-/* How the members came through */
+/* How the members came through: the first that did not is the result */
 static int pcibk_claim_result(struct pcibk_claim *claim)
 {
 	struct pcistub_device *psdev;
@@ -754,8 +839,9 @@ static int pcibk_claim_result(struct pcibk_claim *claim)
 	list_for_each_entry(psdev, &pcistub_devices, dev_list) {
 		if (psdev->claim == claim && psdev->reset_err) {
 			err = psdev->reset_err;
-			dev_warn(&psdev->dev->dev, "reset: %s\n",
-				 pcibk_result(err));
+			strscpy(claim->blocker, pci_name(psdev->dev),
+				sizeof(claim->blocker));
+			break;
 		}
 	}
 	spin_unlock_irq(&pcistub_devices_lock);
@@ -767,8 +853,8 @@ static int pcibk_claim_result(struct pcibk_claim *claim)
  * xen_pcibk_reset_refuses_handout - may a function not go to a guest just now?
  * @psdev: the stub's record of it
  *
- * Not while it is being reset, by whomever.  A claim that is only checking
- * gives way.
+ * Not while it is being reset, by whomever, and not once it is about to leave
+ * pciback.  A claim that is only checking gives way.
  *
  * Context: pcistub_devices_lock held, from before the function is marked as
  * assigned until after.
@@ -778,7 +864,8 @@ bool xen_pcibk_reset_refuses_handout(struct pcistub_device *psdev)
 {
 	lockdep_assert_held(&pcistub_devices_lock);
 
-	if (psdev->resetting || (psdev->claim && psdev->claim->committed))
+	if (psdev->resetting || psdev->leaving ||
+	    (psdev->claim && psdev->claim->committed))
 		return true;
 	if (psdev->claim)
 		psdev->claim->cancelled = true;
@@ -786,21 +873,22 @@ bool xen_pcibk_reset_refuses_handout(struct pcistub_device *psdev)
 }
 
 /**
- * xen_pcibk_reset_wait_unclaimed - let a function go that leaves pciback
- * @psdev: the stub's record of it, still on the list
+ * xen_pcibk_reset_leave - a function is about to leave pciback
+ * @psdev: the stub's record of it, on the list
  *
  * A claim that is only checking is cancelled; the reset of a committed one is
  * waited for, uninterruptibly since remove() cannot fail.  The wait is as long
- * as the PCI core lets a device take to come back, a minute at most.
+ * as the PCI core lets a device take to come back, a minute at most.  From here
+ * on @psdev is neither claimed nor handed out.
  *
- * Context: process context, device lock held, and pcistub_devices_lock, which
- * is dropped to wait; the caller takes @psdev off the list before dropping it
- * itself.
+ * Context: process context, device lock and pcistub_devices_lock held; the
+ * latter is dropped to wait.
  */
-void xen_pcibk_reset_wait_unclaimed(struct pcistub_device *psdev)
+void xen_pcibk_reset_leave(struct pcistub_device *psdev)
 {
 	lockdep_assert_held(&pcistub_devices_lock);
 
+	psdev->leaving = true;
 	if (psdev->claim && !psdev->claim->committed) {
 		psdev->claim->cancelled = true;
 		psdev->claim = NULL;
@@ -811,42 +899,86 @@ void xen_pcibk_reset_wait_unclaimed(struct pcistub_device *psdev)
 
 /* -- steps: from gentle to thorough ---------------------------------------- */
 
-static int pcibk_try_function(struct pcibk_reset *r)
+/*
+ * With the function locked, reset it by the method that @pick chooses.
+ * -ENOTTY if it chooses none.
+ */
+static int pcibk_lock_bridge_and_reset(struct pcibk_reset *r,
+				       enum pcibk_method (*pick)(struct pci_dev *))
+{
+	struct pci_dev *dev = r->dev, *bridge;
+	enum pcibk_method method = pick(dev);
+	bool assigned;
+	int err;
+
+	if (!method)
+		return -ENOTTY;
+	r->step = pcibk_method_names[method];
+
+	assigned = pcibk_is_assigned(pcibk_psdev(dev));
+	if (assigned) {
+		pcibk_name_blocker(r->blocker, dev, NULL);
+		/* By its own method, for certain, or not at all */
+		if (method == PCIBK_METHOD_PM ||
+		    pcibk_core_may_go_on(dev, method))
+			return -EBUSY;
+	}
+
+	bridge = pcibk_bridge_to_lock(dev, method);
+	if (bridge && !pci_dev_trylock(bridge))
+		return -EAGAIN;
+
+	err = pcibk_wake(dev);
+	if (!err) {
+		if (assigned)
+			dev_warn(&dev->dev, "reset of %s\n", r->blocker);
+		err = pcibk_reset_function(dev, method);
+	}
+
+	if (bridge)
+		pci_dev_unlock(bridge);
+	return err;
+}
+
+static int pcibk_lock_and_reset(struct pcibk_reset *r,
+				enum pcibk_method (*pick)(struct pci_dev *))
 {
 	struct pci_dev *dev = r->dev;
-	struct pcistub_device *psdev;
 	int err = -ENODEV;
 
 	if (!pci_dev_trylock(dev))
 		return -EAGAIN;
-
-	psdev = pcibk_is_owned(dev) ? pcibk_psdev(dev) : NULL;
-	if (psdev) {
-		if (!pcibk_is_assigned(psdev)) {
-			err = pcibk_reset_function(dev, r->method);
-		} else if (r->method == PCIBK_METHOD_PM) {
-			err = -EBUSY;
-		} else {
-			dev_warn(&dev->dev, "reset while assigned to domain %d\n",
-				 xen_find_device_domain_owner(dev));
-			err = pcibk_reset_function(dev, r->method);
-		}
-	}
-
+	if (pcibk_is_owned(dev) && pcibk_psdev(dev))
+		err = pcibk_lock_bridge_and_reset(r, pick);
 	pci_dev_unlock(dev);
+
 	return err;
+}
+
+/* The steps; each answers -ENOTTY if there is nothing that it could do */
+
+static int pcibk_try_function(struct pcibk_reset *r)
+{
+	r->step = "function";
+	return pcibk_lock_and_reset(r, pcibk_function_method);
 }
 
 static int pcibk_try_set(struct pcibk_reset *r)
 {
+	enum pcibk_set_method method = pcibk_set_method(r->dev);
 	struct pcibk_claim claim = { .dev = r->dev };
+	bool slot = method == PCIBK_SET_SLOT;
 	int err;
+
+	if (!method)
+		return -ENOTTY;
+	r->step = slot ? "slot" : "bus";
 
 	/*
 	 * A function added between the claim and the end of the reset would be
 	 * unlocked by the core without having been locked.
 	 */
-	if (r->set == PCIBK_SET_SLOT)
+	if (slot)
 		claim.slot = r->dev->slot;
 	else
 		pci_lock_rescan_remove();
@@ -854,6 +986,9 @@ static int pcibk_try_set(struct pcibk_reset *r)
 	err = pcibk_claim_check(&claim);
 	if (!err)
 		err = pcibk_claim_commit(&claim);
+	/* The core asks again and decides by itself */
+	if (!err && !pci_probe_reset_slot(r->dev->slot) != slot)
+		err = -EAGAIN;
 	if (!err) {
 		err = pci_reset_bus(r->dev);
 		/* Probed before, so a time-out of the core's */
@@ -865,24 +1000,28 @@ static int pcibk_try_set(struct pcibk_reset *r)
 	}
 	pcibk_claim_drop(&claim);
 
-	if (r->set != PCIBK_SET_SLOT)
+	if (!slot)
 		pci_unlock_rescan_remove();
 
-	if (err == -EBUSY)
-		pcibk_note(r, "%s: blocked by %s",
-			   r->set == PCIBK_SET_SLOT ? "slot" : "bus",
-			   claim.blocker);
+	strscpy(r->blocker, claim.blocker, sizeof(r->blocker));
 	return err;
 }
 
-/* Take a step, and bear with contention for a bounded time */
-static int pcibk_step(struct pcibk_reset *r, const char *name,
+static int pcibk_try_weak(struct pcibk_reset *r)
+{
+	r->step = "function";
+	return pcibk_lock_and_reset(r, pcibk_weak_method);
+}
+
+/* Take a step, bear with contention for a bounded time, and note the result */
+static int pcibk_step(struct pcibk_reset *r,
 		      int (*try)(struct pcibk_reset *r))
 {
 	unsigned long end = jiffies + msecs_to_jiffies(PCIBK_RETRY_MS);
 	int err;
 
 	for (;;) {
+		r->blocker[0] = '\0';
 		err = try(r);
 		if (err != -EAGAIN || time_after(jiffies, end))
 			break;
@@ -893,12 +1032,18 @@ static int pcibk_step(struct pcibk_reset *r, const char *name,
 		}
 	}
 
-	if (err != -EBUSY)
-		pcibk_note(r, "%s: %s", name, pcibk_result(err));
+	if (err == -EBUSY)
+		pcibk_note(r, "%s: blocked by %s", r->step, r->blocker);
+	else if (err && err != -ENOTTY && r->blocker[0])
+		pcibk_note(r, "%s: %s (%s)", r->step, pcibk_result(err),
+			   r->blocker);
+	else if (err != -ENOTTY)
+		pcibk_note(r, "%s: %s%s", r->step, pcibk_result(err),
+			   try == pcibk_try_weak && !err ? " (weak)" : "");
 	return err;
 }
 
-/* Does a failed step leave anything to be tried? */
+/* Is it of use to go on to the next step? */
 static bool pcibk_may_escalate(int err)
 {
 	return err && err != -EAGAIN && err != -EINTR && err != -ENODEV;
@@ -925,9 +1070,8 @@ static int pcibk_find(struct pci_dev *dev, bool *assigned)
 static int pcibk_reset_steps(struct pcibk_reset *r)
 {
 	struct pci_dev *dev = r->dev;
-	char blocker[PCIBK_BLOCKER_LEN];
 	bool assigned;
-	int err, weak;
+	int err, set;
 
 	err = pcibk_find(dev, &assigned);
 	if (err) {
@@ -938,48 +1082,38 @@ static int pcibk_reset_steps(struct pcibk_reset *r)
 
 	/* Whatever resets a PF, its VFs go with it, and may be anybody's */
 	if (pci_num_vf(dev)) {
-		pcibk_name_blocker(blocker, dev, "VFs enabled");
-		pcibk_note(r, "blocked by %s", blocker);
+		pcibk_name_blocker(r->blocker, dev, "VFs enabled");
+		pcibk_note(r, "blocked by %s", r->blocker);
 		return -EBUSY;
 	}
 
-	err = -ENOTTY;
 	r->functions = 1;
+	err = pcibk_step(r, pcibk_try_function);
+	if (!pcibk_may_escalate(err))
+		return err;
 
-	r->method = pcibk_function_method(dev);
-	if (r->method) {
-		err = pcibk_step(r, pcibk_method_names[r->method],
-				 pcibk_try_function);
-		if (!pcibk_may_escalate(err))
-			return err;
-	}
-
-	if (assigned) {
-		pcibk_name_blocker(blocker, dev, NULL);
-		pcibk_note(r, "blocked by %s", blocker);
+	if (assigned && err == -ENOTTY) {
+		pcibk_name_blocker(r->blocker, dev, NULL);
+		pcibk_note(r, "blocked by %s", r->blocker);
 		return -EBUSY;
 	}
+	if (assigned)
+		return err;
 
-	r->set = pcibk_set_method(dev);
-	if (r->set) {
-		err = pcibk_step(r, r->set == PCIBK_SET_SLOT ? "slot" : "bus",
-				 pcibk_try_set);
-		if (!pcibk_may_escalate(err))
-			return err;
-	}
+	set = pcibk_step(r, pcibk_try_set);
+	if (!pcibk_may_escalate(set))
+		return set;
 
 	/*
-	 * A weak reset is better than none, and all there is where no strong
-	 * one exists; but where one exists it is not what was asked for.
+	 * A weak reset is better than none.  It is all that was asked for only
+	 * where no slot or bus reset exists.
 	 */
-	r->method = pcibk_weak_method(dev);
-	if (r->method) {
-		weak = pcibk_step(r, "pm (weak)", pcibk_try_function);
-		if (err == -ENOTTY)
-			err = weak;
+	if (set == -ENOTTY) {
+		set = pcibk_step(r, pcibk_try_weak);
+		return set == -ENOTTY ? err : set;
 	}
-
-	return err;
+	pcibk_step(r, pcibk_try_weak);
+	return set;
 }
 
 /**
@@ -1014,7 +1148,8 @@ static int pcibk_reset(struct pci_dev *dev)
 	ms = ktime_ms_delta(ktime_get(), start);
 
 	if (err == -ENOTTY)
-		dev_warn(&dev->dev, "reset: no method can reset it\n");
+		dev_warn(&dev->dev, "reset: no method can reset it (error %d)\n",
+			 err);
 	else if (err)
 		dev_warn(&dev->dev, "reset: %s (error %d, %lld ms)\n", r.chain,
 			 err, ms);

@@ -15,11 +15,12 @@ extern const struct attribute_group *xen_pcibk_reset_driver_groups[];
 
 void xen_pcibk_reset_prepare(struct pci_dev *dev);
 void xen_pcibk_reset_done(struct pci_dev *dev);
-bool xen_pcibk_reset_restore_idle(struct pci_dev *dev);
+bool xen_pcibk_reset_idle(struct pci_dev *dev);
+int xen_pcibk_reset_recover_idle(struct pci_dev *dev);
 
 int xen_pcibk_reset_locked(struct pci_dev *dev);
 
 bool xen_pcibk_reset_refuses_handout(struct pcistub_device *psdev);
-void xen_pcibk_reset_wait_unclaimed(struct pcistub_device *psdev);
+void xen_pcibk_reset_leave(struct pcistub_device *psdev);
 
 #endif /* __XEN_PCIBACK_RESET_H__ */

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Thorough resets for xen-pciback. "make help" lists the targets; what they
+# do is in scripts that can be run by hand: tools/testing/selftests/xen-pciback/vm.
+
+# The kernel series and the hypervisor of the VM.
+KERNEL ?= 6.12
+XEN ?= 4.17
+# Where things are made, and where Debian's packages are kept between runs.
+BUILD ?= build
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/xen-pciback-reset
+# make check: only these (name,name); with each fault of mutations/
+TESTS ?=
+MUTATE ?=
+# make module: a kernel tree or headers to build against; the stock driver
+KSRC ?=
+STOCK ?=
+# V=1: show the commands' own output, and the VM's console
+V ?=
+
+export KERNEL XEN BUILD CACHE TESTS MUTATE KSRC V
+
+VM := tools/testing/selftests/xen-pciback/vm
+OUT := $(BUILD)/$(KERNEL)
+
+# The scripts' own makes are not part of this one.
+unexport MAKEFLAGS MAKELEVEL
+
+.PHONY: help deps module vm run check shell lint clean distclean
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@echo 'Thorough resets for xen-pciback. Targets:'
+	@echo
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | \
+		while IFS='	' read -r name text; do printf '  %-12s%s\n' "$$name" "$$text"; done
+	@echo
+	@echo 'Variables: KERNEL=$(KERNEL) XEN=$(XEN) BUILD=$(BUILD) CACHE=$(CACHE)'
+	@echo '           TESTS=name,... MUTATE=1 KSRC=dir STOCK=1 V=1'
+
+deps: ## install what this machine lacks (qemu, a compiler, ...)
+	@$(VM)/deps.sh lint
+
+module: ## build build/6.12/xen-pciback.ko (KSRC=dir: for that kernel; STOCK=1: unpatched)
+	@$(VM)/deps.sh
+	@$(VM)/module.sh $(if $(STOCK),--stock)
+
+# Not for people: all that the VM needs.
+vm: module
+	@$(VM)/fetch.sh linux xen tools
+	@$(VM)/unpack.sh vm
+	@$(VM)/image.sh
+
+run: vm ## boot Xen and dom0, and show what reset_device does
+	@$(VM)/tests.sh
+	@VM_ENV="COLOR=$$(test -t 1 && echo 1)" \
+		$(VM)/vm.sh -n run -d $(OUT)/selftests /selftests/xen-pciback/story.sh
+
+check: ## run the kselftests in the VM (TESTS=name,... only these; MUTATE=1: can they fail?)
+	@$(VM)/deps.sh
+	@$(VM)/check.sh
+
+shell: vm ## a root shell in that dom0; leaving it powers off
+	@$(VM)/vm.sh -n shell -i
+
+lint: ## checkpatch, sparse, W=1 and shellcheck
+	@$(VM)/deps.sh lint
+	@$(VM)/lint.sh
+
+clean: ## remove what was built
+	rm -rf '$(BUILD)'
+
+distclean: clean ## remove the downloaded packages too
+	rm -rf '$(CACHE)'

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The hardware's own account: what QEMU says happened to its devices.
+ *
+ * QEMU traces each write to config space and each reset of a device. Outside
+ * the VM, vm/feed.awk turns that into short lines and sends them back in on
+ * HW_FEED, so that a test can assert on them:
+ *
+ *	w BB:DD.F OFFSET VALUE NAME	config write
+ *	r TYPE OBJECT			device reset
+ *
+ * A test brackets what it does with two marks, writes to a register of the host
+ * bridge that nobody uses; they come back in the same stream.
+ */
+#ifndef SELFTEST_XEN_PCIBACK_HW_H
+#define SELFTEST_XEN_PCIBACK_HW_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "pci.h"
+
+#define HW_FEED		"/dev/hw"
+
+struct hw_event {
+	char kind;			/* 'w' or 'r' */
+	uint8_t bus, dev, func;		/* w */
+	unsigned int offset;
+	uint32_t val;
+	unsigned long long object;	/* r: QEMU's device, by its address */
+	char type[32];
+};
+
+struct hw {
+	int fd;
+	struct hw_event *events;
+	size_t nr, max;
+	char line[256];
+	size_t len;
+};
+
+/* Start a step, and end it: afterwards @events is all that happened between */
+void hw_begin(struct hw *hw);
+void hw_end(struct hw *hw);
+/* A mark of one's own between: it comes back as an event. 16 bits. */
+void hw_mark(uint16_t mark);
+/* Is @event that mark? */
+int hw_is_mark(const struct hw_event *event, uint16_t mark);
+
+/* Writes to @to at @offset whose value, masked, is @val */
+unsigned int hw_writes(const struct hw *hw, struct fn to, unsigned int offset,
+		       uint32_t mask, uint32_t val);
+/* Function-level resets asked of @fn */
+unsigned int hw_flrs(const struct hw *hw, struct fn fn);
+/* Pulses of secondary bus reset asked of @bridge */
+unsigned int hw_sbrs(const struct hw *hw, struct fn bridge);
+int hw_is_sbr(const struct hw_event *event, struct fn bridge);
+/* Writes that put @fn into D3hot */
+unsigned int hw_d3s(const struct hw *hw, struct fn fn);
+/* Writes to the Slot Control of @port */
+unsigned int hw_slot_controls(const struct hw *hw, struct fn port);
+/* Devices of @type that were reset, and all devices */
+unsigned int hw_resets(const struct hw *hw, const char *type);
+unsigned int hw_all_resets(const struct hw *hw);
+/* All writes to the config space of @fn */
+unsigned int hw_all_writes(const struct hw *hw, struct fn fn);
+
+/* What happened, for a person, a line a fact, each after @prefix */
+void hw_print(const struct hw *hw, FILE *f, const char *prefix);
+
+#endif

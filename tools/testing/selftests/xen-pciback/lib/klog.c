@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The kernel's log. See klog.h.
+ */
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "klog.h"
+
+/*
+ * /dev/kmsg cannot be rewound to where it was opened, so look for a line of our
+ * own that says where that is.
+ */
+static char begin[64];
+
+int klog_begin(void)
+{
+	static unsigned int count;
+	int fd, kmsg;
+
+	snprintf(begin, sizeof(begin), "selftest %d.%u begins", getpid(),
+		 count++);
+	kmsg = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	if (kmsg < 0 || write(kmsg, begin, strlen(begin)) < 0)
+		err(1, "/dev/kmsg");
+	close(kmsg);
+
+	fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		err(1, "/dev/kmsg");
+	return fd;
+}
+
+bool klog_has(int klog, const char *one, const char *two, char *line,
+	      unsigned int size)
+{
+	bool begun = false, found = false;
+	char record[8192], *text;
+	ssize_t len;
+
+	lseek(klog, 0, SEEK_SET);
+	for (;;) {
+		len = read(klog, record, sizeof(record) - 1);
+		if (len < 0 && errno == EPIPE)
+			continue;
+		if (len < 0)
+			break;
+		record[len] = '\0';
+
+		/* priority,sequence,time,flags;text */
+		text = strchr(record, ';');
+		if (!text)
+			continue;
+		text[strcspn(text, "\n")] = '\0';
+		if (!begun) {
+			begun = !strcmp(text + 1, begin);
+			continue;
+		}
+		if (strstr(text, one) && (!two || strstr(text, two))) {
+			if (line)
+				snprintf(line, size, "%s", text + 1);
+			found = true;
+		}
+	}
+	return found;
+}
+
+void klog_end(int klog)
+{
+	close(klog);
+}

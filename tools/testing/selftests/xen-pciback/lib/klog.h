@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The kernel's log, from a point on.
+ */
+#ifndef SELFTEST_XEN_PCIBACK_KLOG_H
+#define SELFTEST_XEN_PCIBACK_KLOG_H
+
+#include <stdbool.h>
+
+/* Returns what to pass to the others: the log from here on */
+int klog_begin(void);
+/*
+ * Is there a line that contains both strings? It is copied to @line, which
+ * may be NULL. Looks from klog_begin() on.
+ */
+bool klog_has(int klog, const char *one, const char *two, char *line,
+	      unsigned int size);
+void klog_end(int klog);
+
+#endif

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * PCI functions through sysfs. See pci.h.
+ */
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <linux/pci_regs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "pci.h"
+
+static struct fn fn_make(unsigned int bus, unsigned int dev, unsigned int func)
+{
+	struct fn fn = { .bus = bus, .dev = dev, .func = func };
+
+	snprintf(fn.name, sizeof(fn.name), "0000:%02x:%02x.%x", fn.bus, fn.dev,
+		 fn.func & 7);
+	return fn;
+}
+
+struct fn fn_root(unsigned int dev)
+{
+	return fn_make(0, dev, 0);
+}
+
+struct fn fn_below(struct fn bridge, unsigned int dev, unsigned int func)
+{
+	return fn_make(fn_read(bridge, PCI_SECONDARY_BUS, 1), dev, func);
+}
+
+void fn_path(struct fn fn, const char *file, char *path, size_t size)
+{
+	snprintf(path, size, "/sys/bus/pci/devices/%s/%s", fn.name, file);
+}
+
+bool fn_exists(struct fn fn)
+{
+	char path[PATH_MAX];
+
+	fn_path(fn, "", path, sizeof(path));
+	return !access(path, F_OK);
+}
+
+static int fn_open_config(struct fn fn, int flags)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	fn_path(fn, "config", path, sizeof(path));
+	fd = open(path, flags | O_CLOEXEC);
+	if (fd < 0)
+		err(1, "%s", path);
+	return fd;
+}
+
+void fn_read_config(struct fn fn, unsigned int offset, void *buf, size_t len)
+{
+	int fd = fn_open_config(fn, O_RDONLY);
+
+	if (pread(fd, buf, len, offset) != (ssize_t)len)
+		err(1, "%s: reading config at 0x%x", fn.name, offset);
+	close(fd);
+}
+
+uint32_t fn_read(struct fn fn, unsigned int offset, size_t len)
+{
+	uint32_t val = 0;
+
+	fn_read_config(fn, offset, &val, len);
+	return val;
+}
+
+void fn_write(struct fn fn, unsigned int offset, uint32_t val, size_t len)
+{
+	int fd = fn_open_config(fn, O_WRONLY);
+
+	if (pwrite(fd, &val, len, offset) != (ssize_t)len)
+		err(1, "%s: writing config at 0x%x", fn.name, offset);
+	close(fd);
+}
+
+unsigned int fn_cap(struct fn fn, uint8_t id)
+{
+	unsigned int pos = fn_read(fn, PCI_CAPABILITY_LIST, 1) & ~3;
+	int ttl = 48;
+
+	while (pos && ttl--) {
+		if (fn_read(fn, pos, 1) == id)
+			return pos;
+		pos = fn_read(fn, pos + 1, 1) & ~3;
+	}
+	return 0;
+}
+
+void fn_driver(struct fn fn, char *name, size_t size)
+{
+	char path[PATH_MAX], target[PATH_MAX];
+	ssize_t len;
+
+	fn_path(fn, "driver", path, sizeof(path));
+	len = readlink(path, target, sizeof(target) - 1);
+	target[len < 0 ? 0 : len] = '\0';
+	snprintf(name, size, "%s", len < 0 ? "" : basename(target));
+}
+
+int write_file(const char *path, const void *data, size_t len)
+{
+	ssize_t done;
+	int fd, ret = 0;
+
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	done = write(fd, data, len);
+	if (done < 0)
+		ret = -errno;
+	else if (done != (ssize_t)len)
+		ret = -EMSGSIZE;
+	close(fd);
+	return ret;
+}
+
+int write_string(const char *path, const char *s)
+{
+	return write_file(path, s, strlen(s));
+}
+
+int fn_unbind(struct fn fn)
+{
+	char path[PATH_MAX];
+
+	fn_path(fn, "driver/unbind", path, sizeof(path));
+	return write_string(path, fn.name);
+}
+
+int fn_bind(struct fn fn, const char *driver)
+{
+	char path[PATH_MAX], bound[64];
+	int ret;
+
+	fn_path(fn, "driver_override", path, sizeof(path));
+	ret = write_string(path, driver);
+	if (ret)
+		return ret;
+
+	fn_driver(fn, bound, sizeof(bound));
+	if (!strcmp(bound, driver))
+		return 0;
+	if (*bound) {
+		ret = fn_unbind(fn);
+		if (ret && ret != -ENOENT)
+			return ret;
+	}
+
+	ret = write_string("/sys/bus/pci/drivers_probe", fn.name);
+	if (ret)
+		return ret;
+	fn_driver(fn, bound, sizeof(bound));
+	return strcmp(bound, driver) ? -ENODEV : 0;
+}
+
+int fn_adopt(struct fn fn)
+{
+	return fn_bind(fn, "pciback");
+}
+
+int fn_release(struct fn fn)
+{
+	char path[PATH_MAX];
+	int ret;
+
+	fn_path(fn, "driver_override", path, sizeof(path));
+	ret = write_string(path, "\n");
+	if (ret)
+		return ret;
+
+	/* It would be seized again at the next probe */
+	ret = write_string(PCIBACK_DIR "/remove_slot", fn.name);
+	if (ret && ret != -ENOENT)
+		return ret;
+
+	ret = fn_unbind(fn);
+	return ret == -ENOENT ? 0 : ret;
+}
+
+/*
+ * Not MSI-X: what dom0 writes there Xen remembers as the guest's mask, and puts
+ * it back at the next PHYSDEVOP_prepare_msix, whatever was reset in between.
+ */
+void fn_scribble(struct fn fn)
+{
+	unsigned int bar, msi = fn_cap(fn, PCI_CAP_ID_MSI);
+
+	for (bar = PCI_BASE_ADDRESS_0; bar <= PCI_BASE_ADDRESS_5; bar += 4)
+		fn_write(fn, bar, 0x5a5a0000, 4);
+	fn_write(fn, PCI_ROM_ADDRESS, 0x5a580001, 4);
+	fn_write(fn, PCI_INTERRUPT_LINE, 0x5a, 1);
+	fn_write(fn, PCI_CACHE_LINE_SIZE, 0x20, 1);
+	if (msi) {
+		fn_write(fn, msi + PCI_MSI_ADDRESS_LO, 0xfee5a000, 4);
+		fn_write(fn, msi + PCI_MSI_FLAGS,
+			 fn_read(fn, msi + PCI_MSI_FLAGS, 2) |
+			 PCI_MSI_FLAGS_ENABLE, 2);
+	}
+	fn_write(fn, PCI_COMMAND, PCI_COMMAND_MASTER | PCI_COMMAND_SERR |
+		 PCI_COMMAND_PARITY, 2);
+}
+
+int reset_device(struct fn fn)
+{
+	return write_string(RESET_DEVICE, fn.name);
+}
+
+static int run(const char *tool, const char *name)
+{
+	int status;
+	pid_t pid;
+
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (!pid) {
+		execlp(tool, tool, name, (char *)NULL);
+		_exit(127);
+	}
+	if (waitpid(pid, &status, 0) != pid)
+		return -errno;
+	return status ? -EIO : 0;
+}
+
+int load_module(const char *name)
+{
+	return run("modprobe", name);
+}
+
+int unload_module(const char *name)
+{
+	return run("rmmod", name);
+}

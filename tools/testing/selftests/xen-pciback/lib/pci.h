@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * PCI functions as the tests see them: by where they sit, through sysfs.
+ *
+ * A call that cannot fail on a sane machine exits with a message when it does;
+ * the others return 0 or a negative errno.
+ */
+#ifndef SELFTEST_XEN_PCIBACK_PCI_H
+#define SELFTEST_XEN_PCIBACK_PCI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PCI_CONFIG_SIZE	256
+
+#define PCIBACK_DIR	"/sys/bus/pci/drivers/pciback"
+#define RESET_DEVICE	PCIBACK_DIR "/reset_device"
+
+/* A function, by its address; domain 0 */
+struct fn {
+	uint8_t bus;
+	uint8_t dev;
+	uint8_t func;
+	char name[sizeof("0000:00:00.0")];
+};
+
+/* Where the functions of the test machine are (vm/machine.sh) */
+struct fn fn_root(unsigned int dev);
+struct fn fn_below(struct fn bridge, unsigned int dev, unsigned int func);
+
+bool fn_exists(struct fn fn);
+void fn_path(struct fn fn, const char *file, char *path, size_t size);
+
+void fn_read_config(struct fn fn, unsigned int offset, void *buf, size_t len);
+uint32_t fn_read(struct fn fn, unsigned int offset, size_t len);
+void fn_write(struct fn fn, unsigned int offset, uint32_t val, size_t len);
+unsigned int fn_cap(struct fn fn, uint8_t id);
+
+/* The driver's name in @name, or the empty string */
+void fn_driver(struct fn fn, char *name, size_t size);
+int fn_bind(struct fn fn, const char *driver);
+int fn_unbind(struct fn fn);
+/* Pciback's, and nobody's again */
+int fn_adopt(struct fn fn);
+int fn_release(struct fn fn);
+
+/* What a guest that ran on it may leave behind */
+void fn_scribble(struct fn fn);
+
+int write_file(const char *path, const void *data, size_t len);
+int write_string(const char *path, const char *s);
+int reset_device(struct fn fn);
+
+int load_module(const char *name);
+int unload_module(const char *name);
+
+#endif

@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Each way to reset a function: that it is the one taken, that it happened just
+ * once by the hardware's account, and that every function it reached has the
+ * state of bind time back, whatever a guest had written.
+ */
+#include <linux/pci_regs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../kselftest_harness.h"
+#include "lib/hw.h"
+#include "lib/klog.h"
+#include "lib/pci.h"
+
+#define MAX_FNS		3
+
+/* A set of functions that pciback owns, as they were at bind time */
+struct set {
+	struct fn port;
+	struct fn fns[MAX_FNS];
+	unsigned char bound[MAX_FNS][PCI_CONFIG_SIZE];
+	unsigned int nr;
+};
+
+FIXTURE(reset)
+{
+	struct set set;
+	struct hw hw;
+	int klog;
+};
+
+FIXTURE_SETUP(reset)
+{
+	memset(self, 0, sizeof(*self));
+}
+
+FIXTURE_TEARDOWN(reset)
+{
+	unsigned int i;
+
+	for (i = 0; i < self->set.nr; i++)
+		EXPECT_EQ(0, fn_release(self->set.fns[i]));
+}
+
+#define adopt(...) do {							\
+	struct fn fns[] = { __VA_ARGS__ };				\
+	unsigned int i;							\
+									\
+	for (i = 0; i < ARRAY_SIZE(fns); i++) {				\
+		ASSERT_TRUE(fn_exists(fns[i]));				\
+		self->set.fns[self->set.nr++] = fns[i];			\
+		ASSERT_EQ(0, fn_adopt(fns[i]));				\
+	}								\
+	for (i = 0; i < self->set.nr; i++)				\
+		fn_read_config(self->set.fns[i], 0, self->set.bound[i],	\
+			       PCI_CONFIG_SIZE);			\
+} while (0)
+
+/* Leave it as a guest might, and see that this is not how it was */
+#define scribble_all() do {						\
+	unsigned char now[PCI_CONFIG_SIZE];				\
+	unsigned int i;							\
+									\
+	for (i = 0; i < self->set.nr; i++) {				\
+		fn_scribble(self->set.fns[i]);				\
+		fn_read_config(self->set.fns[i], 0, now, sizeof(now));	\
+		ASSERT_NE(0, memcmp(now, self->set.bound[i],		\
+				    sizeof(now)));			\
+		ASSERT_EQ(PCI_COMMAND_MASTER,				\
+			  now[PCI_COMMAND] & PCI_COMMAND_MASTER);	\
+	}								\
+} while (0)
+
+/* Each byte as at bind time */
+#define expect_restored() do {						\
+	unsigned char now[PCI_CONFIG_SIZE];				\
+	unsigned int i, b;						\
+									\
+	for (i = 0; i < self->set.nr; i++) {				\
+		fn_read_config(self->set.fns[i], 0, now, sizeof(now));	\
+		for (b = 0; b < sizeof(now); b++) {			\
+			EXPECT_EQ(self->set.bound[i][b], now[b]) {	\
+				TH_LOG("%s: byte 0x%02x",		\
+				       self->set.fns[i].name, b);	\
+			}						\
+		}							\
+	}								\
+} while (0)
+
+/* Write to reset_device, with the hardware and the log watched */
+#define reset_watched(fn, ret) do {					\
+	self->klog = klog_begin();					\
+	hw_begin(&self->hw);						\
+	ASSERT_EQ(ret, reset_device(fn));				\
+	hw_end(&self->hw);						\
+} while (0)
+
+/* The log's one line about @fn */
+#define expect_logged(fn, what)						\
+	EXPECT_TRUE(klog_has(self->klog, (fn).name, what, NULL, 0))
+
+TEST_F(reset, flr)
+{
+	struct fn port = fn_root(0x10), nvme = fn_below(port, 0, 0);
+
+	adopt(nvme);
+	scribble_all();
+	reset_watched(nvme, 0);
+
+	EXPECT_EQ(1, hw_flrs(&self->hw, nvme));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, port));
+	EXPECT_EQ(0, hw_d3s(&self->hw, nvme));
+	EXPECT_EQ(1, hw_resets(&self->hw, "nvme"));
+	EXPECT_EQ(1, hw_all_resets(&self->hw));
+	expect_restored();
+	expect_logged(nvme, "reset: flr: ok");
+}
+
+/* FLR where PM is there as well */
+TEST_F(reset, flr_before_pm)
+{
+	struct fn port = fn_root(0x17), rng = fn_below(port, 0, 0);
+
+	adopt(rng);
+	scribble_all();
+	reset_watched(rng, 0);
+
+	EXPECT_EQ(1, hw_flrs(&self->hw, rng));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, port));
+	EXPECT_EQ(0, hw_d3s(&self->hw, rng));
+	EXPECT_EQ(1, hw_all_resets(&self->hw));
+	expect_restored();
+	expect_logged(rng, "reset: flr: ok");
+}
+
+/* The administrator's reset_method counts: no FLR, so the slot */
+TEST_F(reset, flr_taken_away)
+{
+	struct fn port = fn_root(0x17), rng = fn_below(port, 0, 0);
+	char path[256];
+
+	adopt(rng);
+	fn_path(rng, "reset_method", path, sizeof(path));
+	ASSERT_EQ(0, write_string(path, "pm"));
+	scribble_all();
+	reset_watched(rng, 0);
+	ASSERT_EQ(0, write_string(path, "default"));
+
+	EXPECT_EQ(0, hw_flrs(&self->hw, rng));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
+	EXPECT_EQ(0, hw_d3s(&self->hw, rng));
+	expect_restored();
+	expect_logged(rng, "reset: slot: ok");
+}
+
+/* An emptied reset_method governs the function step only */
+TEST_F(reset, methods_emptied)
+{
+	struct fn port = fn_root(0x17), rng = fn_below(port, 0, 0);
+	char path[256];
+
+	adopt(rng);
+	fn_path(rng, "reset_method", path, sizeof(path));
+	ASSERT_EQ(0, write_string(path, "\n"));
+	scribble_all();
+	reset_watched(rng, 0);
+	ASSERT_EQ(0, write_string(path, "default"));
+
+	EXPECT_EQ(0, hw_flrs(&self->hw, rng));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
+	expect_restored();
+	expect_logged(rng, "reset: slot: ok");
+}
+
+/* PM would do, but weakly: the slot is better */
+TEST_F(reset, slot)
+{
+	struct fn port = fn_root(0x12), nic = fn_below(port, 0, 0);
+
+	adopt(nic);
+	scribble_all();
+	reset_watched(nic, 0);
+
+	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
+	/* Presence and link changes are not to be seen by pciehp meanwhile */
+	EXPECT_LE(2, hw_slot_controls(&self->hw, port));
+	EXPECT_EQ(0, hw_d3s(&self->hw, nic));
+	EXPECT_EQ(1, hw_resets(&self->hw, "e1000e"));
+	EXPECT_EQ(1, hw_all_resets(&self->hw));
+	expect_restored();
+	expect_logged(nic, "reset: slot: ok (1 function,");
+}
+
+/* Nothing of its own at all */
+TEST_F(reset, slot_only_method)
+{
+	struct fn port = fn_root(0x15), xhci = fn_below(port, 0, 0);
+
+	adopt(xhci);
+	scribble_all();
+	reset_watched(xhci, 0);
+
+	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
+	EXPECT_LE(2, hw_slot_controls(&self->hw, port));
+	EXPECT_EQ(1, hw_all_resets(&self->hw));
+	expect_restored();
+	expect_logged(xhci, "reset: slot: ok");
+}
+
+/* The slot's driver gone, the bus is left */
+TEST_F(reset, bus)
+{
+	static const char pciehp[] = "/sys/bus/pci_express/drivers/pciehp";
+	struct fn port = fn_root(0x12), nic = fn_below(port, 0, 0);
+	char service[64], path[128];
+
+	/* The hotplug service of the port, PCIe port type 4 (root), service 2 */
+	snprintf(service, sizeof(service), "%s:pcie004", port.name);
+	adopt(nic);
+	snprintf(path, sizeof(path), "%s/unbind", pciehp);
+	ASSERT_EQ(0, write_string(path, service));
+
+	scribble_all();
+	reset_watched(nic, 0);
+
+	snprintf(path, sizeof(path), "%s/bind", pciehp);
+	ASSERT_EQ(0, write_string(path, service));
+
+	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
+	EXPECT_EQ(0, hw_slot_controls(&self->hw, port));
+	EXPECT_EQ(0, hw_d3s(&self->hw, nic));
+	EXPECT_EQ(1, hw_resets(&self->hw, "e1000e"));
+	EXPECT_EQ(1, hw_all_resets(&self->hw));
+	expect_restored();
+	expect_logged(nic, "reset: bus: ok (1 function,");
+}
+
+/* One write, one pulse, three functions: the two not named as well */
+TEST_F(reset, card)
+{
+	struct fn port = fn_root(0x13);
+	struct fn first = fn_below(port, 0, 0);
+
+	adopt(first, fn_below(port, 0, 1), fn_below(port, 0, 2));
+	scribble_all();
+	reset_watched(first, 0);
+
+	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
+	EXPECT_EQ(0, hw_d3s(&self->hw, first));
+	EXPECT_EQ(2, hw_resets(&self->hw, "e1000e"));
+	EXPECT_EQ(1, hw_resets(&self->hw, "qemu-xhci"));
+	EXPECT_EQ(3, hw_all_resets(&self->hw));
+	expect_restored();
+	expect_logged(first, "reset: slot: ok (3 functions,");
+}
+
+/* The same by way of the function that has no method of its own at all */
+TEST_F(reset, card_by_its_last_function)
+{
+	struct fn port = fn_root(0x13);
+	struct fn last = fn_below(port, 0, 2);
+
+	adopt(fn_below(port, 0, 0), fn_below(port, 0, 1), last);
+	scribble_all();
+	reset_watched(last, 0);
+
+	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
+	EXPECT_EQ(3, hw_all_resets(&self->hw));
+	expect_restored();
+	expect_logged(last, "reset: slot: ok (3 functions,");
+}
+
+TEST_F(reset, conventional)
+{
+	struct fn bridge = fn_below(fn_root(0x14), 0, 0);
+	struct fn nic = fn_below(bridge, 1, 0);
+
+	adopt(nic, fn_below(bridge, 2, 0));
+	scribble_all();
+	reset_watched(nic, 0);
+
+	EXPECT_EQ(1, hw_sbrs(&self->hw, bridge));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, fn_root(0x14)));
+	EXPECT_EQ(1, hw_resets(&self->hw, "e1000"));
+	EXPECT_EQ(1, hw_resets(&self->hw, "pci-testdev"));
+	EXPECT_EQ(2, hw_all_resets(&self->hw));
+	expect_restored();
+	expect_logged(nic, "reset: bus: ok (2 functions,");
+}
+
+TEST_F(reset, conventional_two_levels)
+{
+	struct fn bridge = fn_below(fn_root(0x16), 1, 0);
+	struct fn edu = fn_below(bridge, 1, 0);
+
+	adopt(edu, fn_below(bridge, 2, 0));
+	scribble_all();
+	reset_watched(edu, 0);
+
+	EXPECT_EQ(1, hw_sbrs(&self->hw, bridge));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, fn_root(0x16)));
+	EXPECT_EQ(1, hw_resets(&self->hw, "edu"));
+	EXPECT_EQ(1, hw_resets(&self->hw, "e1000"));
+	EXPECT_EQ(2, hw_all_resets(&self->hw));
+	expect_restored();
+	expect_logged(edu, "reset: bus: ok (2 functions,");
+}
+
+/* An owned function in D3hot is woken, reset and restored */
+TEST_F(reset, asleep)
+{
+	struct fn port = fn_root(0x17), rng = fn_below(port, 0, 0);
+	unsigned int pm = fn_cap(rng, PCI_CAP_ID_PM);
+
+	ASSERT_NE(0, pm);
+	adopt(rng);
+	fn_write(rng, pm + PCI_PM_CTRL, 3, 2);
+	reset_watched(rng, 0);
+
+	EXPECT_EQ(1, hw_flrs(&self->hw, rng));
+	EXPECT_EQ(0, fn_read(rng, pm + PCI_PM_CTRL, 2) &
+		     PCI_PM_CTRL_STATE_MASK);
+	expect_restored();
+}
+
+/* Whoever resets: the core's own reset file restores bind time, too */
+TEST_F(reset, by_the_core)
+{
+	struct fn port = fn_root(0x10), nvme = fn_below(port, 0, 0);
+	char path[256];
+
+	adopt(nvme);
+	scribble_all();
+	fn_path(nvme, "reset", path, sizeof(path));
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, write_string(path, "1"));
+	hw_end(&self->hw);
+
+	EXPECT_EQ(1, hw_flrs(&self->hw, nvme));
+	expect_restored();
+}
+
+/* What /dev/aer_inject takes (drivers/pci/pcie/aer_inject.c) */
+struct aer_error {
+	uint8_t bus, dev, func;
+	uint32_t uncorrectable, correctable, header_log[4], domain;
+};
+
+/*
+ * Error recovery resets the slot, and leaves it to the driver to restore: an
+ * idle function has no guest to do it.
+ */
+TEST_F(reset, by_error_recovery)
+{
+	struct fn port = fn_root(0x12), nic = fn_below(port, 0, 0);
+	struct aer_error error = {
+		.bus = nic.bus, .dev = nic.dev, .func = nic.func,
+		/* Fatal, unless configured otherwise: frozen, so link reset */
+		.uncorrectable = PCI_ERR_UNC_DLP,
+	};
+	unsigned int tries = 100;
+
+	ASSERT_EQ(0, load_module("aer_inject"));
+	adopt(nic);
+	scribble_all();
+
+	self->klog = klog_begin();
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, write_file("/dev/aer_inject", &error, sizeof(error)));
+	while (!klog_has(self->klog, port.name, "device recovery", NULL, 0) &&
+	       --tries)
+		usleep(100000);
+	hw_end(&self->hw);
+
+	expect_logged(port, "device recovery successful");
+	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
+	EXPECT_EQ(1, hw_resets(&self->hw, "e1000e"));
+	expect_restored();
+	EXPECT_EQ(0, unload_module("aer_inject"));
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A reset against whatever may come in between. In each race, by the hardware's
+ * account no reset reaches a function while it is not pciback's; nobody is
+ * stuck; and afterwards every function is there and can be reset.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../kselftest_harness.h"
+#include "lib/hw.h"
+#include "lib/pci.h"
+
+#define ROUNDS		200
+/* A round of the slowest race takes a second under emulation */
+#define TIMEOUT		900
+
+/* Marks of our own: the sibling is out, and about to come in again */
+#define MARK_OUT	0xff01
+#define MARK_IN		0xff02
+
+FIXTURE(race)
+{
+	struct fn port, first, second, third;
+	struct hw hw;
+};
+
+FIXTURE_SETUP(race)
+{
+	memset(self, 0, sizeof(*self));
+	self->port = fn_root(0x13);
+	self->first = fn_below(self->port, 0, 0);
+	self->second = fn_below(self->port, 0, 1);
+	self->third = fn_below(self->port, 0, 2);
+	ASSERT_EQ(0, fn_adopt(self->first));
+	ASSERT_EQ(0, fn_adopt(self->second));
+	ASSERT_EQ(0, fn_adopt(self->third));
+}
+
+FIXTURE_TEARDOWN(race)
+{
+	EXPECT_EQ(0, fn_release(self->first));
+	EXPECT_EQ(0, fn_release(self->second));
+	EXPECT_EQ(0, fn_release(self->third));
+}
+
+/* A task that writes to reset_device until told to stop, and counts answers */
+struct writer {
+	struct fn fn;
+	unsigned int rounds;		/* 0: until @stop */
+	atomic_bool stop;
+	unsigned int ok, busy, again, gone, other;
+	int last_other;
+	pthread_t thread;
+};
+
+static void *writer_run(void *data)
+{
+	struct writer *writer = data;
+	unsigned int i;
+	int ret;
+
+	for (i = 0; writer->rounds ? i < writer->rounds : !writer->stop; i++) {
+		ret = reset_device(writer->fn);
+		switch (ret) {
+		case 0:
+			writer->ok++;
+			break;
+		case -EBUSY:
+			writer->busy++;
+			break;
+		case -EAGAIN:
+			writer->again++;
+			break;
+		case -ENODEV:
+			writer->gone++;
+			usleep(1000);
+			break;
+		default:
+			writer->other++;
+			writer->last_other = ret;
+		}
+	}
+	return NULL;
+}
+
+static int writer_start(struct writer *writer, struct fn fn,
+			unsigned int rounds)
+{
+	memset(writer, 0, sizeof(*writer));
+	writer->fn = fn;
+	writer->rounds = rounds;
+	return pthread_create(&writer->thread, NULL, writer_run, writer);
+}
+
+static void writer_join(struct writer *writer)
+{
+	writer->stop = true;
+	pthread_join(writer->thread, NULL);
+}
+
+/* Resets of all, times out, and resets while out */
+static void count_resets(const struct hw *hw, struct fn port,
+			 unsigned int *resets, unsigned int *outs,
+			 unsigned int *wrong)
+{
+	bool out = false;
+	size_t i;
+
+	*resets = *outs = *wrong = 0;
+	for (i = 0; i < hw->nr; i++) {
+		if (hw_is_mark(&hw->events[i], MARK_OUT)) {
+			out = true;
+			++*outs;
+		} else if (hw_is_mark(&hw->events[i], MARK_IN)) {
+			out = false;
+		} else if (hw_is_sbr(&hw->events[i], port)) {
+			++*resets;
+			*wrong += out;
+		}
+	}
+}
+
+/* Afterwards: one reset of all three, as if nothing had been */
+#define expect_usable() do {						\
+	hw_begin(&self->hw);						\
+	EXPECT_EQ(0, reset_device(self->third));			\
+	hw_end(&self->hw);						\
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->port));			\
+	EXPECT_EQ(3, hw_all_resets(&self->hw));				\
+} while (0)
+
+/* Two that want the same set: each gets its reset, one after the other */
+TEST_F_TIMEOUT(race, two_writers, TIMEOUT)
+{
+	struct writer one, two;
+
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, writer_start(&one, self->first, ROUNDS));
+	ASSERT_EQ(0, writer_start(&two, self->second, ROUNDS));
+	writer_join(&one);
+	writer_join(&two);
+	hw_end(&self->hw);
+
+	EXPECT_EQ(ROUNDS, one.ok) {
+		TH_LOG("last error %d", one.last_other);
+	}
+	EXPECT_EQ(ROUNDS, two.ok) {
+		TH_LOG("last error %d", two.last_other);
+	}
+	EXPECT_EQ(2 * ROUNDS, hw_sbrs(&self->hw, self->port));
+	EXPECT_EQ(3 * 2 * ROUNDS, hw_all_resets(&self->hw));
+	expect_usable();
+}
+
+/*
+ * A sibling that goes and comes: between the two it is not pciback's, and no
+ * slot reset may fall between the marks. Reports how many of the writes fell
+ * on either side: a race that always goes the same way is none.
+ */
+TEST_F_TIMEOUT(race, unbind_and_bind, TIMEOUT)
+{
+	unsigned int i, resets, outs, wrong;
+	struct timespec pause = {};
+	struct writer writer;
+
+	srandom(1);
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, writer_start(&writer, self->first, 0));
+	for (i = 0; i < ROUNDS; i++) {
+		ASSERT_EQ(0, fn_release(self->second));
+		hw_mark(MARK_OUT);
+		pause.tv_nsec = random() % 50000000;
+		nanosleep(&pause, NULL);
+		hw_mark(MARK_IN);
+		ASSERT_EQ(0, fn_adopt(self->second));
+		pause.tv_nsec = random() % 200000000;
+		nanosleep(&pause, NULL);
+	}
+	writer_join(&writer);
+	hw_end(&self->hw);
+
+	count_resets(&self->hw, self->port, &resets, &outs, &wrong);
+	TH_LOG("%u times out; %u resets, %u refused, %u locked out", outs,
+	       resets, writer.busy, writer.again);
+
+	EXPECT_EQ(ROUNDS, outs);
+	EXPECT_EQ(0, wrong);
+	EXPECT_EQ(writer.ok, resets);
+	EXPECT_EQ(0, writer.gone);
+	EXPECT_EQ(0, writer.other) {
+		TH_LOG("last error %d", writer.last_other);
+	}
+	EXPECT_LT(0, writer.ok);
+	EXPECT_LT(0, writer.busy);
+	expect_usable();
+}
+
+/*
+ * The card leaves the bus and is found again. What comes back is pciback's by
+ * its list of addresses; in between there is nobody.
+ */
+TEST_F_TIMEOUT(race, remove_and_rescan, TIMEOUT)
+{
+	struct fn fns[] = { self->first, self->second, self->third };
+	char remove[256], rescan[256], driver[32];
+	unsigned int i, f, resets, outs, wrong;
+	struct timespec pause = {};
+	struct writer writer;
+
+	srandom(2);
+	fn_path(self->port, "rescan", rescan, sizeof(rescan));
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, writer_start(&writer, self->first, 0));
+	for (i = 0; i < ROUNDS; i++) {
+		for (f = 0; f < ARRAY_SIZE(fns); f++) {
+			fn_path(fns[f], "remove", remove, sizeof(remove));
+			ASSERT_EQ(0, write_string(remove, "1"));
+		}
+		hw_mark(MARK_OUT);
+		pause.tv_nsec = random() % 20000000;
+		nanosleep(&pause, NULL);
+		hw_mark(MARK_IN);
+		ASSERT_EQ(0, write_string(rescan, "1"));
+		pause.tv_nsec = random() % 200000000;
+		nanosleep(&pause, NULL);
+	}
+	writer_join(&writer);
+	hw_end(&self->hw);
+
+	count_resets(&self->hw, self->port, &resets, &outs, &wrong);
+	EXPECT_EQ(ROUNDS, outs);
+	EXPECT_EQ(0, wrong);
+	TH_LOG("%u resets, %u refused, %u locked out, %u not there", writer.ok,
+	       writer.busy, writer.again, writer.gone);
+	EXPECT_EQ(0, writer.other) {
+		TH_LOG("last error %d", writer.last_other);
+	}
+	EXPECT_LT(0, writer.ok);
+	EXPECT_LT(0, writer.gone);
+	for (f = 0; f < ARRAY_SIZE(fns); f++) {
+		fn_driver(fns[f], driver, sizeof(driver));
+		EXPECT_STREQ("pciback", driver);
+	}
+	expect_usable();
+}
+
+TEST_HARNESS_MAIN

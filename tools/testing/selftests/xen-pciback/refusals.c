@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What must not be reset: each refusal with its errno and the log line that
+ * names who is in the way, and what is in the way untouched by the hardware's
+ * account.
+ */
+#include <linux/pci_regs.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../kselftest_harness.h"
+#include "lib/hw.h"
+#include "lib/klog.h"
+#include "lib/pci.h"
+
+FIXTURE(card)
+{
+	struct fn port, first, second, third;
+	struct hw hw;
+	int klog;
+};
+
+FIXTURE_SETUP(card)
+{
+	memset(self, 0, sizeof(*self));
+	self->port = fn_root(0x13);
+	self->first = fn_below(self->port, 0, 0);
+	self->second = fn_below(self->port, 0, 1);
+	self->third = fn_below(self->port, 0, 2);
+	ASSERT_EQ(0, fn_adopt(self->first));
+	ASSERT_EQ(0, fn_adopt(self->second));
+	ASSERT_EQ(0, fn_adopt(self->third));
+}
+
+FIXTURE_TEARDOWN(card)
+{
+	EXPECT_EQ(0, fn_release(self->first));
+	EXPECT_EQ(0, fn_release(self->second));
+	EXPECT_EQ(0, fn_release(self->third));
+}
+
+/* Write to reset_device, with the hardware and the log watched */
+#define reset_watched(fn, ret) do {					\
+	self->klog = klog_begin();					\
+	hw_begin(&self->hw);						\
+	ASSERT_EQ(ret, reset_device(fn));				\
+	hw_end(&self->hw);						\
+} while (0)
+
+static bool logged(int klog, struct fn fn, const char *what)
+{
+	return klog_has(klog, fn.name, what, NULL, 0);
+}
+
+/* A sibling that dom0 uses: nothing happens to it, and it goes on working */
+TEST_F(card, sibling_driven_by_dom0)
+{
+	unsigned char before[PCI_CONFIG_SIZE], after[PCI_CONFIG_SIZE];
+	char what[80], driver[32];
+
+	ASSERT_EQ(0, load_module("e1000e"));
+	ASSERT_EQ(0, fn_bind(self->second, "e1000e"));
+	/* Its driver is at home: bus mastering, MSI-X and all */
+	fn_read_config(self->second, 0, before, sizeof(before));
+	ASSERT_NE(0, before[PCI_COMMAND] & PCI_COMMAND_MASTER);
+
+	reset_watched(self->first, -EBUSY);
+
+	fn_read_config(self->second, 0, after, sizeof(after));
+	EXPECT_EQ(0, memcmp(before, after, sizeof(before)));
+	fn_driver(self->second, driver, sizeof(driver));
+	EXPECT_STREQ("e1000e", driver);
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->port));
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+	EXPECT_EQ(0, hw_all_writes(&self->hw, self->second));
+	EXPECT_EQ(0, hw_all_writes(&self->hw, self->third));
+	/* What is left to the first function was done all the same */
+	EXPECT_EQ(1, hw_d3s(&self->hw, self->first));
+	snprintf(what, sizeof(what), "slot: blocked by %s (e1000e); pm: ok (weak)",
+		 self->second.name);
+	EXPECT_TRUE(logged(self->klog, self->first, what));
+
+	/* The same asked of the function that has no weak reset either */
+	reset_watched(self->third, -EBUSY);
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->port));
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+	EXPECT_EQ(0, hw_all_writes(&self->hw, self->third));
+	snprintf(what, sizeof(what), "slot: blocked by %s (e1000e)",
+		 self->second.name);
+	EXPECT_TRUE(logged(self->klog, self->third, what));
+
+	EXPECT_EQ(0, fn_adopt(self->second));
+	EXPECT_EQ(0, unload_module("e1000e"));
+	/* And is not in the way any more */
+	reset_watched(self->third, 0);
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->port));
+}
+
+/* A sibling of nobody's is not ours either */
+TEST_F(card, sibling_without_driver)
+{
+	char what[80];
+
+	ASSERT_EQ(0, fn_release(self->third));
+	reset_watched(self->first, -EBUSY);
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->port));
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+	EXPECT_EQ(0, hw_all_writes(&self->hw, self->third));
+	snprintf(what, sizeof(what), "slot: blocked by %s (no driver)",
+		 self->third.name);
+	EXPECT_TRUE(logged(self->klog, self->first, what));
+}
+
+/* The reset of a conventional bus would reach a sibling in another slot */
+TEST(conventional_sibling_without_driver)
+{
+	struct fn bridge = fn_below(fn_root(0x14), 0, 0);
+	struct fn nic = fn_below(bridge, 1, 0), other = fn_below(bridge, 2, 0);
+	struct hw hw;
+	char what[80];
+	int klog;
+
+	ASSERT_EQ(0, fn_adopt(nic));
+	klog = klog_begin();
+	hw_begin(&hw);
+	ASSERT_EQ(-EBUSY, reset_device(nic));
+	hw_end(&hw);
+	ASSERT_EQ(0, fn_release(nic));
+
+	EXPECT_EQ(0, hw_sbrs(&hw, bridge));
+	EXPECT_EQ(0, hw_all_resets(&hw));
+	snprintf(what, sizeof(what), "bus: blocked by %s (no driver)",
+		 other.name);
+	EXPECT_TRUE(logged(klog, nic, what));
+}
+
+/* On the root bus there is no reset but a function's own, and it has none */
+TEST(root_bus)
+{
+	struct fn edu = fn_root(0x18);
+	struct hw hw;
+	int klog;
+
+	ASSERT_TRUE(fn_exists(edu));
+	ASSERT_EQ(0, fn_adopt(edu));
+	klog = klog_begin();
+	hw_begin(&hw);
+	ASSERT_EQ(-ENOTTY, reset_device(edu));
+	hw_end(&hw);
+	ASSERT_EQ(0, fn_release(edu));
+
+	EXPECT_EQ(0, hw_all_resets(&hw));
+	EXPECT_EQ(0, hw_all_writes(&hw, edu));
+	EXPECT_TRUE(logged(klog, edu, "reset: no method can reset it"));
+}
+
+/* Not pciback's: not even its own reset */
+TEST(not_owned)
+{
+	struct fn nvme = fn_below(fn_root(0x10), 0, 0);
+	struct hw hw;
+	int klog;
+
+	klog = klog_begin();
+	hw_begin(&hw);
+	ASSERT_EQ(-ENODEV, reset_device(nvme));
+	hw_end(&hw);
+
+	EXPECT_EQ(0, hw_all_resets(&hw));
+	EXPECT_EQ(0, hw_all_writes(&hw, nvme));
+	EXPECT_TRUE(logged(klog, nvme, "not owned by pciback (no driver)"));
+
+	/* Nor if dom0 uses it */
+	ASSERT_EQ(0, load_module("nvme"));
+	ASSERT_EQ(0, fn_bind(nvme, "nvme"));
+	klog = klog_begin();
+	hw_begin(&hw);
+	ASSERT_EQ(-ENODEV, reset_device(nvme));
+	hw_end(&hw);
+	ASSERT_EQ(0, fn_release(nvme));
+	ASSERT_EQ(0, unload_module("nvme"));
+
+	EXPECT_EQ(0, hw_flrs(&hw, nvme));
+	EXPECT_EQ(0, hw_all_resets(&hw));
+	EXPECT_TRUE(logged(klog, nvme, "not owned by pciback (nvme)"));
+}
+
+TEST_HARNESS_MAIN

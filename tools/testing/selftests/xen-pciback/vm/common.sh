@@ -1,0 +1,79 @@
+# shellcheck shell=sh disable=SC2034
+# SPDX-License-Identifier: GPL-2.0
+#
+# What all the scripts of this folder share; sourced, not run. The scripts
+# start with "set -eu" and get their settings from the top Makefile through
+# the environment; the defaults here allow to run one of them by hand.
+
+VM_DIR=$(cd "$(dirname "$0")" && pwd)
+SELFTEST_DIR=${VM_DIR%/*}
+TOP=${VM_DIR%/tools/testing/selftests/xen-pciback/vm}
+
+: "${KERNEL:=6.12}" "${XEN:=4.17}" "${V:=}" "${BUILD:=$TOP/build}"
+: "${CACHE:=${XDG_CACHE_HOME:-$HOME/.cache}/xen-pciback-reset}"
+
+absolute()
+{
+	case $1 in
+	/*) echo "$1" ;;
+	*) echo "$PWD/$1" ;;
+	esac
+}
+
+BUILD=$(absolute "$BUILD")
+CACHE=$(absolute "$CACHE")
+OUT=$BUILD/$KERNEL
+
+# Locales change what tools print, and TIME is nobody's business here.
+export LC_ALL=C
+umask 022
+
+warn()
+{
+	printf '%s: %s\n' "${0##*/}" "$*" >&2
+}
+
+die()
+{
+	warn "$@"
+	exit 1
+}
+
+# step TAG TEXT COMMAND [ARG]...: a line for the person who waits, with the
+# time it took. What COMMAND prints goes to a log, shown if it fails or V=1.
+step()
+{
+	step_tag=$1 step_text=$2
+	shift 2
+	mkdir -p "$BUILD/log"
+	step_log=$BUILD/log/$step_tag
+	step_start=$(date +%s)
+
+	printf '  %-8s %-52s' "$step_tag" "$step_text"
+	step_rc=0
+	if [ -n "$V" ]; then
+		echo
+		step_run "$@"
+	else
+		step_run "$@" >"$step_log" 2>&1
+	fi
+	if [ "$step_rc" -ne 0 ]; then
+		echo " failed"
+		[ -n "$V" ] || tail -n 40 "$step_log" >&2
+		[ -n "$V" ] || warn "full log: $step_log"
+		exit 1
+	fi
+	printf ' %3d s\n' $(($(date +%s) - step_start))
+}
+
+# A subshell with its own -e: the caller's is off while its result is looked at.
+step_run()
+{
+	set +e
+	(
+		set -e
+		"$@"
+	)
+	step_rc=$?
+	set -e
+}

@@ -1,0 +1,74 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# deps.sh [lint]: install what this machine lacks, from its own Debian.
+# Everything else (kernel, Xen, what runs in the VM) is only unpacked, by
+# fetch.sh and unpack.sh. Nothing is asked of apt when nothing is missing.
+set -eu
+. "${0%/*}/common.sh"
+
+# A file that a package brings, and the package.
+needs()
+{
+	cat <<-END
+		/usr/bin/cpio				cpio
+		/sbin/depmod				kmod
+		/usr/bin/gcc				gcc
+		/usr/bin/make				make
+		/usr/bin/mawk				mawk
+		/usr/bin/patch				patch
+		/usr/bin/qemu-system-x86_64		qemu-system-x86
+		/usr/bin/rsync				rsync
+		/usr/bin/xz				xz-utils
+		/usr/bin/zstd				zstd
+		/usr/lib/x86_64-linux-gnu/libc.a	libc6-dev
+		/usr/share/keyrings/debian-archive-keyring.gpg	debian-archive-keyring
+	END
+	[ "${1-}" != lint ] || cat <<-END
+		/usr/bin/perl				perl
+		/usr/share/perl/5*/Term/ANSIColor.pm	perl
+		/usr/bin/shellcheck			shellcheck
+		/usr/bin/sparse				sparse
+	END
+}
+
+missing()
+{
+	needs "$@" | while read -r file package; do
+		# Unquoted: a pattern, for what has a version in its path.
+		# shellcheck disable=SC2086
+		set -- $file
+		[ -e "$1" ] || echo "$package"
+	done | sort -u
+}
+
+as_root()
+{
+	if [ "$(id -u)" -eq 0 ]; then
+		"$@"
+	else
+		sudo "$@"
+	fi
+}
+
+install_packages()
+{
+	as_root apt-get -q update
+	as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get -q -y --no-install-recommends install "$@"
+}
+
+[ "$(uname -m)" = x86_64 ] || die "needs an x86-64 machine"
+command -v apt-get >/dev/null || die "needs Debian's apt-get (Debian 12)"
+
+packages=$(missing "$@" | xargs)
+[ -n "$packages" ] || exit 0
+
+if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
+	die "as root, first: apt-get install $packages"
+fi
+# shellcheck disable=SC2086
+step deps "installing $packages" install_packages $packages
+
+packages=$(missing "$@" | xargs)
+[ -z "$packages" ] || die "still missing: $packages"

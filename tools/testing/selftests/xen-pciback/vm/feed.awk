@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# The hardware's own account, for the tests in the VM: QEMU's trace in, short
+# lines out, which they read from /dev/hw:
+#
+#	w BB:DD.F OFFSET VALUE NAME	a write to a function's config space
+#	r TYPE OBJECT			a device was reset
+#
+# Nothing before the first marker, a write of 0x5eedNNNN to 00:00.0 at 0xfc:
+# the firmware's and the kernel's scans are thousands of lines. Only the
+# resets of PCI devices; their buses and parts are reset along with them.
+
+/^([0-9]+@[0-9.]+:)?pci_cfg_write / {
+	if (!started && !($0 ~ /00:00\.0 @0xfc <- 0x5eed/))
+		next
+	started = 1
+	sub(/^.*pci_cfg_write /, "")
+	# NAME BB:DD.F @0xOFFSET <- 0xVALUE
+	print "w", $2, substr($3, 4), substr($5, 3), $1
+	fflush()
+}
+
+# QEMU 7.2 says qdev_reset for what later ones call resettable_phase_hold_exec
+started && /(qdev_reset|resettable_phase_hold_exec) / {
+	# obj=OBJECT(TYPE)
+	if (!match($0, /obj=[^ ]*\([^)]*\)/))
+		next
+	object = substr($0, RSTART + 4, RLENGTH - 5)
+	split(object, part, "(")
+	if (part[2] !~ /^(nvme|e1000e?|edu|pci-testdev|qemu-xhci)$|virtio-.*pci|bridge|root-port/)
+		next
+	print "r", part[2], part[1]
+	fflush()
+}

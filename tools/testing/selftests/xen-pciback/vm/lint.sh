@@ -1,0 +1,116 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# lint.sh: what a reviewer's tools would say, one line a check. Fails if any
+# has something to say.
+#
+#	checkpatch --strict	our C files and our patches
+#	W=1, sparse		the module: nothing about our files, and no more
+#				about the upstream ones than without our patches
+#	scripts			shellcheck, every shell script
+set -eu
+. "${0%/*}/common.sh"
+
+"$VM_DIR/fetch.sh" linux
+"$VM_DIR/unpack.sh" headers source
+LOG=$BUILD/log
+mkdir -p "$LOG"
+failed=0
+
+# check NAME COMMAND...: what it prints are findings, and so is a failure
+check()
+{
+	check_name=$1
+	shift
+	printf '  %-8s %-52s' lint "$check_name"
+	if "$@" >"$LOG/lint" 2>&1 && ! [ -s "$LOG/lint" ]; then
+		echo " ok"
+	else
+		echo " failed"
+		cat "$LOG/lint"
+		failed=$((failed + 1))
+	fi
+}
+
+ours()
+{
+	find "$TOP/drivers" "$SELFTEST_DIR" -name '*.[ch]' | sort
+}
+
+patches()
+{
+	find "$TOP/drivers" -name '*.patch' | sort
+}
+
+checkpatch()
+{
+	"$OUT/linux/scripts/checkpatch.pl" --no-tree --strict --quiet \
+		--terse --show-types --no-summary "$@"
+}
+
+check_sources()
+{
+	# shellcheck disable=SC2046
+	checkpatch --file $(ours)
+}
+
+# These are files of a repository whose commits are signed off, not mails.
+check_patches()
+{
+	# shellcheck disable=SC2046
+	checkpatch --ignore MISSING_SIGN_OFF $(patches)
+}
+
+# compile NAME KBUILD-ARGS [--stock]: the compiler's warnings, without places
+compile()
+{
+	compile_log=$LOG/lint-$1
+	rm -rf "$OUT/lint/$1"
+	KBUILD_ARGS=$2 V=1 "$VM_DIR/module.sh" ${3:+"$3"} -o "$OUT/lint/$1" >"$compile_log" 2>&1 || {
+		tail -n 40 "$compile_log"
+		return 1
+	}
+	grep -E '(warning|error):' "$compile_log" | sed "s,.*/xen-pciback/,," |
+		sort -u >"$compile_log.warnings" || :
+}
+
+# without its line number: "FILE: warning: ..."
+unplaced()
+{
+	sed 's/^\([^:]*\):[0-9]*:\([0-9]*:\)\{0,1\}/\1:/' "$1" | sort
+}
+
+check_build()
+{
+	compile "$1-stock" "$2" --stock || return
+	compile "$1" "$2" || return
+	unplaced "$LOG/lint-$1-stock.warnings" >"$LOG/lint-before"
+	unplaced "$LOG/lint-$1.warnings" | comm -13 "$LOG/lint-before" - |
+		while IFS= read -r warning; do
+			grep -F "$(echo "$warning" | cut -d: -f2-)" "$LOG/lint-$1.warnings" |
+				grep "^$(echo "$warning" | cut -d: -f1):" || :
+		done | sort -u
+}
+
+scripts()
+{
+	find "$TOP/.ci" "$TOP/tools" -type f | sort | while read -r file; do
+		if head -n 2 "$file" | grep -qaE '^#!/bin/sh|shellcheck shell=sh'; then
+			echo "$file"
+		fi
+	done
+}
+
+check_scripts()
+{
+	# shellcheck disable=SC2046
+	shellcheck -x -P SCRIPTDIR $(scripts)
+}
+
+check "checkpatch --strict: our sources" check_sources
+check "checkpatch --strict: our patches" check_patches
+check "W=1: the module's build" check_build w1 "W=1"
+check "sparse: the module's build" check_build sparse "C=2 CF=-D__CHECK_ENDIAN__"
+check "shellcheck: all scripts" check_scripts
+
+[ "$failed" -eq 0 ]

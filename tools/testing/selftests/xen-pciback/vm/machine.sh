@@ -1,0 +1,64 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# machine.sh: print the QEMU options that make up the VM's PCI devices, one
+# case of "how can this be reset?" each. All addresses are fixed: the tests,
+# the README and the story name them.
+#
+#   port	functions			what can reset them
+#   00:10.0	01:00.0 nvme			FLR
+#   00:11.0	02:00.0 virtio-rng		PM, slot
+#   00:12.0	03:00.0 e1000e			PM, slot
+#   00:13.0	04:00.0, .1 e1000e, .2 xhci	PM, PM, nothing; slot (all three)
+#   00:14.0	05:00.0 bridge to bus 06:
+#		06:01.0 e1000, 06:02.0 pci-testdev	secondary bus
+#   00:15.0	07:00.0 xhci			slot
+#   00:16.0	08:01.0 bridge to bus 09:
+#		09:01.0 edu, 09:02.0 e1000	secondary bus
+#   00:17.0	0a:00.0 virtio-rng		FLR, PM, slot
+#   00:18.0	edu, on the root bus		nothing
+#
+# 00:19.0 is not to be tested: it brings QEMU's trace into the VM, 20,000 lines
+# a second and more, where a serial port takes 400.
+set -eu
+
+# port ADDRESS: a slot with its own number, so that pciehp takes it
+port()
+{
+	echo "-device pcie-root-port,id=port$1,bus=pcie.0,addr=$1.0,chassis=$1,slot=$1"
+}
+
+cat <<END
+-machine q35,kernel-irqchip=split
+-device intel-iommu,intremap=on
+-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off
+-nodefaults
+-vga none
+-nic none
+$(port 10)
+-drive if=none,id=disk,driver=null-co,size=16M,read-zeroes=on
+-device nvme,bus=port10,drive=disk,serial=xen-pciback
+$(port 11)
+-device virtio-rng-pci,bus=port11,x-pcie-flr-init=off
+$(port 12)
+-device e1000e,bus=port12,romfile=
+$(port 13)
+-device e1000e,bus=port13,addr=0.0,multifunction=on,romfile=
+-device e1000e,bus=port13,addr=0.1,romfile=
+-device qemu-xhci,bus=port13,addr=0.2
+$(port 14)
+-device pcie-pci-bridge,id=conventional,bus=port14
+-device e1000,bus=conventional,addr=1.0,romfile=
+-device pci-testdev,bus=conventional,addr=2.0
+$(port 15)
+-device qemu-xhci,bus=port15
+-device i82801b11-bridge,id=dmi,bus=pcie.0,addr=16.0
+-device pci-bridge,id=second,bus=dmi,addr=1.0,chassis_nr=22,shpc=on
+-device edu,bus=second,addr=1.0
+-device e1000,bus=second,addr=2.0,romfile=
+$(port 17)
+-device virtio-rng-pci,bus=port17,x-pcie-flr-init=on
+-device edu,bus=pcie.0,addr=18.0
+-device virtio-serial-pci,bus=pcie.0,addr=19.0,max_ports=2
+-device virtserialport,chardev=feed,name=hardware
+END

@@ -1,0 +1,133 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# module.sh [--stock] [-o DIR] [PATCH]...: build DIR/xen-pciback.ko
+#
+# The upstream driver of the series $KERNEL, from Debian's source, with the
+# patches of drivers/xen/xen-pciback/patches/$KERNEL and the files beside them
+# (--stock: without both), and on top each PATCH. The sources it was built
+# from are left in DIR/xen-pciback/. DIR is $BUILD/$KERNEL, or stock/ there.
+#
+# KSRC=TREE builds against that kernel tree or those headers instead; the
+# series is then the tree's, and so are the sources, if it has them.
+# KBUILD_ARGS are more arguments for kbuild (C=2, W=1).
+#
+# Built again only if something has changed.
+set -eu
+. "${0%/*}/common.sh"
+
+: "${KSRC:=}" "${KBUILD_ARGS:=}"
+OURS=$TOP/drivers/xen/xen-pciback
+
+# The series of a tree: the first two numbers of its version, for as long as a
+# folder of patches has that name.
+series_of()
+{
+	version=$(make -s -C "$1" kernelversion 2>/dev/null) ||
+		die "KSRC=$1 is not a kernel tree, nor headers to build with"
+	echo "$version" | sed -n 's/^\([0-9]*\.[0-9]*\).*/\1/p'
+}
+
+supported()
+{
+	for dir in "$OURS"/patches/*/; do
+		basename "$dir"
+	done | sort -V | xargs
+}
+
+# apply PATCH: to $sources. No fuzz: a patch that needs some is looked at by a
+# person first. Only for the driver's folder, which is all there is here.
+apply()
+{
+	if sed -n 's,^[-+][-+][-+] [ab]/\([^	]*\).*,\1,p' "$1" |
+		grep -v '^drivers/xen/xen-pciback/'; then
+		die "$1 is not (only) for drivers/xen/xen-pciback"
+	fi
+	echo "applying ${1#"$TOP/"}"
+	patch --fuzz=0 --no-backup-if-mismatch -s -p4 -d "$sources" <"$1"
+}
+
+series()
+{
+	sed 's/[[:space:]]*#.*//; s/ -p1$//; /^$/d' "$patches/series"
+}
+
+# What the result depends on, by content.
+inputs()
+{
+	cat "$headers/.config" "$headers/Makefile" "$VM_DIR/module.sh"
+	cat "$upstream"/*.[ch] "$upstream/Makefile"
+	if [ -z "$stock" ]; then
+		cat "$OURS"/*.[ch] "$patches/series"
+		series | (cd "$patches" && xargs cat)
+	fi
+	[ $# -eq 0 ] || cat "$@"
+	echo "$headers $KBUILD_ARGS"
+}
+
+build()
+{
+	rm -rf "$sources" "$out/xen-pciback.ko"
+	mkdir -p "$sources"
+	cp "$upstream"/*.[ch] "$upstream/Makefile" "$sources/"
+	if [ -z "$stock" ]; then
+		cp "$OURS"/*.[ch] "$sources/"
+		for patch in $(series); do
+			apply "$patches/$patch"
+		done
+	fi
+	for patch; do
+		apply "$patch"
+	done
+	# Type information for BPF would need pahole, and nothing here uses it.
+	# shellcheck disable=SC2086
+	make -C "$headers" M="$sources" CONFIG_XEN_PCIDEV_BACKEND=m \
+		CONFIG_DEBUG_INFO_BTF_MODULES= -j"$(nproc)" $KBUILD_ARGS modules
+	cp "$sources/xen-pciback.ko" "$out/"
+}
+
+stock='' out=''
+while [ $# -gt 0 ]; do
+	case $1 in
+	--stock) stock=1 ;;
+	-o) shift && out=$(absolute "$1") ;;
+	-*) die "unknown option: $1" ;;
+	*) break ;;
+	esac
+	shift
+done
+
+if [ -n "$KSRC" ]; then
+	headers=$(absolute "$KSRC")
+	KERNEL=$(series_of "$headers")
+	OUT=$BUILD/$KERNEL
+else
+	headers=$OUT/headers/build
+fi
+
+patches=$OURS/patches/$KERNEL
+[ -n "$stock" ] || [ -e "$patches/series" ] ||
+	die "no patches for Linux $KERNEL; there are some for: $(supported)"
+
+upstream=$OUT/linux/drivers/xen/xen-pciback
+if [ -n "$KSRC" ] && [ -e "$headers/drivers/xen/xen-pciback/pci_stub.c" ]; then
+	upstream=$headers/drivers/xen/xen-pciback
+elif [ -n "$KSRC" ]; then
+	export KERNEL
+	[ -e "$CACHE/linux-$KERNEL/SHA256SUMS" ] || "$VM_DIR/fetch.sh" source
+	"$VM_DIR/unpack.sh" source
+else
+	"$VM_DIR/fetch.sh" linux
+	"$VM_DIR/unpack.sh" headers source
+fi
+
+[ -n "$out" ] || out=$OUT${stock:+/stock}
+sources=$out/xen-pciback
+mkdir -p "$out"
+stamp=$out/.xen-pciback.inputs
+now=$(inputs "$@" | sha256sum)
+if [ ! -e "$out/xen-pciback.ko" ] || [ "$(cat "$stamp" 2>/dev/null)" != "$now" ]; then
+	rm -f "$stamp"
+	step module "${out#"$TOP/"}/xen-pciback.ko" build "$@"
+	echo "$now" >"$stamp"
+fi

@@ -1,0 +1,170 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# unpack.sh PART...: unpack into $BUILD/$KERNEL what fetch.sh put in the cache.
+#
+#	source	linux/		the part of the kernel source this project uses
+#	headers	headers/	what an external module is built against
+#	vm	xen.elf, vmlinux, root/	for the machine
+#
+# The packages are verified against what apt verified when they came.
+set -eu
+. "${0%/*}/common.sh"
+
+# Only these of the 90,000 files: the driver, checkpatch, and kselftest's
+# own machinery with what its Makefiles include.
+SOURCE_PARTS='
+	drivers/xen/xen-pciback
+	scripts/checkpatch.pl
+	scripts/const_structs.checkpatch
+	scripts/spelling.txt
+	scripts/subarch.include
+	tools/include
+	tools/scripts
+	tools/testing/selftests/Makefile
+	tools/testing/selftests/gen_kselftest_tar.sh
+	tools/testing/selftests/kselftest
+	tools/testing/selftests/kselftest.h
+	tools/testing/selftests/kselftest_harness.h
+	tools/testing/selftests/kselftest_install.sh
+	tools/testing/selftests/lib.mk
+	tools/testing/selftests/run_kselftest.sh
+'
+
+# set_of NAME: where fetch.sh put it. The name of its folder ends in the suite.
+set_of()
+{
+	for set_dir in "$CACHE/$1" "$CACHE/$1"-*; do
+		if [ -e "$set_dir/SHA256SUMS" ]; then
+			(cd "$set_dir" && sha256sum --quiet -c SHA256SUMS) ||
+				die "$set_dir is damaged: make distclean"
+			echo "$set_dir"
+			return
+		fi
+	done
+	die "$CACHE has no $1: run fetch.sh"
+}
+
+# contents DEB TAR-ARG...: unpack some of a package's files here
+contents()
+{
+	deb=$1
+	shift
+	dpkg-deb --fsys-tarfile "$deb" | tar -x "$@"
+}
+
+unpack_source()
+{
+	# With a foreign tree (KSRC) the source may be all that was fetched.
+	if [ -e "$CACHE/linux-$KERNEL/SHA256SUMS" ]; then
+		sources=$(set_of "linux-$KERNEL")
+	else
+		sources=$(set_of "source-$KERNEL")
+	fi
+	mkdir linux
+	# xz reads the tarball in blocks, on all CPUs.
+	# shellcheck disable=SC2046,SC2086
+	contents "$sources"/linux-source-*.deb -O --wildcards '*.tar.xz' |
+		xz -dcT0 |
+		tar -x -C linux --strip-components=1 \
+			$(printf "linux-source-$KERNEL/%s " $SOURCE_PARTS)
+}
+
+unpack_headers()
+{
+	packages=$(set_of "linux-$KERNEL")
+	mkdir headers
+	cd headers
+	for deb in "$packages"/linux-headers-* "$packages"/linux-kbuild-*; do
+		# the other architectures are most of it
+		contents "$deb" --exclude='./usr/src/*/arch/[!x]*' &
+		jobs="${jobs-} $!"
+	done
+	for job in $jobs; do
+		wait "$job"
+	done
+	# They expect each other in /usr/src.
+	sed -i "s,/usr/src,$PWD/usr/src," usr/src/linux-headers-*-amd64/Makefile
+	ln -s usr/src/linux-headers-*-amd64 build
+}
+
+# The ELF image in a bzImage: QEMU starts it as it is, and nothing has to be
+# decompressed by an emulated CPU. The payload's offset and length are in the
+# setup header (Documentation/arch/x86/boot.rst: payload_offset 0x248).
+extract_vmlinux()
+{
+	word()
+	{
+		od -An -v -t "u$3" -j "$2" -N "$3" "$1" | tr -d ' '
+	}
+	setup=$((($(word "$1" 497 1) + 1) * 512))
+	start=$((setup + $(word "$1" 584 4)))
+	length=$(word "$1" 588 4)
+
+	# Its last four bytes are the length of what comes out.
+	tail -c +$((start + 1)) "$1" | head -c $((length - 4)) >payload
+	case $(od -An -t x1 -N 4 payload | tr -d ' ') in
+	fd377a58) xz -dc payload ;;
+	28b52ffd) zstd -dcq payload ;;
+	*) die "$1: unknown compression" ;;
+	esac >"$2"
+	rm payload
+}
+
+unpack_vm()
+{
+	packages=$(set_of "linux-$KERNEL")
+	hypervisor=$(set_of "xen-$XEN")
+	tools=$(set_of tools)
+	mkdir root
+	contents "$packages"/linux-image-*.deb -C root ./boot ./lib/modules &
+	job=$!
+	contents "$hypervisor"/*.deb -C root --wildcards './boot/*.gz'
+	for deb in "$tools"/*.deb; do
+		contents "$deb" -C root --exclude=./usr/share/doc \
+			--exclude=./usr/share/man --exclude=./usr/share/locale
+	done
+	wait "$job"
+	gzip -dc root/boot/xen-*.gz >xen.elf
+	extract_vmlinux root/boot/vmlinuz-* vmlinux
+	for dir in root/lib/modules/*; do
+		basename "$dir" >release
+	done
+}
+
+# What is there is of the packages it was made from, or it is made anew.
+unpack()
+{
+	case $1 in
+	source) made='linux' from="linux-$KERNEL source-$KERNEL" ;;
+	headers) made='headers' from="linux-$KERNEL" ;;
+	vm) made='root xen.elf vmlinux release' from="linux-$KERNEL xen-$XEN tools" ;;
+	*) die "unknown part: $1" ;;
+	esac
+	stamp=$OUT/.unpacked-$1
+	now=$(
+		echo "$OUT"
+		for name in $from; do
+			cat "$CACHE/$name"*/SHA256SUMS 2>/dev/null || :
+		done
+	)
+	if [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$now" ]; then
+		return
+	fi
+	rm -f "$stamp"
+	mkdir -p "$OUT"
+	cd "$OUT"
+	# shellcheck disable=SC2086
+	rm -rf $made
+	step unpack "$2" "unpack_$1"
+	echo "$now" >"$stamp"
+}
+
+for part; do
+	case $part in
+	source) unpack source "parts of the Linux $KERNEL source" ;;
+	headers) unpack headers "headers of Debian's Linux $KERNEL" ;;
+	vm) unpack vm "Linux $KERNEL, Xen $XEN and tools for the VM" ;;
+	*) die "unknown part: $part" ;;
+	esac
+done

@@ -1,0 +1,209 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# vm.sh [OPTION]... [COMMAND]: boot Xen with a dom0 in QEMU, load the driver,
+# run COMMAND (for the VM's sh) there and exit with its status.
+#
+#	-d DIR		copy what is in DIR to the root of the VM's file system
+#	-i		no COMMAND but a shell, on this terminal
+#	-l LEVEL	the kernel's loglevel on the console [1]
+#	-m MODULE	the driver [$BUILD/$KERNEL/xen-pciback.ko], or "none"
+#	-n NAME		the run's folder is $BUILD/$KERNEL/run/NAME [vm]
+#	-p PARAMS	parameters for the driver
+#	-q		print nothing but errors
+#	-v		print the whole console, not just what COMMAND prints
+#
+# Left in the run's folder: console.log (everything the VM said; at its end
+# the kernel's log), trace.log (config writes and resets, by QEMU), and while
+# the VM runs: monitor, a socket to QEMU's monitor.
+#
+# Environment: VM_TIMEOUT seconds before a run is called hung [600], VM_CPUS
+# [1], VM_MEMORY in MB [1536], VM_ACCEL [tcg,thread=single], and VM_ENV,
+# assignments to export before COMMAND.
+set -eu
+. "${0%/*}/common.sh"
+
+: "${VM_TIMEOUT:=600}" "${VM_CPUS:=1}" "${VM_MEMORY:=1536}" "${VM_ENV:=}"
+: "${VM_ACCEL:=tcg,thread=single}"
+
+usage()
+{
+	sed -n '4,/^set/s/^# \{0,1\}//p' "$0" >&2
+	exit 2
+}
+
+overlay='' interactive='' loglevel=1 module=$OUT/xen-pciback.ko name=vm
+parameters='' quiet='' verbose=$V
+while getopts d:il:m:n:p:qv option; do
+	case $option in
+	d) overlay=$(absolute "$OPTARG") ;;
+	i) interactive=1 ;;
+	l) loglevel=$OPTARG ;;
+	m) module=$OPTARG ;;
+	n) name=$OPTARG ;;
+	p) parameters=$OPTARG ;;
+	q) quiet=1 ;;
+	v) verbose=1 ;;
+	*) usage ;;
+	esac
+done
+shift $((OPTIND - 1))
+[ -n "$interactive" ] || [ $# -gt 0 ] || usage
+[ "$module" = none ] || module=$(absolute "$module")
+
+# A fresh folder, and relative names in it: a socket's must be short.
+rm -rf "$OUT/run/$name"
+mkdir -p "$OUT/run/$name/overlay/vm"
+cd "$OUT/run/$name"
+console=$PWD/console.log
+
+make_initramfs()
+{
+	[ -z "$overlay" ] || cp -RL "$overlay/." overlay/
+	if [ "$module" != none ]; then
+		mkdir -p overlay/lib/modules
+		# Its debug information is two thirds of it.
+		strip -g -o overlay/lib/modules/xen-pciback.ko "$module"
+		echo "$parameters" >overlay/vm/module
+	fi
+	if [ -n "$interactive" ]; then
+		: >overlay/vm/shell
+	else
+		{
+			[ -z "$VM_ENV" ] || echo "export $VM_ENV"
+			printf '%s\n' "$*"
+		} >overlay/vm/command
+	fi
+	(cd overlay && find . | cpio --quiet -o -H newc -R 0:0) |
+		cat "$OUT/base.cpio" - >initramfs.cpio
+}
+
+# smap=off: QEMU 7.2 lets a PV kernel die of it.
+# console.log has all that was said, filtered or not.
+qemu()
+{
+	# shellcheck disable=SC2046
+	exec "$@" qemu-system-x86_64 $("$VM_DIR/machine.sh") \
+		-accel "$VM_ACCEL" -cpu max,smap=off,svm=off \
+		-smp "$VM_CPUS" -m "$VM_MEMORY" \
+		-kernel "$OUT/xen.elf" \
+		-append "com1=115200,8n1 console=com1 loglvl=info dom0_mem=$((VM_MEMORY - 836))M dom0_max_vcpus=$VM_CPUS" \
+		-initrd "$OUT/vmlinux console=hvc0 panic=5 loglevel=$loglevel,initramfs.cpio" \
+		-chardev stdio,id=com1,logfile=console.log,signal=off \
+		-serial chardev:com1 \
+		-chardev pipe,id=feed,path=feed \
+		-chardev socket,id=monitor,path=monitor,server=on,wait=off \
+		-mon chardev=monitor,mode=readline \
+		-trace pci_cfg_write -trace resettable_phase_hold_exec \
+		-trace 'qdev_reset*' \
+		-D trace.log -display none -no-reboot
+}
+
+# What COMMAND prints, out of what the console prints.
+show()
+{
+	mawk -W interactive -v start="$(date +%s)" -v quiet="$quiet" \
+		-v verbose="$verbose" '
+	function say(line)
+	{
+		if (!quiet) {
+			print line
+			fflush()
+		}
+	}
+	{
+		sub(/\r+$/, "")
+	}
+	verbose {
+		say($0)
+	}
+	/^vm: begin$/ {
+		running = 1
+		if (!verbose)
+			say(sprintf(" %3d s", systime() - start))
+		next
+	}
+	/^vm: exit status [0-9]+$/ {
+		print $4 >"status"
+		close("status")
+		running = 0
+	}
+	/^vm: the driver/ {
+		say(verbose ? "" : "\n" $0)
+	}
+	# The kernel and Xen also speak here, see console.log.
+	running && !verbose && !/^(\(XEN\) |\[ *[0-9]+\.[0-9]+\] )/ {
+		# an empty last line is from init, not from COMMAND
+		if (empty)
+			say("")
+		empty = ($0 == "")
+		if (!empty)
+			say($0)
+	}'
+}
+
+# Called by the trap.
+# shellcheck disable=SC2317
+stop()
+{
+	trap '' INT TERM HUP
+	# shellcheck disable=SC2086
+	kill $vm $feed 2>/dev/null || :
+	[ -z "$vm" ] || wait "$vm" || :
+	[ -z "$terminal" ] || stty "$terminal"
+	rm -rf overlay initramfs.cpio feed.in feed.out screen monitor
+}
+
+dead()
+{
+	[ -n "$quiet" ] || echo
+	tail -n 30 console.log | tr -d '\r' | sed 's/^/    /' >&2
+	grep -v "has no peer" qemu.log >&2 || :
+	warn "$1; above the console's last lines, all of it: $console"
+	exit "$2"
+}
+
+vm='' feed='' terminal=''
+trap stop EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+make_initramfs "$@"
+mkfifo feed.in feed.out screen
+: >trace.log
+: >console.log
+
+if [ -n "$interactive" ]; then
+	if [ -t 0 ]; then
+		terminal=$(stty -g)
+	fi
+	exec 3<&0
+	qemu <&3 2>qemu.log &
+	vm=$!
+else
+	qemu timeout -k 5 "$VM_TIMEOUT" </dev/null >screen 2>qemu.log &
+	vm=$!
+	[ -n "$quiet$verbose" ] ||
+		printf '  %-8s %-52s' boot "Xen $XEN, Linux $KERNEL as dom0, in QEMU"
+	show <screen &
+	shown=$!
+fi
+
+# The trace goes through a file, so QEMU never waits for the VM to read it;
+# from there it is fed to the port that is /dev/hw there. Opened for reading too: then
+# it cannot block before QEMU has it. tail goes when QEMU does, awk with it.
+tail -f -n +1 --pid="$vm" trace.log |
+	mawk -W interactive -f "$VM_DIR/feed.awk" 1<>feed.in &
+feed=$!
+
+rc=0
+wait "$vm" || rc=$?
+vm=''
+[ -z "$interactive" ] || exit "$rc"
+wait "$shown" || :
+
+case $rc in
+124 | 137) dead "the VM hung: not done after $VM_TIMEOUT s" 124 ;;
+esac
+[ -s status ] || dead "the VM died (QEMU's exit status: $rc)" 125
+exit "$(cat status)"
