@@ -3,7 +3,7 @@
 #
 # check.sh: run the kselftests in the VM, by the kernel's own runner.
 #
-# TESTS=name,...	only these
+# TESTS=name,...	only these programs; name:test for one test of a program
 # MUTATE=1		prove that the tests can fail: for each of mutations/*.patch
 #			build a driver with that fault; some test must fail. A line
 #			"Tests: name,..." at its head says which are enough to run.
@@ -16,12 +16,19 @@ set -eu
 : "${TESTS:=}" "${MUTATE:=}" "${VM_TIMEOUT:=1800}"
 export VM_TIMEOUT
 
-# guest_command TEST,...: none means all
+# guest_command TEST,...: none means all. The runner takes a program's arguments
+# from a variable named after it, and the harness the name of a test with -t.
 guest_command()
 {
-	printf 'cd /selftests && ./run_kselftest.sh'
-	# shellcheck disable=SC2046
-	[ -z "$1" ] || printf ' -t xen-pciback:%s' $(echo "$1" | tr ',' ' ')
+	echo "cd /selftests"
+	list=''
+	for test in $(echo "$1" | tr ',' ' '); do
+		program=${test%%:*}
+		list="$list -t xen-pciback:$program"
+		[ "$test" = "$program" ] ||
+			echo "export KSELFTEST_$(echo "$program" | tr '[:lower:].-' '[:upper:]__')_ARGS='-t ${test#*:}'"
+	done
+	echo "./run_kselftest.sh$list"
 }
 
 # count TAP-FILE: sets passed, failed, skipped; prints what is wrong beside

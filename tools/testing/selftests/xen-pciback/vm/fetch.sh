@@ -8,6 +8,7 @@
 #	source	only the source of $KERNEL (for those who bring a kernel tree)
 #	xen	the hypervisor $XEN
 #	tools	what runs in the VM beside the kernel
+#	xentools	Xen's own tools and libraries, of the hypervisor $XEN
 #
 # apt does it, with sources, lists and cache of its own: it verifies the
 # archive's signature and each package's hash, and the machine's own apt
@@ -93,6 +94,14 @@ packages()
 		private apt-cache depends --recurse --important \
 			pciutils coreutils perl-base | grep '^[a-z]'
 		;;
+	xentools)
+		# Not all that the tools depend on: python is only for a part
+		# of them that nothing here runs.
+		echo "xen-utils-$XEN" xenstore-utils libxen-dev
+		private apt-cache depends --recurse --important \
+			"libxenmisc$XEN" libxenstore4 libyajl2 libncurses6 |
+			grep '^[a-z]'
+		;;
 	*)
 		die "unknown set of packages: $1"
 		;;
@@ -116,7 +125,7 @@ download()
 for name; do
 	case $name in
 	linux | source) set_dir=$CACHE/$name-$KERNEL ;;
-	xen) set_dir=$CACHE/$name-$XEN-$SUITE ;;
+	xen | xentools) set_dir=$CACHE/$name-$XEN-$SUITE ;;
 	*) set_dir=$CACHE/$name-$SUITE ;;
 	esac
 	[ ! -e "$set_dir/SHA256SUMS" ] || continue

@@ -6,6 +6,8 @@
 #	source	linux/		the part of the kernel source this project uses
 #	headers	headers/	what an external module is built against
 #	vm	xen.elf, vmlinux, root/	for the machine
+#	xentools	xentools/	Xen's tools for the machine, and what a
+#			test is built with that plays a guest
 #
 # The packages are verified against what apt verified when they came.
 set -eu
@@ -132,6 +134,15 @@ unpack_vm()
 	done
 }
 
+unpack_xentools()
+{
+	packages=$(set_of "xentools-$XEN")
+	mkdir xentools
+	for deb in "$packages"/*.deb; do
+		contents "$deb" -C xentools --exclude=./usr/share
+	done
+}
+
 # What is there is of the packages it was made from, or it is made anew.
 unpack()
 {
@@ -139,6 +150,7 @@ unpack()
 	source) made='linux' from="linux-$KERNEL source-$KERNEL" ;;
 	headers) made='headers' from="linux-$KERNEL" ;;
 	vm) made='root xen.elf vmlinux release' from="linux-$KERNEL xen-$XEN tools" ;;
+	xentools) made='xentools' from="xentools-$XEN" ;;
 	*) die "unknown part: $1" ;;
 	esac
 	stamp=$OUT/.unpacked-$1
@@ -165,6 +177,7 @@ for part; do
 	source) unpack source "parts of the Linux $KERNEL source" ;;
 	headers) unpack headers "headers of Debian's Linux $KERNEL" ;;
 	vm) unpack vm "Linux $KERNEL, Xen $XEN and tools for the VM" ;;
+	xentools) unpack xentools "tools and libraries of Xen $XEN" ;;
 	*) die "unknown part: $part" ;;
 	esac
 done
