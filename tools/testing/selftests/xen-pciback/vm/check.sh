@@ -108,11 +108,16 @@ complaints()
 run_tests()
 {
 	tap=$OUT/check/$1.tap
+	# A real guest needs more of a machine, which takes longer to boot.
+	case ,$3, in
+	,, | *,guest_pv*) with=-g ;;
+	*) with=-x ;;
+	esac
 	{
 		vm_rc=0
 		# loglevel 5: what the kernel warns of is in its place between
 		# the tests' lines in the console's log
-		"$VM_DIR/vm.sh" -l 5 -n "$1" -m "$2" \
+		"$VM_DIR/vm.sh" "$with" -l 5 -n "$1" -m "$2" \
 			-d "$OUT/selftests" "$(guest_command "$3")" || vm_rc=$?
 		echo "$vm_rc" >"$tap.rc"
 	} | tee "$tap" >&3
@@ -149,9 +154,9 @@ caught_by()
 }
 
 "$VM_DIR/module.sh"
-"$VM_DIR/fetch.sh" linux xen tools
-"$VM_DIR/unpack.sh" vm
-"$VM_DIR/image.sh"
+"$VM_DIR/fetch.sh" linux xen tools xentools
+"$VM_DIR/unpack.sh" vm xentools
+"$VM_DIR/image.sh" base xentools guest
 "$VM_DIR/tests.sh"
 mkdir -p "$OUT/check"
 

@@ -1,8 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# image.sh: make $BUILD/$KERNEL/base.cpio, the part of the VM's initramfs that
-# is the same in each run. vm.sh appends a small archive of its own.
+# image.sh [PART]...: make what is the same in each run of the VM's initramfs,
+# in $BUILD/$KERNEL. vm.sh appends a small archive of its own.
+#
+#	base	base.cpio, for all [this one]
+#	xentools	xentools.cpio, Xen's tools, for vm.sh -x
+#	guest	guest.cpio, what a PV guest boots from, for vm.sh -g
 set -eu
 . "${0%/*}/common.sh"
 
@@ -32,6 +36,15 @@ PROGRAMS='
 	usr/bin/setpci
 	usr/bin/stdbuf
 	usr/bin/timeout
+'
+
+# What starts and talks to guests, by vm/xen-start and stock xl
+XEN_PROGRAMS='
+	usr/bin/xenstore
+	xen-init-dom0
+	xenconsoled
+	xenstored
+	xl
 '
 
 # put FILE: from the unpacked packages into the image, at its place
@@ -104,15 +117,95 @@ make_image()
 	cp "$VM_DIR/init" "$IMAGE/init"
 	chmod 755 "$IMAGE/init"
 
-	(cd "$IMAGE" && find . | sort | cpio --quiet -o -H newc -R 0:0) >base.cpio.new
-	mv base.cpio.new base.cpio
-	du -k base.cpio
+	archive base.cpio
+}
+
+make_xentools()
+{
+	rm -rf "$IMAGE"
+	bin=usr/lib/xen-$XEN/bin
+
+	for program in $XEN_PROGRAMS; do
+		[ -e "$ROOT/$program" ] || program=$bin/$program
+		put "$program"
+		libraries "$program"
+	done | sort -u >needed
+	# dlopened at the end of a thread, such as each of xl's
+	echo lib/x86_64-linux-gnu/libgcc_s.so.1 >>needed
+	while read -r library; do
+		library=${library#"$ROOT/"}
+		[ -e "image/$library" ] || put "$library"
+	done <needed
+	rm needed
+
+	for name in exists list ls read rm watch write; do
+		ln -s xenstore "$IMAGE/usr/bin/xenstore-$name"
+	done
+	mkdir -p "$IMAGE/usr/sbin"
+	ln -s "/$bin/xl" "$IMAGE/usr/sbin/xl"
+	install -m 755 "$VM_DIR/xen-start" "$IMAGE/usr/sbin/xen-start"
+
+	archive xentools.cpio
+}
+
+# The kernel is dom0's own, and busybox is linked with nothing.
+make_guest()
+{
+	rm -rf "$IMAGE"
+	mkdir -p "$IMAGE/guest" "$IMAGE/initramfs/bin"
+	cp root/bin/busybox "$IMAGE/initramfs/bin/"
+	ln -s busybox "$IMAGE/initramfs/bin/sh"
+	install -m 755 "$VM_DIR/guest-init" "$IMAGE/initramfs/init"
+	xz -dc "root/lib/modules/$(cat release)/kernel/drivers/pci/xen-pcifront.ko.xz" \
+		>"$IMAGE/initramfs/xen-pcifront.ko"
+	(cd "$IMAGE/initramfs" && find . | sort |
+		cpio --quiet -o -H newc -R 0:0) >"$IMAGE/guest/initramfs.cpio"
+	rm -r "$IMAGE/initramfs"
+	ln vmlinux "$IMAGE/guest/vmlinux"
+
+	archive guest.cpio
+}
+
+archive()
+{
+	(cd "$IMAGE" && find . | sort | cpio --quiet -o -H newc -R 0:0) >"$1.new"
+	mv "$1.new" "$1"
+	du -k "$1"
+}
+
+# stale FILE INPUT...: must it be made?
+stale()
+{
+	[ ! -e "$1" ] || {
+		stale_file=$1
+		shift
+		[ -n "$(find "$@" -newer "$stale_file")" ]
+	}
 }
 
 cd "$OUT"
-ROOT=$OUT/root IMAGE=$OUT/image
-inputs="$OUT/.unpacked-vm $VM_DIR/init $VM_DIR/profile $VM_DIR/image.sh"
-# shellcheck disable=SC2086
-if [ ! -e base.cpio ] || [ -n "$(find $inputs -newer base.cpio)" ]; then
-	step image "initramfs for dom0" make_image
-fi
+[ $# -gt 0 ] || set -- base
+for part; do
+	case $part in
+	base)
+		ROOT=$OUT/root IMAGE=$OUT/image
+		! stale base.cpio .unpacked-vm "$VM_DIR/init" \
+			"$VM_DIR/profile" "$VM_DIR/image.sh" ||
+			step image "initramfs for dom0" make_image
+		;;
+	xentools)
+		# without the libraries that the base has
+		ROOT=$OUT/xentools IMAGE=$OUT/image-xentools
+		! stale xentools.cpio base.cpio .unpacked-xentools \
+			"$VM_DIR/xen-start" "$VM_DIR/image.sh" ||
+			step image "Xen's tools for dom0" make_xentools
+		;;
+	guest)
+		IMAGE=$OUT/image-guest
+		! stale guest.cpio .unpacked-vm "$VM_DIR/guest-init" \
+			"$VM_DIR/image.sh" ||
+			step image "a PV guest to create in dom0" make_guest
+		;;
+	*) die "unknown part: $part" ;;
+	esac
+done

@@ -7,6 +7,7 @@
 #	checkpatch --strict	our C files and our patches
 #	W=1, sparse		the module: nothing about our files, and no more
 #				about the upstream ones than without our patches
+#	test modules		the same for those of the tests
 #	scripts			shellcheck, every shell script
 set -eu
 . "${0%/*}/common.sh"
@@ -92,6 +93,16 @@ check_build()
 		done | sort -u
 }
 
+# quiet, but for what the compiler and sparse have to say
+check_test_modules()
+{
+	rm -rf "$OUT/lint/test_modules"
+	mkdir -p "$OUT/lint"
+	cp -R "$SELFTEST_DIR/test_modules" "$OUT/lint/test_modules"
+	make -s -C "$OUT/lint/test_modules" KDIR="$OUT/headers/build" \
+		W=1 C=2 CF=-D__CHECK_ENDIAN__ modules
+}
+
 scripts()
 {
 	find "$TOP/.ci" "$TOP/tools" -type f | sort | while read -r file; do
@@ -111,6 +122,7 @@ check "checkpatch --strict: our sources" check_sources
 check "checkpatch --strict: our patches" check_patches
 check "W=1: the module's build" check_build w1 "W=1"
 check "sparse: the module's build" check_build sparse "C=2 CF=-D__CHECK_ENDIAN__"
+check "W=1, sparse: the tests' modules" check_test_modules
 check "shellcheck: all scripts" check_scripts
 
 [ "$failed" -eq 0 ]

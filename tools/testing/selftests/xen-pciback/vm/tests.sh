@@ -16,9 +16,12 @@ build_tests()
 		"$SELFTEST_DIR/" "$TREE/xen-pciback/"
 	rm -rf "$INSTALLED"
 	make -C "$TREE" TARGETS=xen-pciback FORCE_TARGETS=1 \
-		KSFT_INSTALL_PATH="$INSTALLED" install
+		KSFT_INSTALL_PATH="$INSTALLED" \
+		XEN_PREFIX="$OUT/xentools/usr" KDIR="$OUT/headers/build" install
+	# Their debug information is two thirds of them
+	strip -g "$INSTALLED"/xen-pciback/test_modules/*.ko
 }
 
-"$VM_DIR/fetch.sh" linux
-"$VM_DIR/unpack.sh" source
+"$VM_DIR/fetch.sh" linux xentools
+"$VM_DIR/unpack.sh" headers source xentools
 step tests "kselftests, by the kernel's Makefiles" build_tests

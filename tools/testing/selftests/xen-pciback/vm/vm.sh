@@ -5,6 +5,8 @@
 # run COMMAND (for the VM's sh) there and exit with its status.
 #
 #	-d DIR		copy what is in DIR to the root of the VM's file system
+#	-g		with a kernel and initramfs for a PV guest, in /guest,
+#			and a CPU for it; implies -x
 #	-i		no COMMAND but a shell, on this terminal
 #	-l LEVEL	the kernel's loglevel on the console [1]
 #	-m MODULE	the driver [$BUILD/$KERNEL/xen-pciback.ko], or "none"
@@ -12,6 +14,7 @@
 #	-p PARAMS	parameters for the driver
 #	-q		print nothing but errors
 #	-v		print the whole console, not just what COMMAND prints
+#	-x		with Xen's tools: xl, and xen-start to start its daemons
 #
 # Left in the run's folder: console.log (everything the VM said; at its end
 # the kernel's log), trace.log (config writes and resets, by QEMU), and while
@@ -32,11 +35,12 @@ usage()
 	exit 2
 }
 
-overlay='' interactive='' loglevel=1 module=$OUT/xen-pciback.ko name=vm
-parameters='' quiet='' verbose=$V
-while getopts d:il:m:n:p:qv option; do
+guest='' overlay='' interactive='' loglevel=1 module=$OUT/xen-pciback.ko name=vm
+parameters='' quiet='' tools='' verbose=$V
+while getopts d:gil:m:n:p:qvx option; do
 	case $option in
 	d) overlay=$(absolute "$OPTARG") ;;
+	g) guest=1 ;;
 	i) interactive=1 ;;
 	l) loglevel=$OPTARG ;;
 	m) module=$OPTARG ;;
@@ -44,12 +48,23 @@ while getopts d:il:m:n:p:qv option; do
 	p) parameters=$OPTARG ;;
 	q) quiet=1 ;;
 	v) verbose=1 ;;
+	x) tools=$OUT/xentools.cpio ;;
 	*) usage ;;
 	esac
 done
 shift $((OPTIND - 1))
 [ -n "$interactive" ] || [ $# -gt 0 ] || usage
 [ "$module" = none ] || module=$(absolute "$module")
+
+# A guest that shares a CPU with dom0 breaks dom0's processes, here: QEMU 7.2
+# and 10 mix up their FS bases.
+cpus=$VM_CPUS
+pinned=''
+if [ -n "$guest" ]; then
+	cpus=$((VM_CPUS + 1))
+	pinned=dom0_vcpus_pin
+	tools="$OUT/xentools.cpio $OUT/guest.cpio"
+fi
 
 # A fresh folder, and relative names in it: a socket's must be short.
 rm -rf "$OUT/run/$name"
@@ -74,8 +89,9 @@ make_initramfs()
 			printf '%s\n' "$*"
 		} >overlay/vm/command
 	fi
+	# shellcheck disable=SC2086
 	(cd overlay && find . | cpio --quiet -o -H newc -R 0:0) |
-		cat "$OUT/base.cpio" - >initramfs.cpio
+		cat "$OUT/base.cpio" $tools - >initramfs.cpio
 }
 
 # smap=off: QEMU 7.2 lets a PV kernel die of it.
@@ -85,9 +101,9 @@ qemu()
 	# shellcheck disable=SC2046
 	exec "$@" qemu-system-x86_64 $("$VM_DIR/machine.sh") \
 		-accel "$VM_ACCEL" -cpu max,smap=off,svm=off \
-		-smp "$VM_CPUS" -m "$VM_MEMORY" \
+		-smp "$cpus" -m "$VM_MEMORY" \
 		-kernel "$OUT/xen.elf" \
-		-append "com1=115200,8n1 console=com1 loglvl=info dom0_mem=$((VM_MEMORY - 836))M dom0_max_vcpus=$VM_CPUS" \
+		-append "com1=115200,8n1 console=com1 loglvl=info dom0_mem=$((VM_MEMORY - 836))M dom0_max_vcpus=$VM_CPUS $pinned" \
 		-initrd "$OUT/vmlinux console=hvc0 panic=5 loglevel=$loglevel,initramfs.cpio" \
 		-chardev stdio,id=com1,logfile=console.log,signal=off \
 		-serial chardev:com1 \

@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Functions that a guest has: what may be reset then and what not, that they
+ * come back reset and as they were at bind time, and that nothing of a guest
+ * stays behind. The guests are played (lib/guest.h).
+ */
+#include <linux/pci_regs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../kselftest_harness.h"
+#include "lib/guest.h"
+#include "lib/hw.h"
+#include "lib/klog.h"
+#include "lib/pci.h"
+#include "lib/release.h"
+
+#define MAX_FNS		3
+/* Of no domain in this VM */
+#define DOMAIN		7
+#define OTHER_DOMAIN	8
+#define ROUNDS		20
+
+/* Functions that pciback owns, as they were at bind time, and who has them */
+FIXTURE(handout)
+{
+	struct fn fns[MAX_FNS];
+	unsigned char bound[MAX_FNS][PCI_CONFIG_SIZE];
+	unsigned int nr;
+	struct guest guest, other;
+	struct hw hw;
+	int klog;
+};
+
+FIXTURE_SETUP(handout)
+{
+	memset(self, 0, sizeof(*self));
+	if (!guest_possible())
+		SKIP(return, "no Xen toolstack here");
+	self->klog = klog_begin();
+}
+
+FIXTURE_TEARDOWN(handout)
+{
+	unsigned int i;
+
+	EXPECT_EQ(0, guest_destroy(&self->guest));
+	EXPECT_EQ(0, guest_destroy(&self->other));
+	for (i = 0; i < self->nr; i++)
+		EXPECT_EQ(0, fn_release(self->fns[i]));
+	/* The kernel has nothing to say of any of this */
+	EXPECT_FALSE(klog_has(self->klog, "cut here", NULL, NULL, 0));
+	EXPECT_FALSE(klog_has(self->klog, "WARNING:", NULL, NULL, 0));
+	klog_end(self->klog);
+}
+
+#define adopt(...) do {							\
+	struct fn fns[] = { __VA_ARGS__ };				\
+	unsigned int i;							\
+									\
+	for (i = 0; i < ARRAY_SIZE(fns); i++) {				\
+		ASSERT_TRUE(fn_exists(fns[i]));				\
+		self->fns[self->nr++] = fns[i];				\
+		ASSERT_EQ(0, fn_adopt(fns[i]));				\
+	}								\
+	for (i = 0; i < self->nr; i++)					\
+		fn_read_config(self->fns[i], 0, self->bound[i],		\
+			       PCI_CONFIG_SIZE);			\
+} while (0)
+
+/*
+ * Each byte as at bind time. Not bus mastering, which has a test of its own:
+ * firmware may have left it on, and an unbind gives back what it found.
+ */
+#define expect_restored(len) do {					\
+	unsigned char now[PCI_CONFIG_SIZE];				\
+	unsigned int i, b;						\
+									\
+	for (i = 0; i < self->nr; i++) {				\
+		fn_read_config(self->fns[i], 0, now, sizeof(now));	\
+		now[PCI_COMMAND] &= ~PCI_COMMAND_MASTER;		\
+		for (b = 0; b < (len); b++) {				\
+			EXPECT_EQ(self->bound[i][b], now[b]) {		\
+				TH_LOG("%s: byte 0x%02x",		\
+				       self->fns[i].name, b);		\
+			}						\
+		}							\
+	}								\
+} while (0)
+
+/* A weak reset leaves the MSI address and the like: what nobody restores */
+#define WEAKLY		PCI_STD_HEADER_SIZEOF
+#define THOROUGHLY	PCI_CONFIG_SIZE
+
+/* Do something with the hardware watched */
+#define watched(ret, what) do {						\
+	hw_begin(&self->hw);						\
+	ASSERT_EQ(ret, what);						\
+	hw_end(&self->hw);						\
+} while (0)
+
+#define expect_logged(fn, what)						\
+	EXPECT_TRUE(klog_has(self->klog, (fn).name, what, NULL, 0))
+
+static bool assigned_logged(int klog, struct fn fn, const char *step,
+			    struct fn blocker, unsigned int domid)
+{
+	char what[80];
+
+	snprintf(what, sizeof(what), "%sblocked by %s (assigned to domain %u)",
+		 step, blocker.name, domid);
+	return klog_has(klog, fn.name, what, NULL, 0);
+}
+
+/* Not even the weak reset that it has */
+TEST_F(handout, without_own_reset)
+{
+	struct fn xhci = fn_below(fn_root(0x15), 0, 0);
+	struct fn nic = fn_below(fn_root(0x12), 0, 0);
+
+	adopt(xhci, nic);
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, self->fns, 2));
+
+	watched(-EBUSY, reset_device(xhci));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, fn_root(0x15)));
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+	EXPECT_EQ(0, hw_all_writes(&self->hw, xhci));
+	EXPECT_TRUE(assigned_logged(self->klog, xhci, "", xhci, DOMAIN));
+
+	watched(-EBUSY, reset_device(nic));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, fn_root(0x12)));
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+	EXPECT_EQ(0, hw_all_writes(&self->hw, nic));
+	EXPECT_TRUE(assigned_logged(self->klog, nic, "", nic, DOMAIN));
+}
+
+/* A guest's function is as good as dom0's: the card is not reset below it */
+TEST_F(handout, sibling)
+{
+	unsigned char before[PCI_CONFIG_SIZE], after[PCI_CONFIG_SIZE];
+	struct fn port = fn_root(0x13);
+	struct fn first = fn_below(port, 0, 0), second = fn_below(port, 0, 1);
+	struct fn third = fn_below(port, 0, 2);
+
+	adopt(first, second, third);
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &second, 1));
+	fn_scribble(second);
+	fn_read_config(second, 0, before, sizeof(before));
+
+	watched(-EBUSY, reset_device(third));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, port));
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+	EXPECT_EQ(0, hw_all_writes(&self->hw, second));
+	EXPECT_TRUE(assigned_logged(self->klog, third, "slot: ", second,
+				    DOMAIN));
+
+	/* What is left to the first function is done all the same */
+	watched(-EBUSY, reset_device(first));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, port));
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+	EXPECT_EQ(1, hw_d3s(&self->hw, first));
+	EXPECT_EQ(0, hw_all_writes(&self->hw, second));
+	EXPECT_TRUE(assigned_logged(self->klog, first, "slot: ", second,
+				    DOMAIN));
+
+	fn_read_config(second, 0, after, sizeof(after));
+	EXPECT_EQ(0, memcmp(before, after, sizeof(before)));
+
+	/* And is not in the way any more */
+	ASSERT_EQ(0, guest_destroy(&self->guest));
+	watched(0, reset_device(third));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
+	EXPECT_EQ(3, hw_all_resets(&self->hw));
+	expect_restored(THOROUGHLY);
+}
+
+/* Its own reset, which concerns nobody else; but its state is the guest's */
+TEST_F(handout, flr)
+{
+	unsigned char before[PCI_STD_HEADER_SIZEOF];
+	unsigned char after[PCI_STD_HEADER_SIZEOF];
+	struct fn port = fn_root(0x10), nvme = fn_below(port, 0, 0);
+	char what[80];
+
+	adopt(nvme);
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &nvme, 1));
+	fn_scribble(nvme);
+	fn_read_config(nvme, 0, before, sizeof(before));
+	ASSERT_NE(0, memcmp(before, self->bound[0], sizeof(before)));
+
+	watched(0, reset_device(nvme));
+	EXPECT_EQ(1, hw_flrs(&self->hw, nvme));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, port));
+	EXPECT_EQ(1, hw_all_resets(&self->hw));
+	snprintf(what, sizeof(what), "reset of %s (assigned to domain %u)",
+		 nvme.name, DOMAIN);
+	expect_logged(nvme, what);
+	expect_logged(nvme, "reset: flr: ok");
+
+	fn_read_config(nvme, 0, after, sizeof(after));
+	EXPECT_EQ(0, memcmp(before, after, sizeof(before)));
+}
+
+/* What comes back from a guest is reset, and as it was before it went there */
+TEST_F(handout, released_flr)
+{
+	struct fn port = fn_root(0x10), nvme = fn_below(port, 0, 0);
+
+	adopt(nvme);
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &nvme, 1));
+	fn_scribble(nvme);
+	watched(0, guest_destroy(&self->guest));
+
+	EXPECT_EQ(1, hw_flrs(&self->hw, nvme));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, port));
+	EXPECT_EQ(1, hw_all_resets(&self->hw));
+	expect_restored(THOROUGHLY);
+}
+
+TEST_F(handout, released_pm)
+{
+	struct fn port = fn_root(0x12), nic = fn_below(port, 0, 0);
+
+	adopt(nic);
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &nic, 1));
+	fn_scribble(nic);
+	watched(0, guest_destroy(&self->guest));
+
+	EXPECT_EQ(1, hw_d3s(&self->hw, nic));
+	expect_restored(WEAKLY);
+}
+
+/* Nor does it go on with DMA that its guest has set up, or the firmware */
+TEST_F(handout, released_disabled)
+{
+	struct fn nvme = fn_below(fn_root(0x10), 0, 0);
+
+	adopt(nvme);
+	EXPECT_EQ(0, fn_read(nvme, PCI_COMMAND, 2) & PCI_COMMAND_MASTER);
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &nvme, 1));
+	ASSERT_EQ(0, guest_destroy(&self->guest));
+	EXPECT_EQ(0, fn_read(nvme, PCI_COMMAND, 2) & PCI_COMMAND_MASTER);
+}
+
+/* All functions of a card to one guest, and back */
+TEST_F(handout, card)
+{
+	struct fn port = fn_root(0x13);
+	unsigned int i;
+
+	adopt(fn_below(port, 0, 0), fn_below(port, 0, 1),
+	      fn_below(port, 0, 2));
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, self->fns, 3));
+	for (i = 0; i < 3; i++)
+		fn_scribble(self->fns[i]);
+	watched(-EBUSY, reset_device(self->fns[0]));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, port));
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+
+	ASSERT_EQ(0, guest_destroy(&self->guest));
+	expect_restored(WEAKLY);
+	watched(0, reset_device(self->fns[0]));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
+	EXPECT_EQ(3, hw_all_resets(&self->hw));
+	expect_restored(THOROUGHLY);
+}
+
+/* Functions come and go while the guest runs */
+TEST_F(handout, attach_and_detach)
+{
+	struct fn port = fn_root(0x10), nvme = fn_below(port, 0, 0);
+	struct fn rng = fn_below(fn_root(0x17), 0, 0);
+	int klog;
+
+	adopt(nvme, rng);
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &nvme, 1));
+	/* Before its frontend is there */
+	ASSERT_EQ(0, guest_attach(&self->guest, rng));
+	fn_scribble(nvme);
+	fn_scribble(rng);
+
+	watched(0, guest_detach(&self->guest, nvme));
+	EXPECT_EQ(1, hw_flrs(&self->hw, nvme));
+	EXPECT_EQ(0, hw_flrs(&self->hw, rng));
+	EXPECT_EQ(1, hw_all_resets(&self->hw));
+
+	/* One is pciback's again, the other is not */
+	klog = klog_begin();
+	watched(0, reset_device(nvme));
+	EXPECT_FALSE(klog_has(klog, nvme.name, "assigned", NULL, 0));
+	ASSERT_EQ(0, reset_device(rng));
+	EXPECT_TRUE(klog_has(klog, rng.name, "assigned to domain 7", NULL, 0));
+	klog_end(klog);
+
+	/* And afterwards */
+	ASSERT_EQ(0, guest_attach(&self->guest, nvme));
+	fn_scribble(nvme);
+	ASSERT_EQ(0, guest_detach(&self->guest, rng));
+	watched(0, guest_destroy(&self->guest));
+	EXPECT_EQ(1, hw_flrs(&self->hw, nvme));
+	EXPECT_EQ(0, hw_flrs(&self->hw, rng));
+	expect_restored(THOROUGHLY);
+}
+
+/* Two guests cannot have the same, and who does not own it cannot give it */
+TEST_F(handout, refused)
+{
+	struct fn nvme = fn_below(fn_root(0x10), 0, 0);
+	struct fn rng = fn_below(fn_root(0x17), 0, 0);
+	char error[256];
+
+	adopt(nvme);
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &nvme, 1));
+	watched(-EIO, guest_create(&self->other, OTHER_DOMAIN, &nvme, 1));
+	guest_error(&self->other, error, sizeof(error));
+	EXPECT_NE(NULL, strstr(error, "already in-use")) {
+		TH_LOG("%s", error);
+	}
+	ASSERT_EQ(0, guest_destroy(&self->other));
+	EXPECT_EQ(0, hw_all_writes(&self->hw, nvme));
+
+	ASSERT_EQ(-EIO, guest_create(&self->other, OTHER_DOMAIN, &rng, 1));
+	guest_error(&self->other, error, sizeof(error));
+	EXPECT_NE(NULL, strstr(error, "Couldn't locate PCI device"));
+	ASSERT_EQ(0, guest_destroy(&self->other));
+
+	/* Nor can a guest that runs already get it */
+	watched(-EIO, guest_attach(&self->guest, rng));
+	EXPECT_EQ(0, hw_all_writes(&self->hw, rng));
+
+	/* The first guest still has its own */
+	ASSERT_EQ(0, reset_device(nvme));
+	expect_logged(nvme, "assigned to domain 7");
+}
+
+/* Taken from a guest that still runs: not a good idea, but it must work */
+TEST_F(handout, unbind)
+{
+	struct fn port = fn_root(0x10), nvme = fn_below(port, 0, 0);
+
+	adopt(nvme);
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &nvme, 1));
+	fn_scribble(nvme);
+	watched(0, fn_release(nvme));
+	EXPECT_LE(1, hw_flrs(&self->hw, nvme));
+	expect_logged(nvme, "while still in-use by domain 7");
+	expect_restored(THOROUGHLY);
+	ASSERT_EQ(0, guest_destroy(&self->guest));
+	expect_restored(THOROUGHLY);
+
+	EXPECT_EQ(1, release_count(port, &nvme, 1));
+	ASSERT_TRUE(fn_exists(nvme));
+
+	/* All from the start */
+	ASSERT_EQ(0, fn_adopt(nvme));
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &nvme, 1));
+	watched(0, guest_destroy(&self->guest));
+	EXPECT_EQ(1, hw_flrs(&self->hw, nvme));
+}
+
+/* By way of the guest's own config accesses */
+TEST_F(handout, frontend)
+{
+	struct fn nvme = fn_below(fn_root(0x10), 0, 0);
+	unsigned int used = PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
+	uint32_t val;
+
+	adopt(nvme);
+	ASSERT_EQ(0, guest_create(&self->guest, 0, &nvme, 1));
+	ASSERT_EQ(0, guest_connect(&self->guest));
+
+	EXPECT_EQ(0, guest_config_read(&self->guest, nvme, PCI_VENDOR_ID, 4,
+				       &val));
+	EXPECT_EQ(fn_read(nvme, PCI_VENDOR_ID, 4), val);
+
+	/* pciback lets a guest have that much */
+	EXPECT_EQ(0, guest_config_write(&self->guest, nvme, PCI_COMMAND, 2,
+					used));
+	EXPECT_EQ(used, fn_read(nvme, PCI_COMMAND, 2) & used);
+	EXPECT_EQ(0, guest_config_write(&self->guest, nvme,
+					PCI_CACHE_LINE_SIZE, 1, 0x20));
+	EXPECT_EQ(0x20, fn_read(nvme, PCI_CACHE_LINE_SIZE, 1));
+
+	/* The guest is not asked, but does not lose what it had written */
+	watched(0, reset_device(nvme));
+	EXPECT_EQ(1, hw_flrs(&self->hw, nvme));
+	EXPECT_EQ(0, guest_config_read(&self->guest, nvme, PCI_COMMAND, 2,
+				       &val));
+	EXPECT_EQ(used, val & used);
+	EXPECT_EQ(used, fn_read(nvme, PCI_COMMAND, 2) & used);
+	EXPECT_EQ(0x20, fn_read(nvme, PCI_CACHE_LINE_SIZE, 1));
+
+	ASSERT_EQ(0, guest_destroy(&self->guest));
+	expect_restored(THOROUGHLY);
+}
+
+static int load_pciback(void)
+{
+	return system("insmod /lib/modules/xen-pciback.ko");
+}
+
+/* Many guests, one after the other, and nothing of them is left */
+TEST_F_TIMEOUT(handout, many, 10 * ROUNDS)
+{
+	struct fn port = fn_root(0x13);
+	struct fn nvme = fn_below(fn_root(0x10), 0, 0);
+	unsigned int i;
+
+	adopt(fn_below(port, 0, 0), fn_below(port, 0, 2), nvme);
+	for (i = 0; i < ROUNDS; i++) {
+		ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, self->fns, 3));
+		fn_scribble(nvme);
+		watched(0, guest_destroy(&self->guest));
+		EXPECT_EQ(1, hw_flrs(&self->hw, nvme));
+		EXPECT_EQ(0, hw_sbrs(&self->hw, port));
+		expect_restored(THOROUGHLY);
+	}
+
+	ASSERT_EQ(0, unload_module("xen_pciback"));
+	EXPECT_EQ(2, release_count(port, self->fns, 2));
+	EXPECT_EQ(1, release_count(fn_root(0x10), &nvme, 1));
+	ASSERT_EQ(0, load_pciback());
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The files of test_modules/pciback_fault.ko. See fault.h.
+ */
+#include <err.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "fault.h"
+
+bool fault_available(void)
+{
+	return !access(FAULT_MODULE, R_OK);
+}
+
+static bool fault_loaded(void)
+{
+	return !access(FAULT_DIR, F_OK);
+}
+
+int fault_load(void)
+{
+	if (fault_loaded())
+		return 0;
+	return system("insmod " FAULT_MODULE) ? -EIO : 0;
+}
+
+int fault_unload(void)
+{
+	if (!fault_loaded())
+		return 0;
+	return unload_module("pciback_fault");
+}
+
+int fault_add(struct fn fn)
+{
+	return write_string(FAULT_DIR "/add", fn.name);
+}
+
+int fault_remove(struct fn fn)
+{
+	return write_string(FAULT_DIR "/remove", fn.name);
+}
+
+static void fault_path(struct fn fn, const char *file, char *path, size_t size)
+{
+	snprintf(path, size, FAULT_DIR "/%s/%s", fn.name, file);
+}
+
+int fault_set(struct fn fn, const char *file, uint32_t val)
+{
+	char path[PATH_MAX], number[16];
+
+	fault_path(fn, file, path, sizeof(path));
+	snprintf(number, sizeof(number), "%u", val);
+	return write_string(path, number);
+}
+
+uint32_t fault_get(struct fn fn, const char *file)
+{
+	char path[PATH_MAX], number[16];
+	FILE *f;
+
+	fault_path(fn, file, path, sizeof(path));
+	f = fopen(path, "r");
+	if (!f || !fgets(number, sizeof(number), f))
+		err(1, "%s", path);
+	fclose(f);
+	return strtoul(number, NULL, 0);
+}
+
+unsigned int fault_writes(struct fn fn, unsigned int offset)
+{
+	unsigned int at, count;
+	char path[PATH_MAX];
+	FILE *f;
+
+	fault_path(fn, "writes", path, sizeof(path));
+	f = fopen(path, "r");
+	if (!f)
+		err(1, "%s", path);
+	while (fscanf(f, "%x %u", &at, &count) == 2) {
+		if (at == offset) {
+			fclose(f);
+			return count;
+		}
+	}
+	fclose(f);
+	return 0;
+}
+
+int fault_rediscover(struct fn fn)
+{
+	char path[PATH_MAX];
+	int ret;
+
+	fn_path(fn, "remove", path, sizeof(path));
+	ret = write_string(path, "1");
+	if (ret)
+		return ret;
+	ret = write_string("/sys/bus/pci/rescan", "1");
+	if (ret)
+		return ret;
+	return fn_exists(fn) ? 0 : -ENODEV;
+}

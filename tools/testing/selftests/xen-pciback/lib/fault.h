@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Functions that misbehave on demand: test_modules/pciback_fault.c, whose head
+ * comment tells what each of its files is for.
+ */
+#ifndef SELFTEST_XEN_PCIBACK_FAULT_H
+#define SELFTEST_XEN_PCIBACK_FAULT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pci.h"
+
+#define FAULT_MODULE	"test_modules/pciback_fault.ko"
+#define FAULT_DIR	"/sys/kernel/debug/pciback_fault"
+
+/* In a file with a time in ms: until it is healed, or reset */
+#define FAULT_FOR_EVER	UINT32_MAX
+
+/* Has the module been built? If not, skip the test. */
+bool fault_available(void);
+/* Loading it when it is loaded, and unloading when it is not, is no error */
+int fault_load(void);
+int fault_unload(void);
+
+/* A function can have faults from here on; none does until one is set */
+int fault_add(struct fn fn);
+int fault_remove(struct fn fn);
+
+/* Any of a function's files: settings, "heal" and "clear" with 1 */
+int fault_set(struct fn fn, const char *file, uint32_t val);
+/* Settings and counts */
+uint32_t fault_get(struct fn fn, const char *file);
+/* Config writes to it at this very offset */
+unsigned int fault_writes(struct fn fn, unsigned int offset);
+
+/*
+ * Have the kernel find it anew: it looks at capabilities then, and knows the
+ * invented ones from there on.
+ */
+int fault_rediscover(struct fn fn);
+
+#endif

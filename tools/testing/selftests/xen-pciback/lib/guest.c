@@ -1,0 +1,485 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A guest that is none. See guest.h.
+ *
+ * The nodes are those that libxl writes (tools/libs/light/libxl_pci.c) and that
+ * xen-pcifront would (drivers/pci/xen-pcifront.c).
+ */
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Before the kernel's, which use its types */
+#include <xen/xen.h>
+#include <xen/evtchn.h>
+#include <xen/gntalloc.h>
+#include <xen/io/pciif.h>
+#include <xenstore.h>
+
+#include "../../kselftest.h"
+#include "guest.h"
+
+/* enum xenbus_state of xen/io/xenbus.h, whose names are not the kernel's style */
+enum state {
+	STATE_INITIALISING = 1,
+	STATE_INIT_WAIT,
+	STATE_INITIALISED,
+	STATE_CONNECTED,
+	STATE_CLOSING,
+	STATE_CLOSED,
+	STATE_RECONFIGURING,
+	STATE_RECONFIGURED,
+};
+
+/* A release may wait for a device to come back from its reset */
+#define WAIT_MS		60000
+#define POLL_MS		10
+
+bool guest_possible(void)
+{
+	return !system("xen-start");
+}
+
+/* -- xenstore --------------------------------------------------------------- */
+
+__printf(4, 5)
+static void put(const struct guest *guest, xs_transaction_t t, const char *dir,
+		const char *fmt, ...)
+{
+	char node[160], *val;
+	va_list args;
+	int len;
+
+	/* "NODE=VALUE" */
+	len = snprintf(node, sizeof(node), "%s/", dir);
+	va_start(args, fmt);
+	vsnprintf(node + len, sizeof(node) - len, fmt, args);
+	va_end(args);
+	val = strchr(node, '=');
+	*val++ = '\0';
+
+	if (!xs_write(guest->xs, t, node, val, strlen(val)))
+		err(1, "xenstore: writing %s", node);
+}
+
+/* A node's value in @buf; the empty string if it is not there */
+__printf(5, 6)
+static void get(const struct guest *guest, const char *dir, char *buf,
+		size_t size, const char *fmt, ...)
+{
+	char node[160], *val;
+	unsigned int len;
+	va_list args;
+	int used;
+
+	used = snprintf(node, sizeof(node), "%s/", dir);
+	va_start(args, fmt);
+	vsnprintf(node + used, sizeof(node) - used, fmt, args);
+	va_end(args);
+
+	val = xs_read(guest->xs, XBT_NULL, node, &len);
+	snprintf(buf, size, "%s", val ?: "");
+	free(val);
+}
+
+static xs_transaction_t begin(const struct guest *guest)
+{
+	xs_transaction_t t = xs_transaction_start(guest->xs);
+
+	if (t == XBT_NULL)
+		err(1, "xenstore: transaction");
+	return t;
+}
+
+/* False if it must be done again */
+static bool end(const struct guest *guest, xs_transaction_t t)
+{
+	if (xs_transaction_end(guest->xs, t, false))
+		return true;
+	if (errno != EAGAIN)
+		err(1, "xenstore: transaction");
+	return false;
+}
+
+static unsigned int number(const struct guest *guest, const char *dir,
+			   const char *node)
+{
+	char buf[16];
+
+	get(guest, dir, buf, sizeof(buf), "%s", node);
+	return strtoul(buf, NULL, 10);
+}
+
+static enum state backend_state(const struct guest *guest)
+{
+	return number(guest, guest->backend, "state");
+}
+
+static void frontend_switch(const struct guest *guest, enum state state)
+{
+	put(guest, XBT_NULL, guest->frontend, "state=%d", state);
+}
+
+void guest_error(const struct guest *guest, char *buf, size_t size)
+{
+	get(guest, guest->error, buf, size, "error");
+}
+
+static bool refused(const struct guest *guest)
+{
+	char buf[256];
+
+	guest_error(guest, buf, sizeof(buf));
+	return *buf;
+}
+
+static long long now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+}
+
+/* Until @node of the backend has this value */
+static int wait_backend(const struct guest *guest, const char *node,
+			unsigned int val)
+{
+	long long give_up = now_ms() + WAIT_MS;
+
+	while (number(guest, guest->backend, node) != val) {
+		if (refused(guest))
+			return -EIO;
+		if (now_ms() > give_up)
+			return -ETIMEDOUT;
+		usleep(POLL_MS * 1000);
+	}
+	return 0;
+}
+
+/* -- toolstack -------------------------------------------------------------- */
+
+/* The nodes of one more function, which pciback is to hand out */
+static void put_fn(const struct guest *guest, xs_transaction_t t,
+		   unsigned int i, struct fn fn)
+{
+	put(guest, t, guest->backend, "key-%u=%s", i, fn.name);
+	put(guest, t, guest->backend, "dev-%u=%s", i, fn.name);
+	put(guest, t, guest->backend,
+	    "opts-%u=msitranslate=0,power_mgmt=0,permissive=0", i);
+	put(guest, t, guest->backend, "state-%u=%d", i,
+	    STATE_INITIALISING);
+	put(guest, t, guest->backend, "num_devs=%u", i + 1);
+}
+
+/* Where a function is among the guest's; -ENODEV if it is not */
+static int find_fn(const struct guest *guest, struct fn fn)
+{
+	unsigned int nr = number(guest, guest->backend, "num_devs"), i;
+	char name[sizeof(fn.name)];
+
+	for (i = 0; i < nr; i++) {
+		get(guest, guest->backend, name, sizeof(name), "dev-%u", i);
+		if (!strcmp(name, fn.name))
+			return i;
+	}
+	return -ENODEV;
+}
+
+int guest_create(struct guest *guest, unsigned int domid, const struct fn *fns,
+		 size_t nr)
+{
+	static unsigned int own;
+	xs_transaction_t t;
+	size_t i;
+
+	memset(guest, 0, sizeof(*guest));
+	guest->gntalloc = -1;
+	guest->evtchn = -1;
+	guest->domid = domid;
+	/* Dom0 can be the guest of several backends, others have one */
+	guest->devid = domid ? 0 : own++;
+	snprintf(guest->backend, sizeof(guest->backend),
+		 "/local/domain/0/backend/pci/%u/%u", domid, guest->devid);
+	/* In dom0's own device/ its frontend drivers would see it */
+	snprintf(guest->frontend, sizeof(guest->frontend),
+		 "/local/domain/%u/%s/pci/%u", domid,
+		 domid ? "device" : "selftest", guest->devid);
+	snprintf(guest->error, sizeof(guest->error),
+		 "/local/domain/0/error/backend/pci/%u/%u", domid,
+		 guest->devid);
+	snprintf(guest->device, sizeof(guest->device),
+		 "/sys/devices/pci-%u-%u", domid, guest->devid);
+
+	guest->xs = xs_open(0);
+	if (!guest->xs)
+		return -errno;
+	if (!access(guest->device, F_OK))
+		return -EEXIST;
+
+	do {
+		t = begin(guest);
+		xs_rm(guest->xs, t, guest->error);
+		put(guest, t, guest->frontend, "backend=%s", guest->backend);
+		put(guest, t, guest->frontend, "backend-id=0");
+		put(guest, t, guest->frontend, "state=%d",
+		    STATE_INITIALISING);
+		put(guest, t, guest->backend, "frontend=%s", guest->frontend);
+		put(guest, t, guest->backend, "frontend-id=%u", domid);
+		put(guest, t, guest->backend, "online=1");
+		put(guest, t, guest->backend, "domain=selftest");
+		put(guest, t, guest->backend, "state=%d",
+		    STATE_INITIALISING);
+		for (i = 0; i < nr; i++)
+			put_fn(guest, t, i, fns[i]);
+	} while (!end(guest, t));
+
+	return wait_backend(guest, "state", STATE_INITIALISED);
+}
+
+int guest_destroy(struct guest *guest)
+{
+	long long give_up = now_ms() + WAIT_MS;
+	xs_transaction_t t;
+	int ret = 0;
+
+	if (!guest->xs)
+		return 0;
+
+	do {
+		t = begin(guest);
+		xs_rm(guest->xs, t, guest->frontend);
+		xs_rm(guest->xs, t, guest->backend);
+		xs_rm(guest->xs, t, guest->error);
+	} while (!end(guest, t));
+
+	/* It goes when pciback's part is done */
+	while (!ret && !access(guest->device, F_OK)) {
+		if (now_ms() > give_up)
+			ret = -ETIMEDOUT;
+		usleep(POLL_MS * 1000);
+	}
+
+	if (guest->page)
+		munmap(guest->page, getpagesize());
+	if (guest->gntalloc >= 0)
+		close(guest->gntalloc);
+	if (guest->evtchn >= 0)
+		close(guest->evtchn);
+	xs_close(guest->xs);
+	memset(guest, 0, sizeof(*guest));
+	return ret;
+}
+
+/*
+ * The toolstack has written what is to change: both ends go through it. The
+ * frontend need not be connected for that.
+ */
+static int reconfigure(const struct guest *guest)
+{
+	int ret;
+
+	frontend_switch(guest, STATE_RECONFIGURING);
+	ret = wait_backend(guest, "state", STATE_RECONFIGURED);
+	if (ret)
+		return ret;
+	frontend_switch(guest, STATE_CONNECTED);
+	return wait_backend(guest, "state", STATE_CONNECTED);
+}
+
+/* Remove the nodes of a function; the last one takes the place that is free */
+static void forget_fn(const struct guest *guest, unsigned int i)
+{
+	static const char * const of_fn[] = {
+		"key", "dev", "opts", "vdev", "state"
+	};
+	unsigned int last = number(guest, guest->backend, "num_devs") - 1, n;
+	char node[128], val[64];
+	xs_transaction_t t;
+
+	do {
+		t = begin(guest);
+		for (n = 0; n < ARRAY_SIZE(of_fn); n++) {
+			get(guest, guest->backend, val, sizeof(val), "%s-%u",
+			    of_fn[n], last);
+			if (i != last)
+				put(guest, t, guest->backend, "%s-%u=%s",
+				    of_fn[n], i, val);
+			snprintf(node, sizeof(node), "%s/%s-%u", guest->backend,
+				 of_fn[n], last);
+			xs_rm(guest->xs, t, node);
+		}
+		put(guest, t, guest->backend, "num_devs=%u", last);
+	} while (!end(guest, t));
+}
+
+int guest_attach(struct guest *guest, struct fn fn)
+{
+	/* It has not connected yet: pciback looks at once */
+	bool starting = backend_state(guest) == STATE_INITIALISED;
+	unsigned int i = number(guest, guest->backend, "num_devs");
+	xs_transaction_t t;
+	char state[16];
+	int ret;
+
+	do {
+		t = begin(guest);
+		xs_rm(guest->xs, t, guest->error);
+		put_fn(guest, t, i, fn);
+		if (!starting)
+			put(guest, t, guest->backend, "state=%d",
+			    STATE_RECONFIGURING);
+	} while (!end(guest, t));
+
+	snprintf(state, sizeof(state), "state-%u", i);
+	ret = starting ? 0 : reconfigure(guest);
+	if (!ret)
+		ret = wait_backend(guest, state, STATE_INITIALISED);
+	if (ret)
+		forget_fn(guest, i);
+	return ret;
+}
+
+int guest_detach(struct guest *guest, struct fn fn)
+{
+	xs_transaction_t t;
+	int i, ret;
+
+	i = find_fn(guest, fn);
+	if (i < 0)
+		return i;
+
+	do {
+		t = begin(guest);
+		xs_rm(guest->xs, t, guest->error);
+		put(guest, t, guest->backend, "state-%d=%d", i,
+		    STATE_CLOSING);
+		put(guest, t, guest->backend, "state=%d",
+		    STATE_RECONFIGURING);
+	} while (!end(guest, t));
+	ret = reconfigure(guest);
+	if (ret)
+		return ret;
+
+	forget_fn(guest, i);
+	return 0;
+}
+
+/* -- frontend --------------------------------------------------------------- */
+
+int guest_connect(struct guest *guest)
+{
+	struct ioctl_gntalloc_alloc_gref gref = {
+		.domid = guest->domid,
+		.flags = GNTALLOC_FLAG_WRITABLE,
+		.count = 1,
+	};
+	struct ioctl_evtchn_bind_unbound_port bind = {
+		.remote_domain = guest->domid,
+	};
+	int ret;
+
+	guest->gntalloc = open("/dev/xen/gntalloc", O_RDWR | O_CLOEXEC);
+	if (guest->gntalloc < 0 ||
+	    ioctl(guest->gntalloc, IOCTL_GNTALLOC_ALLOC_GREF, &gref))
+		return -errno;
+	guest->page = mmap(NULL, getpagesize(), PROT_READ | PROT_WRITE,
+			   MAP_SHARED, guest->gntalloc, gref.index);
+	if (guest->page == MAP_FAILED) {
+		guest->page = NULL;
+		return -errno;
+	}
+	memset(guest->page, 0, getpagesize());
+
+	guest->evtchn = open("/dev/xen/evtchn", O_RDWR | O_CLOEXEC);
+	if (guest->evtchn < 0)
+		return -errno;
+	ret = ioctl(guest->evtchn, IOCTL_EVTCHN_BIND_UNBOUND_PORT, &bind);
+	if (ret < 0)
+		return -errno;
+	guest->port = ret;
+
+	put(guest, XBT_NULL, guest->frontend, "pci-op-ref=%u",
+	    gref.gref_ids[0]);
+	put(guest, XBT_NULL, guest->frontend, "event-channel=%u", guest->port);
+	put(guest, XBT_NULL, guest->frontend, "magic=%s", XEN_PCI_MAGIC);
+	frontend_switch(guest, STATE_INITIALISED);
+	ret = wait_backend(guest, "state", STATE_CONNECTED);
+	if (!ret)
+		frontend_switch(guest, STATE_CONNECTED);
+	return ret;
+}
+
+/* Have pciback do @op on the function that the guest knows by another address */
+static int do_op(struct guest *guest, struct fn fn, struct xen_pci_op *op)
+{
+	struct ioctl_evtchn_notify notify = { .port = guest->port };
+	unsigned int domain, bus, dev, func;
+	long long give_up = now_ms() + WAIT_MS;
+	char vdev[32];
+	int i;
+
+	if (!guest->page)
+		return -ENOTCONN;
+	i = find_fn(guest, fn);
+	if (i < 0)
+		return i;
+	get(guest, guest->backend, vdev, sizeof(vdev), "vdev-%d", i);
+	if (sscanf(vdev, "%x:%x:%x.%x", &domain, &bus, &dev, &func) != 4)
+		return -ENODEV;
+	op->domain = domain;
+	op->bus = bus;
+	op->devfn = dev << 3 | func;
+
+	guest->page->op = *op;
+	__atomic_or_fetch(&guest->page->flags, XEN_PCIF_active,
+			  __ATOMIC_SEQ_CST);
+	if (ioctl(guest->evtchn, IOCTL_EVTCHN_NOTIFY, &notify))
+		return -errno;
+
+	/* Its answer comes as an event, too, but the flag is what counts */
+	while (__atomic_load_n(&guest->page->flags, __ATOMIC_SEQ_CST) &
+	       XEN_PCIF_active) {
+		if (now_ms() > give_up)
+			return -ETIMEDOUT;
+		usleep(100);
+	}
+	*op = guest->page->op;
+	return op->err ? -EIO : 0;
+}
+
+int guest_config_read(struct guest *guest, struct fn fn, unsigned int offset,
+		      size_t len, uint32_t *val)
+{
+	struct xen_pci_op op = {
+		.cmd = XEN_PCI_OP_conf_read,
+		.offset = offset,
+		.size = len,
+	};
+	int ret = do_op(guest, fn, &op);
+
+	*val = op.value;
+	return ret;
+}
+
+int guest_config_write(struct guest *guest, struct fn fn, unsigned int offset,
+		       size_t len, uint32_t val)
+{
+	struct xen_pci_op op = {
+		.cmd = XEN_PCI_OP_conf_write,
+		.offset = offset,
+		.size = len,
+		.value = val,
+	};
+
+	return do_op(guest, fn, &op);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A guest that is none: its toolstack's and its frontend's part, played through
+ * xenstore, so that pciback hands functions out and takes them back. There need
+ * not be a domain of that number, since pciback never asks.
+ *
+ * A guest of domain 0 can do more. Dom0 is there, so it can be its own guest
+ * and have a frontend that shares a page with pciback: guest_connect().
+ *
+ * All return 0 or a negative errno: -EIO if pciback refuses (guest_error() has
+ * its words), -ETIMEDOUT if it does nothing.
+ */
+#ifndef SELFTEST_XEN_PCIBACK_GUEST_H
+#define SELFTEST_XEN_PCIBACK_GUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pci.h"
+
+struct xs_handle;
+struct xen_pci_sharedinfo;
+
+struct guest {
+	unsigned int domid;
+	unsigned int devid;
+	char backend[64];		/* in xenstore */
+	char frontend[64];
+	char error[80];
+	char device[64];		/* in sysfs */
+	struct xs_handle *xs;
+	/* While connected */
+	struct xen_pci_sharedinfo *page;
+	int gntalloc, evtchn;
+	unsigned int port;
+};
+
+/* Is there Xen's toolstack in this VM? Starts xenstored, if it is not yet. */
+bool guest_possible(void);
+
+/*
+ * A guest that starts with these functions: returns when pciback has handed
+ * out all, or refused one. guest_destroy() is due either way.
+ */
+int guest_create(struct guest *guest, unsigned int domid, const struct fn *fns,
+		 size_t nr);
+/* The guest is gone, as when it crashed: returns when pciback has taken back all */
+int guest_destroy(struct guest *guest);
+
+/*
+ * As xl pci-attach and pci-detach while it runs. A function that is refused is
+ * not among the guest's afterwards.
+ */
+int guest_attach(struct guest *guest, struct fn fn);
+int guest_detach(struct guest *guest, struct fn fn);
+
+/* What pciback wrote into xenstore when it refused, or the empty string */
+void guest_error(const struct guest *guest, char *buf, size_t size);
+
+/*
+ * Only a guest of domain 0: connect its frontend, and access config space by
+ * way of it. -EIO also if pciback answers with an error.
+ */
+int guest_connect(struct guest *guest);
+int guest_config_read(struct guest *guest, struct fn fn, unsigned int offset,
+		      size_t len, uint32_t *val);
+int guest_config_write(struct guest *guest, struct fn fn, unsigned int offset,
+		       size_t len, uint32_t val);
+
+#endif

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * References, by a kprobe where a function is freed. See release.h.
+ */
+#include <err.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+
+#include "release.h"
+
+#define TRACING		"/sys/kernel/tracing"
+#define EVENT		"selftest_release"
+
+static void must_write(const char *path, const char *s)
+{
+	int ret = write_string(path, s);
+
+	if (ret)
+		errx(1, "%s: %s", path, strerror(-ret));
+}
+
+static unsigned int count(void)
+{
+	unsigned int lines = 0;
+	char line[512];
+	FILE *f;
+
+	f = fopen(TRACING "/trace", "r");
+	if (!f)
+		err(1, TRACING "/trace");
+	while (fgets(line, sizeof(line), f))
+		lines += !!strstr(line, EVENT ":");
+	fclose(f);
+	return lines;
+}
+
+unsigned int release_count(struct fn port, const struct fn *fns, size_t nr)
+{
+	unsigned int released;
+	char path[256];
+	size_t i;
+
+	if (mount("tracefs", TRACING, "tracefs", 0, NULL) && errno != EBUSY)
+		err(1, TRACING);
+	must_write(TRACING "/kprobe_events", "p:" EVENT " pci_release_dev\n");
+	must_write(TRACING "/trace", "\n");
+	must_write(TRACING "/events/kprobes/" EVENT "/enable", "1");
+
+	for (i = 0; i < nr; i++) {
+		fn_path(fns[i], "remove", path, sizeof(path));
+		must_write(path, "1");
+	}
+	released = count();
+
+	must_write(TRACING "/events/kprobes/" EVENT "/enable", "0");
+	must_write(TRACING "/kprobe_events", "-:" EVENT "\n");
+
+	fn_path(port, "rescan", path, sizeof(path));
+	must_write(path, "1");
+	return released;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * References: a function that somebody still holds one to is never freed.
+ */
+#ifndef SELFTEST_XEN_PCIBACK_RELEASE_H
+#define SELFTEST_XEN_PCIBACK_RELEASE_H
+
+#include <stddef.h>
+
+#include "pci.h"
+
+/*
+ * Remove functions that nobody owns, count those that the kernel frees, and
+ * find them again below @port.
+ */
+unsigned int release_count(struct fn port, const struct fn *fns, size_t nr);
+
+#endif
