@@ -62,7 +62,9 @@ check: ## run the kselftests in the VM (TESTS=name,... only these; MUTATE=1: can
 	@$(VM)/check.sh
 
 shell: vm ## a root shell in that dom0; leaving it powers off
-	@$(VM)/vm.sh -n shell -i
+	@$(VM)/tests.sh
+	@$(VM)/image.sh xentools
+	@$(VM)/vm.sh -n shell -i -x -d $(OUT)/selftests
 
 lint: ## checkpatch, sparse, W=1 and shellcheck
 	@$(VM)/deps.sh lint

@@ -8,9 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../kselftest_harness.h"
+#include "lib/fault.h"
 #include "lib/guest.h"
 #include "lib/hw.h"
 #include "lib/klog.h"
@@ -46,6 +48,8 @@ FIXTURE_TEARDOWN(handout)
 {
 	unsigned int i;
 
+	EXPECT_EQ(0, set_parameter("strict_reset", "0"));
+	EXPECT_EQ(0, set_parameter("auto_reset", "1"));
 	EXPECT_EQ(0, guest_destroy(&self->guest));
 	EXPECT_EQ(0, guest_destroy(&self->other));
 	for (i = 0; i < self->nr; i++)
@@ -65,9 +69,11 @@ FIXTURE_TEARDOWN(handout)
 		self->fns[self->nr++] = fns[i];				\
 		ASSERT_EQ(0, fn_adopt(fns[i]));				\
 	}								\
-	for (i = 0; i < self->nr; i++)					\
+	for (i = 0; i < self->nr; i++) {				\
+		fn_quiesce(self->fns[i]);				\
 		fn_read_config(self->fns[i], 0, self->bound[i],		\
 			       PCI_CONFIG_SIZE);			\
+	}								\
 } while (0)
 
 /*
@@ -219,17 +225,21 @@ TEST_F(handout, released_flr)
 	expect_restored(THOROUGHLY);
 }
 
+/* Weakly at once, and by its slot as soon as it is idle */
 TEST_F(handout, released_pm)
 {
 	struct fn port = fn_root(0x12), nic = fn_below(port, 0, 0);
 
 	adopt(nic);
 	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &nic, 1));
+	EXPECT_EQ(1, fn_needs_reset(nic));
 	fn_scribble(nic);
-	watched(0, guest_destroy(&self->guest));
+	watched(0, guest_destroy(&self->guest) ?: do_flr(nic));
 
 	EXPECT_EQ(1, hw_d3s(&self->hw, nic));
-	expect_restored(WEAKLY);
+	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
+	EXPECT_EQ(0, fn_needs_reset(nic));
+	expect_restored(THOROUGHLY);
 }
 
 /* Nor does it go on with DMA that its guest has set up, or the firmware */
@@ -259,12 +269,203 @@ TEST_F(handout, card)
 	EXPECT_EQ(0, hw_sbrs(&self->hw, port));
 	EXPECT_EQ(0, hw_all_resets(&self->hw));
 
-	ASSERT_EQ(0, guest_destroy(&self->guest));
-	expect_restored(WEAKLY);
-	watched(0, reset_device(self->fns[0]));
+	/* One reset a hand-over, and it is for all of them */
+	watched(0, guest_destroy(&self->guest) ?: do_flr(self->fns[1]));
 	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
 	EXPECT_EQ(3, hw_all_resets(&self->hw));
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(0, fn_needs_reset(self->fns[i]));
 	expect_restored(THOROUGHLY);
+}
+
+/*
+ * A card that two guests share: not reset while either runs, whoever goes
+ * first, and reset once when the second has gone.
+ */
+TEST_F(handout, card_of_two_guests)
+{
+	struct fn port = fn_root(0x13);
+
+	adopt(fn_below(port, 0, 0), fn_below(port, 0, 1),
+	      fn_below(port, 0, 2));
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, self->fns, 2));
+	ASSERT_EQ(0, guest_create(&self->other, OTHER_DOMAIN, self->fns + 2,
+				  1));
+
+	/* As xl does on detach, before the functions leave the guest */
+	watched(0, do_flr(self->fns[0]));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, port));
+	EXPECT_EQ(0, hw_all_writes(&self->hw, self->fns[0]));
+
+	watched(0, guest_destroy(&self->guest) ?: do_flr(self->fns[0]));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, port));
+	EXPECT_EQ(1, fn_needs_reset(self->fns[0]));
+	EXPECT_EQ(1, fn_needs_reset(self->fns[1]));
+
+	watched(0, guest_destroy(&self->other) ?: do_flr(self->fns[0]));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
+	EXPECT_EQ(0, fn_needs_reset(self->fns[0]));
+	EXPECT_EQ(0, fn_needs_reset(self->fns[1]));
+	EXPECT_EQ(0, fn_needs_reset(self->fns[2]));
+}
+
+/* auto_reset=0: what comes back stays as dirty as it is until somebody asks */
+TEST_F(handout, left_to_the_toolstack)
+{
+	struct fn port = fn_root(0x13);
+
+	ASSERT_EQ(0, set_parameter("auto_reset", "0"));
+	adopt(fn_below(port, 0, 0), fn_below(port, 0, 1),
+	      fn_below(port, 0, 2));
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, self->fns, 3));
+	watched(0, guest_destroy(&self->guest));
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+	EXPECT_EQ(0, hw_d3s(&self->hw, self->fns[0]));
+	EXPECT_EQ(1, fn_needs_reset(self->fns[0]));
+	expect_restored(WEAKLY);
+
+	watched(0, reset_device(self->fns[0]));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
+	EXPECT_EQ(0, fn_needs_reset(self->fns[2]));
+}
+
+/* What is dirty goes with a warning, or not at all: a new guest says why */
+TEST_F(handout, strict)
+{
+	struct fn port = fn_root(0x13);
+	char error[256];
+	int klog;
+
+	/* Two of three: nothing can make them clean */
+	adopt(fn_below(port, 0, 0), fn_below(port, 0, 1));
+	EXPECT_EQ(1, fn_needs_reset(self->fns[0]));
+
+	klog = klog_begin();
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, self->fns, 1));
+	EXPECT_TRUE(klog_has(klog, self->fns[0].name, "still needs a reset",
+			     NULL, 0));
+	ASSERT_EQ(0, guest_destroy(&self->guest));
+
+	ASSERT_EQ(0, set_parameter("strict_reset", "1"));
+	watched(-EIO, guest_create(&self->guest, DOMAIN, self->fns, 1));
+	guest_error(&self->guest, error, sizeof(error));
+	EXPECT_NE(NULL, strstr(error, "Needs a reset first (strict_reset)")) {
+		TH_LOG("%s", error);
+	}
+	EXPECT_NE(NULL, strstr(error, self->fns[0].name));
+	ASSERT_EQ(0, guest_destroy(&self->guest));
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+
+	/* And once they are whole, they go */
+	adopt(fn_below(port, 0, 2));
+	EXPECT_EQ(0, fn_needs_reset(self->fns[0]));
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, self->fns, 3));
+}
+
+/* A function refused to a running guest takes nothing from it */
+TEST_F(handout, strict_attach)
+{
+	struct fn nvme = fn_below(fn_root(0x10), 0, 0);
+	struct fn rng = fn_below(fn_root(0x17), 0, 0);
+	struct fn nic = fn_below(fn_root(0x13), 0, 0);
+	char error[256];
+
+	adopt(nvme, rng, nic);
+	ASSERT_EQ(0, set_parameter("strict_reset", "1"));
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &nvme, 1));
+	EXPECT_EQ(-EIO, guest_attach(&self->guest, nic));
+	guest_error(&self->guest, error, sizeof(error));
+	EXPECT_NE(NULL, strstr(error, "strict_reset")) {
+		TH_LOG("%s", error);
+	}
+
+	/* Its first is still its own, and others come and go */
+	ASSERT_EQ(0, guest_attach(&self->guest, rng));
+	ASSERT_EQ(0, reset_device(rng));
+	expect_logged(rng, "assigned to domain 7");
+	ASSERT_EQ(0, guest_detach(&self->guest, rng));
+	ASSERT_EQ(0, reset_device(nvme));
+	expect_logged(nvme, "assigned to domain 7");
+}
+
+/* Until somebody else's FLR of @fn is under way */
+static bool wait_for_flr(struct fn fn)
+{
+	unsigned int tries;
+
+	for (tries = 0; tries < 500 && !fault_get(fn, "flrs"); tries++)
+		usleep(10000);
+	return fault_get(fn, "flrs");
+}
+
+/* Handed out in the middle of its reset: it waits, and then it is there */
+TEST_F(handout, in_reset)
+{
+	struct fn nvme = fn_below(fn_root(0x10), 0, 0);
+	pid_t pid;
+	int status;
+
+	if (!fault_available())
+		SKIP(return, "no " FAULT_MODULE);
+	ASSERT_EQ(0, fault_load());
+	ASSERT_EQ(0, fault_add(nvme));
+	adopt(nvme);
+	ASSERT_EQ(0, fault_set(nvme, "clear", 1));
+	ASSERT_EQ(0, fault_set(nvme, "flr_away_ms", 1500));
+
+	hw_begin(&self->hw);
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(-reset_device(nvme));
+	ASSERT_TRUE(wait_for_flr(nvme));
+	EXPECT_EQ(0, guest_create(&self->guest, DOMAIN, &nvme, 1));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	hw_end(&self->hw);
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(1, hw_flrs(&self->hw, nvme));
+	EXPECT_FALSE(klog_has(self->klog, nvme.name, "still needs a reset",
+			      NULL, 0));
+
+	ASSERT_EQ(0, fault_unload());
+}
+
+/*
+ * An unbind that gets in between a guest's going and the release of its
+ * functions: both wait here for a reset to let go of the device lock, the unbind
+ * first.
+ */
+TEST_F(handout, unbind_while_destroyed)
+{
+	struct fn nvme = fn_below(fn_root(0x10), 0, 0);
+	pid_t resetting, unbinding;
+	int status;
+
+	if (!fault_available())
+		SKIP(return, "no " FAULT_MODULE);
+	ASSERT_EQ(0, fault_load());
+	ASSERT_EQ(0, fault_add(nvme));
+	adopt(nvme);
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &nvme, 1));
+	ASSERT_EQ(0, fault_set(nvme, "clear", 1));
+	ASSERT_EQ(0, fault_set(nvme, "flr_away_ms", 1500));
+
+	resetting = fork();
+	if (!resetting)
+		_exit(-reset_device(nvme));
+	ASSERT_TRUE(wait_for_flr(nvme));
+	unbinding = fork();
+	if (!unbinding)
+		_exit(-fn_release(nvme));
+	usleep(300000);
+	EXPECT_EQ(0, guest_destroy(&self->guest));
+	ASSERT_EQ(resetting, waitpid(resetting, &status, 0));
+	ASSERT_EQ(unbinding, waitpid(unbinding, &status, 0));
+	EXPECT_EQ(0, status);
+	ASSERT_EQ(0, fault_unload());
+
+	/* Nobody has it any more, and nothing keeps it */
+	EXPECT_EQ(1, release_count(fn_root(0x10), &nvme, 1));
 }
 
 /* Functions come and go while the guest runs */
@@ -394,6 +595,50 @@ TEST_F(handout, frontend)
 
 	ASSERT_EQ(0, guest_destroy(&self->guest));
 	expect_restored(THOROUGHLY);
+}
+
+/* In the middle of a reset its guest gets errors, and afterwards its function */
+TEST_F(handout, frontend_in_reset)
+{
+	struct fn nvme = fn_below(fn_root(0x10), 0, 0);
+	unsigned int refused = 0, tries;
+	uint32_t val;
+	int status;
+	pid_t pid;
+
+	if (!fault_available())
+		SKIP(return, "no " FAULT_MODULE);
+	ASSERT_EQ(0, fault_load());
+	ASSERT_EQ(0, fault_add(nvme));
+	adopt(nvme);
+	ASSERT_EQ(0, guest_create(&self->guest, 0, &nvme, 1));
+	ASSERT_EQ(0, guest_connect(&self->guest));
+	ASSERT_EQ(0, fault_set(nvme, "flr_away_ms", 1500));
+	ASSERT_EQ(0, fault_set(nvme, "clear", 1));
+
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(-reset_device(nvme));
+	ASSERT_TRUE(wait_for_flr(nvme));
+	/* Not a write of it gets there, nor is silence told it as an answer */
+	for (tries = 0; tries < 5; tries++) {
+		refused += guest_config_write(&self->guest, nvme,
+					      PCI_CACHE_LINE_SIZE, 1,
+					      0x10) == -EIO;
+		refused += guest_config_read(&self->guest, nvme, PCI_VENDOR_ID,
+					     4, &val) == -EIO;
+		usleep(50000);
+	}
+	EXPECT_EQ(0, fault_writes(nvme, PCI_CACHE_LINE_SIZE));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(2 * tries, refused);
+
+	EXPECT_EQ(0, guest_config_read(&self->guest, nvme, PCI_VENDOR_ID, 4,
+				       &val));
+	EXPECT_EQ(fn_read(nvme, PCI_VENDOR_ID, 4), val);
+	ASSERT_EQ(0, fault_unload());
 }
 
 static int load_pciback(void)

@@ -53,9 +53,11 @@ FIXTURE_TEARDOWN(reset)
 		self->set.fns[self->set.nr++] = fns[i];			\
 		ASSERT_EQ(0, fn_adopt(fns[i]));				\
 	}								\
-	for (i = 0; i < self->set.nr; i++)				\
+	for (i = 0; i < self->set.nr; i++) {				\
+		fn_quiesce(self->set.fns[i]);				\
 		fn_read_config(self->set.fns[i], 0, self->set.bound[i],	\
 			       PCI_CONFIG_SIZE);			\
+	}								\
 } while (0)
 
 /* Leave it as a guest might, and see that this is not how it was */

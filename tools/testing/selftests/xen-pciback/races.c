@@ -40,6 +40,7 @@ FIXTURE_SETUP(race)
 	ASSERT_EQ(0, fn_adopt(self->first));
 	ASSERT_EQ(0, fn_adopt(self->second));
 	ASSERT_EQ(0, fn_adopt(self->third));
+	fn_quiesce(self->third);
 }
 
 FIXTURE_TEARDOWN(race)
@@ -128,6 +129,7 @@ static void count_resets(const struct hw *hw, struct fn port,
 
 /* Afterwards: one reset of all three, as if nothing had been */
 #define expect_usable() do {						\
+	fn_quiesce(self->third);					\
 	hw_begin(&self->hw);						\
 	EXPECT_EQ(0, reset_device(self->third));			\
 	hw_end(&self->hw);						\
@@ -191,7 +193,8 @@ TEST_F_TIMEOUT(race, unbind_and_bind, TIMEOUT)
 
 	EXPECT_EQ(ROUNDS, outs);
 	EXPECT_EQ(0, wrong);
-	EXPECT_EQ(writer.ok, resets);
+	/* And those that were pending whenever the sibling came in again */
+	EXPECT_LE(writer.ok, resets);
 	EXPECT_EQ(0, writer.gone);
 	EXPECT_EQ(0, writer.other) {
 		TH_LOG("last error %d", writer.last_other);

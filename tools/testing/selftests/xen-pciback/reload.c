@@ -88,6 +88,7 @@ TEST(rmmod_and_insmod)
 	for (i = 0; i < ROUNDS; i++) {
 		for (f = 0; f < ARRAY_SIZE(fns); f++)
 			ASSERT_EQ(0, fn_adopt(fns[f]));
+		fn_quiesce(fns[0]);
 		/* Used, so that there is something to be left behind */
 		hw_begin(&hw);
 		ASSERT_EQ(0, reset_device(fns[i % 3]));
@@ -121,6 +122,8 @@ TEST(rmmod_and_insmod)
 		fn_path(rescan_port, "rescan", path, sizeof(path));
 		EXPECT_EQ(0, write_string(path, "1"));
 		EXPECT_TRUE(fn_exists(fns[f]));
+		/* By its address it was pciback's again at once */
+		EXPECT_EQ(0, fn_release(fns[f]));
 	}
 }
 

@@ -218,6 +218,75 @@ int reset_device(struct fn fn)
 	return write_string(RESET_DEVICE, fn.name);
 }
 
+int do_flr(struct fn fn)
+{
+	return write_string(DO_FLR, fn.name);
+}
+
+int set_parameter(const char *name, const char *value)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "/sys/module/xen_pciback/parameters/%s",
+		 name);
+	return write_string(path, value);
+}
+
+void fn_quiesce(struct fn fn)
+{
+	do_flr(fn);
+}
+
+/* The first line of a file, or the empty string */
+static void read_line(const char *path, char *buf, size_t size)
+{
+	FILE *f = fopen(path, "r");
+
+	buf[0] = '\0';
+	if (!f)
+		return;
+	if (!fgets(buf, size, f))
+		buf[0] = '\0';
+	fclose(f);
+	buf[strcspn(buf, "\n")] = '\0';
+}
+
+int fn_needs_reset(struct fn fn)
+{
+	char path[PATH_MAX], line[16];
+
+	fn_path(fn, "pciback/needs_reset", path, sizeof(path));
+	read_line(path, line, sizeof(line));
+	return *line ? atoi(line) : -ENOENT;
+}
+
+void fn_last_reset(struct fn fn, char *buf, size_t size)
+{
+	char path[PATH_MAX];
+
+	fn_path(fn, "pciback/last_reset", path, sizeof(path));
+	read_line(path, buf, size);
+}
+
+void fn_plan(struct fn fn, char *buf, size_t size)
+{
+	size_t len = strlen(fn.name);
+	char line[256];
+	FILE *f;
+
+	buf[0] = '\0';
+	f = fopen(RESET_PLAN, "r");
+	if (!f)
+		return;
+	while (fgets(line, sizeof(line), f)) {
+		if (strncmp(line, fn.name, len) || line[len] != ' ')
+			continue;
+		line[strcspn(line, "\n")] = '\0';
+		snprintf(buf, size, "%s", line + len + 1);
+	}
+	fclose(f);
+}
+
 static int run(const char *tool, const char *name)
 {
 	int status;

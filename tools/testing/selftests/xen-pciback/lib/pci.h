@@ -16,6 +16,8 @@
 
 #define PCIBACK_DIR	"/sys/bus/pci/drivers/pciback"
 #define RESET_DEVICE	PCIBACK_DIR "/reset_device"
+#define DO_FLR		PCIBACK_DIR "/do_flr"
+#define RESET_PLAN	PCIBACK_DIR "/reset_plan"
 
 /* A function, by its address; domain 0 */
 struct fn {
@@ -48,9 +50,23 @@ int fn_release(struct fn fn);
 /* What a guest that ran on it may leave behind */
 void fn_scribble(struct fn fn);
 
+/*
+ * Wait until no reset of its set is under way or pending, which pciback may
+ * have queued when it was adopted or released. Leaves it as clean as can be.
+ */
+void fn_quiesce(struct fn fn);
+/* What pciback says of it: /sys/bus/pci/devices/BDF/pciback/ */
+int fn_needs_reset(struct fn fn);
+void fn_last_reset(struct fn fn, char *buf, size_t size);
+/* Its line of reset_plan, less its name; the empty string if there is none */
+void fn_plan(struct fn fn, char *buf, size_t size);
+
 int write_file(const char *path, const void *data, size_t len);
 int write_string(const char *path, const char *s);
 int reset_device(struct fn fn);
+int do_flr(struct fn fn);
+/* A parameter of the module: "auto_reset", "strict_reset" */
+int set_parameter(const char *name, const char *value);
 
 int load_module(const char *name);
 int unload_module(const char *name);

@@ -115,9 +115,9 @@ run_tests()
 	esac
 	{
 		vm_rc=0
-		# loglevel 5: what the kernel warns of is in its place between
-		# the tests' lines in the console's log
-		"$VM_DIR/vm.sh" "$with" -l 5 -n "$1" -m "$2" \
+		# loglevel 4: no more than errors between the tests' lines;
+		# what the kernel warned of is in the dmesg at the log's end
+		"$VM_DIR/vm.sh" "$with" -l 4 -n "$1" -m "$2" \
 			-d "$OUT/selftests" "$(guest_command "$3")" || vm_rc=$?
 		echo "$vm_rc" >"$tap.rc"
 	} | tee "$tap" >&3

@@ -17,6 +17,7 @@
 #		09:01.0 edu, 09:02.0 e1000	secondary bus
 #   00:17.0	0a:00.0 virtio-rng		FLR, PM, slot
 #   00:18.0	edu, on the root bus		nothing
+#   00:1a.0	0b:00.0 nvme with 4 VFs		FLR, PF and VFs
 #
 # 00:19.0 is not to be tested: it brings QEMU's trace into the VM, 20,000 lines
 # a second and more, where a serial port takes 400.
@@ -25,7 +26,7 @@ set -eu
 # port ADDRESS: a slot with its own number, so that pciehp takes it
 port()
 {
-	echo "-device pcie-root-port,id=port$1,bus=pcie.0,addr=$1.0,chassis=$1,slot=$1"
+	echo "-device pcie-root-port,id=port$1,bus=pcie.0,addr=$1.0,chassis=0x$1,slot=0x$1"
 }
 
 cat <<END
@@ -53,12 +54,15 @@ $(port 14)
 $(port 15)
 -device qemu-xhci,bus=port15
 -device i82801b11-bridge,id=dmi,bus=pcie.0,addr=16.0
--device pci-bridge,id=second,bus=dmi,addr=1.0,chassis_nr=22,shpc=on
+-device pci-bridge,id=second,bus=dmi,addr=1.0,chassis_nr=0x16,shpc=on
 -device edu,bus=second,addr=1.0
 -device e1000,bus=second,addr=2.0,romfile=
 $(port 17)
 -device virtio-rng-pci,bus=port17,x-pcie-flr-init=on
 -device edu,bus=pcie.0,addr=18.0
+$(port 1a)
+-device nvme-subsys,id=subsystem
+-device nvme,bus=port1a,subsys=subsystem,serial=sriov,sriov_max_vfs=4,sriov_vq_flexible=8,sriov_vi_flexible=8,max_ioqpairs=16,msix_qsize=17
 -device virtio-serial-pci,bus=pcie.0,addr=19.0,max_ports=2
 -device virtserialport,chardev=feed,name=hardware
 END

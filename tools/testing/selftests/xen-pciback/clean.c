@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Cleanliness: which functions still need a reset, when pciback resets them by
+ * itself, and what do_flr does about it, the file that a stock libxl writes.
+ * Once a set of functions is whole, one reset makes all of it clean.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../kselftest_harness.h"
+#include "lib/hw.h"
+#include "lib/klog.h"
+#include "lib/pci.h"
+
+FIXTURE(clean)
+{
+	struct fn port, first, second, third, nvme;
+	struct hw hw;
+	char text[256];
+	int klog;
+};
+
+FIXTURE_SETUP(clean)
+{
+	memset(self, 0, sizeof(*self));
+	self->port = fn_root(0x13);
+	self->first = fn_below(self->port, 0, 0);
+	self->second = fn_below(self->port, 0, 1);
+	self->third = fn_below(self->port, 0, 2);
+	self->nvme = fn_below(fn_root(0x10), 0, 0);
+}
+
+FIXTURE_TEARDOWN(clean)
+{
+	EXPECT_EQ(0, set_parameter("auto_reset", "1"));
+	EXPECT_EQ(0, fn_release(self->first));
+	EXPECT_EQ(0, fn_release(self->second));
+	EXPECT_EQ(0, fn_release(self->third));
+	EXPECT_EQ(0, fn_release(self->nvme));
+}
+
+#define expect_last(fn, what) do {					\
+	fn_last_reset(fn, self->text, sizeof(self->text));		\
+	EXPECT_STREQ(what, self->text);					\
+} while (0)
+
+#define expect_plan(fn, what) do {					\
+	fn_plan(fn, self->text, sizeof(self->text));			\
+	EXPECT_STREQ(what, self->text);					\
+} while (0)
+
+/* The reset of bind is enough if it is a strong one */
+TEST_F(clean, bind_with_flr)
+{
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, fn_adopt(self->nvme));
+	fn_quiesce(self->nvme);
+	hw_end(&self->hw);
+
+	EXPECT_EQ(1, hw_flrs(&self->hw, self->nvme));
+	EXPECT_EQ(1, hw_all_resets(&self->hw));
+	EXPECT_EQ(0, fn_needs_reset(self->nvme));
+	expect_last(self->nvme, "flr: ok");
+	expect_plan(self->nvme, "flr");
+}
+
+/* A card is reset once, when the last of its functions is adopted */
+TEST_F(clean, last_adoption)
+{
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, fn_adopt(self->first));
+	ASSERT_EQ(0, fn_adopt(self->second));
+	EXPECT_EQ(1, fn_needs_reset(self->first));
+	EXPECT_EQ(1, fn_needs_reset(self->second));
+	expect_last(self->second, "pm: ok (weak)");
+	hw_end(&self->hw);
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->port));
+	snprintf(self->text, sizeof(self->text), "blocked %s (no driver)",
+		 self->third.name);
+	{
+		char plan[256];
+
+		fn_plan(self->first, plan, sizeof(plan));
+		EXPECT_STREQ(self->text, plan);
+	}
+
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, fn_adopt(self->third));
+	/* Waits for it, and finds nothing left to be done */
+	EXPECT_EQ(0, do_flr(self->second));
+	hw_end(&self->hw);
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->port));
+	EXPECT_EQ(3, hw_all_resets(&self->hw));
+
+	EXPECT_EQ(0, fn_needs_reset(self->first));
+	EXPECT_EQ(0, fn_needs_reset(self->second));
+	EXPECT_EQ(0, fn_needs_reset(self->third));
+	expect_last(self->first, "slot: ok");
+	expect_last(self->second, "slot: ok");
+	expect_last(self->third, "slot: ok");
+	expect_plan(self->first, "slot");
+	expect_plan(self->second, "slot");
+	expect_plan(self->third, "slot");
+}
+
+/* What libxl does before it hands a clean card out: nothing happens */
+TEST_F(clean, do_flr_on_clean_functions)
+{
+	ASSERT_EQ(0, fn_adopt(self->first));
+	ASSERT_EQ(0, fn_adopt(self->second));
+	ASSERT_EQ(0, fn_adopt(self->third));
+	fn_quiesce(self->third);
+
+	hw_begin(&self->hw);
+	EXPECT_EQ(0, do_flr(self->first));
+	EXPECT_EQ(0, do_flr(self->second));
+	EXPECT_EQ(0, do_flr(self->third));
+	hw_end(&self->hw);
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+	EXPECT_EQ(0, hw_all_writes(&self->hw, self->first));
+}
+
+/* And a dirty one: the first write resets all, the others find it done */
+TEST_F(clean, do_flr_on_dirty_functions)
+{
+	ASSERT_EQ(0, set_parameter("auto_reset", "0"));
+	ASSERT_EQ(0, fn_adopt(self->first));
+	ASSERT_EQ(0, fn_adopt(self->second));
+	ASSERT_EQ(0, fn_adopt(self->third));
+	EXPECT_EQ(1, fn_needs_reset(self->first));
+	EXPECT_EQ(1, fn_needs_reset(self->second));
+	EXPECT_EQ(1, fn_needs_reset(self->third));
+
+	hw_begin(&self->hw);
+	EXPECT_EQ(0, do_flr(self->first));
+	EXPECT_EQ(0, do_flr(self->second));
+	EXPECT_EQ(0, do_flr(self->third));
+	hw_end(&self->hw);
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->port));
+	EXPECT_EQ(3, hw_all_resets(&self->hw));
+	EXPECT_EQ(0, fn_needs_reset(self->first));
+	EXPECT_EQ(0, fn_needs_reset(self->second));
+	EXPECT_EQ(0, fn_needs_reset(self->third));
+}
+
+/* reset_device means now: clean or not */
+TEST_F(clean, reset_device_on_clean_functions)
+{
+	ASSERT_EQ(0, fn_adopt(self->nvme));
+	fn_quiesce(self->nvme);
+
+	hw_begin(&self->hw);
+	EXPECT_EQ(0, reset_device(self->nvme));
+	hw_end(&self->hw);
+	EXPECT_EQ(1, hw_flrs(&self->hw, self->nvme));
+}
+
+/*
+ * The best that can be done now is weak: good enough for do_flr, which nobody
+ * tries anything after, but not clean.
+ */
+TEST_F(clean, do_flr_weakly)
+{
+	ASSERT_EQ(0, fn_adopt(self->first));
+	ASSERT_EQ(0, fn_adopt(self->second));
+
+	hw_begin(&self->hw);
+	EXPECT_EQ(0, do_flr(self->first));
+	hw_end(&self->hw);
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->port));
+	EXPECT_EQ(1, hw_d3s(&self->hw, self->first));
+	EXPECT_EQ(1, fn_needs_reset(self->first));
+	snprintf(self->text, sizeof(self->text),
+		 "slot: blocked by %s (no driver); pm: ok (weak)",
+		 self->third.name);
+	{
+		char last[256];
+
+		fn_last_reset(self->first, last, sizeof(last));
+		EXPECT_STREQ(self->text, last);
+	}
+
+	/* reset_device says that this was not what it was asked for */
+	EXPECT_EQ(-EBUSY, reset_device(self->first));
+	EXPECT_EQ(1, fn_needs_reset(self->first));
+}
+
+/* auto_reset=0: nothing by itself, neither on bind nor on unbind; it marks */
+TEST_F(clean, auto_reset_off)
+{
+	ASSERT_EQ(0, set_parameter("auto_reset", "0"));
+
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, fn_adopt(self->nvme));
+	ASSERT_EQ(0, fn_adopt(self->first));
+	ASSERT_EQ(0, fn_adopt(self->second));
+	ASSERT_EQ(0, fn_adopt(self->third));
+	EXPECT_EQ(1, fn_needs_reset(self->nvme));
+	EXPECT_EQ(1, fn_needs_reset(self->third));
+	expect_last(self->nvme, "none");
+	ASSERT_EQ(0, fn_release(self->nvme));
+	ASSERT_EQ(0, fn_release(self->first));
+	hw_end(&self->hw);
+
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+	EXPECT_EQ(0, hw_flrs(&self->hw, self->nvme));
+	EXPECT_EQ(0, hw_d3s(&self->hw, self->first));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->port));
+}
+
+/* Every strong reset counts, whoever asks for it */
+TEST_F(clean, by_the_core)
+{
+	char path[256];
+
+	ASSERT_EQ(0, set_parameter("auto_reset", "0"));
+	ASSERT_EQ(0, fn_adopt(self->nvme));
+	EXPECT_EQ(1, fn_needs_reset(self->nvme));
+
+	fn_path(self->nvme, "reset", path, sizeof(path));
+	ASSERT_EQ(0, write_string(path, "1"));
+	EXPECT_EQ(0, fn_needs_reset(self->nvme));
+	expect_last(self->nvme, "pci core: ok");
+
+	/* But not a weak one */
+	ASSERT_EQ(0, fn_adopt(self->second));
+	fn_path(self->second, "reset", path, sizeof(path));
+	ASSERT_EQ(0, write_string(path, "1"));
+	EXPECT_EQ(1, fn_needs_reset(self->second));
+	expect_last(self->second, "pci core: ok (weak)");
+}
+
+TEST_F(clean, do_flr_errors)
+{
+	EXPECT_EQ(-ENODEV, do_flr(self->nvme));
+	EXPECT_EQ(-EINVAL, write_string(DO_FLR, "0000:01:00.0x"));
+	EXPECT_EQ(-EINVAL, write_string(DO_FLR, "*"));
+	EXPECT_EQ(-ENODEV, write_string(DO_FLR, "0000:fe:00.0"));
+}
+
+/*
+ * The plan tells the truth: for each way to be reset, what it says before and
+ * what the hardware does then.
+ */
+struct plan {
+	struct fn fn;
+	struct fn mates[2];
+	unsigned int nr_mates;
+	struct fn bridge;
+	const char *plan;
+};
+
+TEST_F_TIMEOUT(clean, plan, 120)
+{
+	struct fn conventional = fn_below(fn_root(0x14), 0, 0);
+	struct fn second = fn_below(fn_root(0x16), 1, 0);
+	const struct plan plans[] = {
+		{ self->nvme, {}, 0, fn_root(0x10), "flr" },
+		{ fn_below(fn_root(0x17), 0, 0), {}, 0, fn_root(0x17), "flr" },
+		{ fn_below(fn_root(0x11), 0, 0), {}, 0, fn_root(0x11), "slot" },
+		{ fn_below(fn_root(0x12), 0, 0), {}, 0, fn_root(0x12), "slot" },
+		{ fn_below(fn_root(0x15), 0, 0), {}, 0, fn_root(0x15), "slot" },
+		{ self->first, { self->second, self->third }, 2, self->port,
+		  "slot" },
+		{ fn_below(conventional, 1, 0),
+		  { fn_below(conventional, 2, 0) }, 1, conventional, "bus" },
+		{ fn_below(second, 1, 0), { fn_below(second, 2, 0) }, 1,
+		  second, "bus" },
+		{ fn_root(0x18), {}, 0, fn_root(0x18), "none" },
+	};
+	unsigned int i, m, flrs, sbrs;
+	const struct plan *plan;
+	char text[256];
+	int ret;
+
+	for (i = 0; i < ARRAY_SIZE(plans); i++) {
+		plan = &plans[i];
+		ASSERT_EQ(0, fn_adopt(plan->fn));
+		for (m = 0; m < plan->nr_mates; m++)
+			ASSERT_EQ(0, fn_adopt(plan->mates[m]));
+		fn_quiesce(plan->fn);
+
+		fn_plan(plan->fn, text, sizeof(text));
+		EXPECT_STREQ(plan->plan, text) {
+			TH_LOG("%s", plan->fn.name);
+		}
+
+		hw_begin(&self->hw);
+		ret = reset_device(plan->fn);
+		hw_end(&self->hw);
+		flrs = hw_flrs(&self->hw, plan->fn);
+		/* Elsewhere that register means something else */
+		sbrs = !strcmp(plan->plan, "none") ? 0 :
+		       hw_sbrs(&self->hw, plan->bridge);
+
+		EXPECT_EQ(!strcmp(text, "none") ? -ENOTTY : 0, ret);
+		EXPECT_EQ(!strcmp(text, "flr"), flrs);
+		EXPECT_EQ(!strcmp(text, "slot") || !strcmp(text, "bus"), sbrs);
+
+		ASSERT_EQ(0, fn_release(plan->fn));
+		for (m = 0; m < plan->nr_mates; m++)
+			ASSERT_EQ(0, fn_release(plan->mates[m]));
+		fn_plan(plan->fn, text, sizeof(text));
+		EXPECT_STREQ("", text);
+	}
+}
+
+TEST_HARNESS_MAIN
