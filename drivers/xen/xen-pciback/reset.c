@@ -1562,23 +1562,26 @@ static int pcibk_reset(struct pci_dev *dev, enum pcibk_ask ask)
 	if (err == -ENOTTY && !r.len)
 		pcibk_note(&r, "no method can reset it");
 
+	/* Nobody asked: what could not be tried is not worth a line */
+	if (ask == PCIBK_ASK_PENDING &&
+	    (err == -EBUSY || err == -ENOTTY || err == -EAGAIN ||
+	     err == -ENODEV)) {
+		dev_dbg(&dev->dev, "reset: %s (error %d, %lld ms)\n", r.chain,
+			err, ms);
+		return err;
+	}
+
 	spin_lock_irq(&pcistub_devices_lock);
 	psdev = pcibk_find(dev);
 	if (psdev)
 		pcibk_set_last(psdev, r.chain);
 	spin_unlock_irq(&pcistub_devices_lock);
 
-	/* Not a device's own fault, nor the user's interface */
+	/* A result of our own making, which users know as EIO */
 	if (err == -ENODATA)
 		err = -EIO;
 
-	/* Nobody asked: what could not be tried is not worth a line */
-	if (ask == PCIBK_ASK_PENDING &&
-	    (err == -EBUSY || err == -ENOTTY || err == -EAGAIN ||
-	     err == -ENODEV))
-		dev_dbg(&dev->dev, "reset: %s (error %d, %lld ms)\n", r.chain,
-			err, ms);
-	else if (err)
+	if (err)
 		dev_warn(&dev->dev, "reset: %s (error %d, %lld ms)\n", r.chain,
 			 err, ms);
 	else
@@ -1817,6 +1820,8 @@ int __init xen_pcibk_reset_init(void)
  */
 void xen_pcibk_reset_exit(void)
 {
+	/* Also those that would come back only later: the queue knows no timers */
+	wait_event(pcibk_wait, list_empty_careful(&pcibk_pending_list));
 	destroy_workqueue(pcibk_wq);
 }
 
