@@ -95,7 +95,8 @@ make_initramfs()
 }
 
 # smap=off: QEMU 7.2 lets a PV kernel die of it.
-# console.log has all that was said, filtered or not.
+# console.log has all that was said, filtered or not. log_buf_len: the dmesg at
+# the end is to have the first warning, too.
 qemu()
 {
 	# shellcheck disable=SC2046
@@ -104,7 +105,7 @@ qemu()
 		-smp "$cpus" -m "$VM_MEMORY" \
 		-kernel "$OUT/xen.elf" \
 		-append "com1=115200,8n1 console=com1 loglvl=info dom0_mem=$((VM_MEMORY - 836))M dom0_max_vcpus=$VM_CPUS $pinned" \
-		-initrd "$OUT/vmlinux console=hvc0 panic=5 loglevel=$loglevel,initramfs.cpio" \
+		-initrd "$OUT/vmlinux console=hvc0 panic=5 loglevel=$loglevel log_buf_len=8M,initramfs.cpio" \
 		-chardev stdio,id=com1,logfile=console.log,signal=off \
 		-serial chardev:com1 \
 		-chardev pipe,id=feed,path=feed \
