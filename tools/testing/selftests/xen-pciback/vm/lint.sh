@@ -43,11 +43,13 @@ patches()
 	find "$TOP/drivers" -name '*.patch' | sort
 }
 
-# It leaves a cache in the folder that it runs in.
+# It wants to know the names in a kernel's headers, and keeps them in the folder
+# that it runs in.
 checkpatch()
 {
-	cd "$LOG"
-	"$OUT/linux/scripts/checkpatch.pl" --no-tree --strict --quiet \
+	mkdir -p "$OUT/linux/include"
+	cd "$OUT/linux"
+	scripts/checkpatch.pl --root="$OUT/linux" --no-tree --strict --quiet \
 		--terse --show-types --no-summary "$@"
 }
 
