@@ -87,7 +87,8 @@ TEST_F(clean, last_adoption)
 
 	hw_begin(&self->hw);
 	ASSERT_EQ(0, fn_adopt(self->third));
-	/* Waits for it, and finds nothing left to be done */
+	EXPECT_TRUE(fn_wait_clean(self->second));
+	/* And finds nothing left to be done */
 	EXPECT_EQ(0, do_flr(self->second));
 	hw_end(&self->hw);
 	EXPECT_EQ(1, hw_sbrs(&self->hw, self->port));

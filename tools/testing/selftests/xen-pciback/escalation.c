@@ -114,7 +114,8 @@ TEST_F(escalation, flr_does_nothing_on_bind)
 
 	hw_begin(&self->hw);
 	ASSERT_EQ(0, fn_adopt(self->fn));
-	EXPECT_EQ(0, do_flr(self->fn));
+	EXPECT_TRUE(fn_wait_clean(self->fn));
+	fn_quiesce(self->fn);
 	hw_end(&self->hw);
 	EXPECT_EQ(1, hw_sbrs(&self->hw, self->port));
 	EXPECT_EQ(0, fn_needs_reset(self->fn));

@@ -202,6 +202,8 @@ TEST_F_TIMEOUT(guest_pv, card, 2 * BOOT_S + RELEASE_S)
 	hw_begin(&self->hw);
 	ASSERT_EQ(0, system("xl destroy pv >>/tmp/xl.log 2>&1"));
 	ASSERT_TRUE(wait_until_released(id));
+	EXPECT_TRUE(fn_wait_clean(self->fns[0]));
+	/* Not only marked, but all of it over */
 	fn_quiesce(self->fns[0]);
 	hw_end(&self->hw);
 	EXPECT_EQ(1, hw_sbrs(&self->hw, self->port));

@@ -234,7 +234,7 @@ TEST_F(handout, released_pm)
 	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &nic, 1));
 	EXPECT_EQ(1, fn_needs_reset(nic));
 	fn_scribble(nic);
-	watched(0, guest_destroy(&self->guest) ?: do_flr(nic));
+	watched(0, guest_destroy(&self->guest) ?: !fn_wait_clean(nic));
 
 	EXPECT_EQ(1, hw_d3s(&self->hw, nic));
 	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
@@ -270,7 +270,8 @@ TEST_F(handout, card)
 	EXPECT_EQ(0, hw_all_resets(&self->hw));
 
 	/* One reset a hand-over, and it is for all of them */
-	watched(0, guest_destroy(&self->guest) ?: do_flr(self->fns[1]));
+	watched(0, guest_destroy(&self->guest) ?:
+		   !fn_wait_clean(self->fns[1]));
 	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
 	EXPECT_EQ(3, hw_all_resets(&self->hw));
 	for (i = 0; i < 3; i++)
@@ -302,7 +303,8 @@ TEST_F(handout, card_of_two_guests)
 	EXPECT_EQ(1, fn_needs_reset(self->fns[0]));
 	EXPECT_EQ(1, fn_needs_reset(self->fns[1]));
 
-	watched(0, guest_destroy(&self->other) ?: do_flr(self->fns[0]));
+	watched(0, guest_destroy(&self->other) ?:
+		   !fn_wait_clean(self->fns[0]));
 	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
 	EXPECT_EQ(0, fn_needs_reset(self->fns[0]));
 	EXPECT_EQ(0, fn_needs_reset(self->fns[1]));

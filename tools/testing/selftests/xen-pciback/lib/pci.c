@@ -260,6 +260,15 @@ int fn_needs_reset(struct fn fn)
 	return *line ? atoi(line) : -ENOENT;
 }
 
+bool fn_wait_clean(struct fn fn)
+{
+	unsigned int tries;
+
+	for (tries = 0; tries < 1000 && fn_needs_reset(fn); tries++)
+		usleep(10000);
+	return !fn_needs_reset(fn);
+}
+
 void fn_last_reset(struct fn fn, char *buf, size_t size)
 {
 	char path[PATH_MAX];

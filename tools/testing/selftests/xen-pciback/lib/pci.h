@@ -55,6 +55,11 @@ void fn_scribble(struct fn fn);
  * have queued when it was adopted or released. Leaves it as clean as can be.
  */
 void fn_quiesce(struct fn fn);
+/*
+ * Wait until pciback has made it clean by itself, without asking for anything.
+ * False if it does not come to that.
+ */
+bool fn_wait_clean(struct fn fn);
 /* What pciback says of it: /sys/bus/pci/devices/BDF/pciback/ */
 int fn_needs_reset(struct fn fn);
 void fn_last_reset(struct fn fn, char *buf, size_t size);
