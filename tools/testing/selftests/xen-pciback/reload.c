@@ -8,58 +8,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include "../kselftest_harness.h"
 #include "lib/hw.h"
 #include "lib/pci.h"
+#include "lib/release.h"
 
 #define ROUNDS		20
-#define TRACING		"/sys/kernel/tracing"
 
 static int load_pciback(void)
 {
 	return system("insmod /lib/modules/xen-pciback.ko") ? -EIO : 0;
-}
-
-/* How often the kernel ran pci_release_dev(), a function's last breath */
-static unsigned int releases(void)
-{
-	char line[512];
-	unsigned int count = 0;
-	FILE *f;
-
-	f = fopen(TRACING "/trace", "r");
-	if (!f)
-		return 0;
-	while (fgets(line, sizeof(line), f))
-		count += !!strstr(line, "selftest_release:");
-	fclose(f);
-	return count;
-}
-
-static int watch_releases(void)
-{
-	int ret;
-
-	if (mount("tracefs", TRACING, "tracefs", 0, NULL) && errno != EBUSY)
-		return -errno;
-	ret = write_string(TRACING "/kprobe_events",
-			   "p:selftest_release pci_release_dev\n");
-	if (ret)
-		return ret;
-	ret = write_string(TRACING "/trace", "\n");
-	if (ret)
-		return ret;
-	return write_string(TRACING "/events/kprobes/selftest_release/enable",
-			    "1");
-}
-
-static void unwatch_releases(void)
-{
-	write_string(TRACING "/events/kprobes/selftest_release/enable", "0");
-	write_string(TRACING "/kprobe_events", "-:selftest_release\n");
 }
 
 static const char *module_users(char *buf, size_t size)
@@ -76,12 +36,12 @@ static const char *module_users(char *buf, size_t size)
 
 TEST(rmmod_and_insmod)
 {
-	struct fn port = fn_root(0x13), rescan_port;
+	struct fn port = fn_root(0x13);
 	struct fn fns[] = {
 		fn_below(port, 0, 0), fn_below(port, 0, 1), fn_below(port, 0, 2),
 		fn_below(fn_root(0x10), 0, 0),
 	};
-	char path[256], driver[32], count[16];
+	char driver[32], count[16];
 	struct hw hw;
 	unsigned int i, f;
 
@@ -108,23 +68,15 @@ TEST(rmmod_and_insmod)
 		EXPECT_EQ(0, access(RESET_DEVICE, F_OK));
 	}
 
-	/* A reference too many would keep one of them from being freed */
-	ASSERT_EQ(0, watch_releases());
-	for (f = 0; f < ARRAY_SIZE(fns); f++) {
-		fn_path(fns[f], "remove", path, sizeof(path));
-		EXPECT_EQ(0, write_string(path, "1"));
-	}
-	EXPECT_EQ(ARRAY_SIZE(fns), releases());
-	unwatch_releases();
-
-	for (f = 0; f < ARRAY_SIZE(fns); f++) {
-		rescan_port = fn_root(f < 3 ? 0x13 : 0x10);
-		fn_path(rescan_port, "rescan", path, sizeof(path));
-		EXPECT_EQ(0, write_string(path, "1"));
-		EXPECT_TRUE(fn_exists(fns[f]));
-		/* By its address it was pciback's again at once */
+	/* By their driver_override they were pciback's again at once */
+	for (f = 0; f < ARRAY_SIZE(fns); f++)
 		EXPECT_EQ(0, fn_release(fns[f]));
-	}
+
+	/* A reference too many would keep one of them from being freed */
+	EXPECT_EQ(3, release_count(port, fns, 3));
+	EXPECT_EQ(1, release_count(fn_root(0x10), &fns[3], 1));
+	for (f = 0; f < ARRAY_SIZE(fns); f++)
+		EXPECT_TRUE(fn_exists(fns[f]));
 }
 
 TEST_HARNESS_MAIN
