@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause */
 /*
- * PCI Backend - thorough resets: what reset.c offers to the stub
+ * PCI Backend - thorough resets: what they offer to the stub
  */
 #ifndef __XEN_PCIBACK_RESET_H__
 #define __XEN_PCIBACK_RESET_H__
