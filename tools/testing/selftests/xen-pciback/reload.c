@@ -34,33 +34,47 @@ static const char *module_users(char *buf, size_t size)
 	return buf;
 }
 
-TEST(rmmod_and_insmod)
+FIXTURE(reload)
 {
-	struct fn port = fn_root(0x13);
-	struct fn fns[] = {
-		fn_below(port, 0, 0), fn_below(port, 0, 1), fn_below(port, 0, 2),
-		fn_below(fn_root(0x10), 0, 0),
-	};
+	struct fn port;
+	struct fn fns[4];
+};
+
+FIXTURE_SETUP(reload)
+{
+	self->port = fn_root(0x13);
+	self->fns[0] = fn_below(self->port, 0, 0);
+	self->fns[1] = fn_below(self->port, 0, 1);
+	self->fns[2] = fn_below(self->port, 0, 2);
+	self->fns[3] = fn_below(fn_root(0x10), 0, 0);
+}
+
+FIXTURE_TEARDOWN(reload)
+{
+}
+
+TEST_F_TIMEOUT(reload, rmmod_and_insmod, 300)
+{
 	char driver[32], count[16];
 	struct hw hw;
 	unsigned int i, f;
 
 	for (i = 0; i < ROUNDS; i++) {
-		for (f = 0; f < ARRAY_SIZE(fns); f++)
-			ASSERT_EQ(0, fn_adopt(fns[f]));
-		fn_quiesce(fns[0]);
+		for (f = 0; f < ARRAY_SIZE(self->fns); f++)
+			ASSERT_EQ(0, fn_adopt(self->fns[f]));
+		fn_quiesce(self->fns[0]);
 		/* Used, so that there is something to be left behind */
 		hw_begin(&hw);
-		ASSERT_EQ(0, reset_device(fns[i % 3]));
-		ASSERT_EQ(0, reset_device(fns[3]));
+		ASSERT_EQ(0, reset_device(self->fns[i % 3]));
+		ASSERT_EQ(0, reset_device(self->fns[3]));
 		hw_end(&hw);
-		EXPECT_EQ(1, hw_sbrs(&hw, port));
-		EXPECT_EQ(1, hw_flrs(&hw, fns[3]));
+		EXPECT_EQ(1, hw_sbrs(&hw, self->port));
+		EXPECT_EQ(1, hw_flrs(&hw, self->fns[3]));
 
 		EXPECT_STREQ("0", module_users(count, sizeof(count)));
 		ASSERT_EQ(0, unload_module("xen_pciback"));
-		for (f = 0; f < ARRAY_SIZE(fns); f++) {
-			fn_driver(fns[f], driver, sizeof(driver));
+		for (f = 0; f < ARRAY_SIZE(self->fns); f++) {
+			fn_driver(self->fns[f], driver, sizeof(driver));
 			EXPECT_STREQ("", driver);
 		}
 		EXPECT_NE(0, access(PCIBACK_DIR, F_OK));
@@ -69,14 +83,14 @@ TEST(rmmod_and_insmod)
 	}
 
 	/* By their driver_override they were pciback's again at once */
-	for (f = 0; f < ARRAY_SIZE(fns); f++)
-		EXPECT_EQ(0, fn_release(fns[f]));
+	for (f = 0; f < ARRAY_SIZE(self->fns); f++)
+		EXPECT_EQ(0, fn_release(self->fns[f]));
 
 	/* A reference too many would keep one of them from being freed */
-	EXPECT_EQ(3, release_count(port, fns, 3));
-	EXPECT_EQ(1, release_count(fn_root(0x10), &fns[3], 1));
-	for (f = 0; f < ARRAY_SIZE(fns); f++)
-		EXPECT_TRUE(fn_exists(fns[f]));
+	EXPECT_EQ(3, release_count(self->port, self->fns, 3));
+	EXPECT_EQ(1, release_count(fn_root(0x10), &self->fns[3], 1));
+	for (f = 0; f < ARRAY_SIZE(self->fns); f++)
+		EXPECT_TRUE(fn_exists(self->fns[f]));
 }
 
 TEST_HARNESS_MAIN
