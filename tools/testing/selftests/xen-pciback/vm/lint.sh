@@ -40,7 +40,7 @@ ours()
 
 patches()
 {
-	find "$TOP/drivers" -name '*.patch' | sort
+	find "$TOP/drivers/xen/xen-pciback/patches" -name '*.patch' | sort
 }
 
 # It wants to know the names in a kernel's headers, and keeps them in the folder
