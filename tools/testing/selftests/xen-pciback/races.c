@@ -26,28 +26,21 @@
 
 FIXTURE(race)
 {
-	struct fn port, first, second, third;
+	struct card card;
 	struct hw hw;
 };
 
 FIXTURE_SETUP(race)
 {
 	memset(self, 0, sizeof(*self));
-	self->port = fn_root(0x13);
-	self->first = fn_below(self->port, 0, 0);
-	self->second = fn_below(self->port, 0, 1);
-	self->third = fn_below(self->port, 0, 2);
-	ASSERT_EQ(0, fn_adopt(self->first));
-	ASSERT_EQ(0, fn_adopt(self->second));
-	ASSERT_EQ(0, fn_adopt(self->third));
-	fn_quiesce(self->third);
+	self->card = card_find();
+	ASSERT_EQ(0, card_adopt(&self->card));
+	fn_quiesce(self->card.third);
 }
 
 FIXTURE_TEARDOWN(race)
 {
-	EXPECT_EQ(0, fn_release(self->first));
-	EXPECT_EQ(0, fn_release(self->second));
-	EXPECT_EQ(0, fn_release(self->third));
+	EXPECT_EQ(0, card_release(&self->card));
 }
 
 /* A task that writes to reset_device until told to stop, and counts answers */
@@ -129,11 +122,11 @@ static void count_resets(const struct hw *hw, struct fn port,
 
 /* Afterwards: one reset of all three, as if nothing had been */
 #define expect_usable() do {						\
-	fn_quiesce(self->third);					\
+	fn_quiesce(self->card.third);					\
 	hw_begin(&self->hw);						\
-	EXPECT_EQ(0, reset_device(self->third));			\
+	EXPECT_EQ(0, reset_device(self->card.third));			\
 	hw_end(&self->hw);						\
-	EXPECT_EQ(1, hw_sbrs(&self->hw, self->port));			\
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));			\
 	EXPECT_EQ(3, hw_all_resets(&self->hw));				\
 } while (0)
 
@@ -143,8 +136,8 @@ TEST_F_TIMEOUT(race, two_writers, TIMEOUT)
 	struct writer one, two;
 
 	hw_begin(&self->hw);
-	ASSERT_EQ(0, writer_start(&one, self->first, ROUNDS));
-	ASSERT_EQ(0, writer_start(&two, self->second, ROUNDS));
+	ASSERT_EQ(0, writer_start(&one, self->card.first, ROUNDS));
+	ASSERT_EQ(0, writer_start(&two, self->card.second, ROUNDS));
 	writer_join(&one);
 	writer_join(&two);
 	hw_end(&self->hw);
@@ -155,7 +148,7 @@ TEST_F_TIMEOUT(race, two_writers, TIMEOUT)
 	EXPECT_EQ(ROUNDS, two.ok) {
 		TH_LOG("last error %d", two.last_other);
 	}
-	EXPECT_EQ(2 * ROUNDS, hw_sbrs(&self->hw, self->port));
+	EXPECT_EQ(2 * ROUNDS, hw_sbrs(&self->hw, self->card.port));
 	EXPECT_EQ(3 * 2 * ROUNDS, hw_all_resets(&self->hw));
 	expect_usable();
 }
@@ -173,21 +166,21 @@ TEST_F_TIMEOUT(race, unbind_and_bind, TIMEOUT)
 
 	srandom(1);
 	hw_begin(&self->hw);
-	ASSERT_EQ(0, writer_start(&writer, self->first, 0));
+	ASSERT_EQ(0, writer_start(&writer, self->card.first, 0));
 	for (i = 0; i < ROUNDS; i++) {
-		ASSERT_EQ(0, fn_release(self->second));
+		ASSERT_EQ(0, fn_release(self->card.second));
 		hw_mark(MARK_OUT);
 		pause.tv_nsec = random() % 50000000;
 		nanosleep(&pause, NULL);
 		hw_mark(MARK_IN);
-		ASSERT_EQ(0, fn_adopt(self->second));
+		ASSERT_EQ(0, fn_adopt(self->card.second));
 		pause.tv_nsec = random() % 200000000;
 		nanosleep(&pause, NULL);
 	}
 	writer_join(&writer);
 	hw_end(&self->hw);
 
-	count_resets(&self->hw, self->port, &resets, &outs, &wrong);
+	count_resets(&self->hw, self->card.port, &resets, &outs, &wrong);
 	TH_LOG("%u times out; %u resets, %u refused, %u locked out", outs,
 	       resets, writer.busy, writer.again);
 
@@ -210,16 +203,16 @@ TEST_F_TIMEOUT(race, unbind_and_bind, TIMEOUT)
  */
 TEST_F_TIMEOUT(race, remove_and_rescan, TIMEOUT)
 {
-	struct fn fns[] = { self->first, self->second, self->third };
+	struct fn fns[] = { self->card.first, self->card.second, self->card.third };
 	char remove[256], rescan[256], driver[32];
 	unsigned int i, f, resets, outs, wrong;
 	struct timespec pause = {};
 	struct writer writer;
 
 	srandom(2);
-	fn_path(self->port, "rescan", rescan, sizeof(rescan));
+	fn_path(self->card.port, "rescan", rescan, sizeof(rescan));
 	hw_begin(&self->hw);
-	ASSERT_EQ(0, writer_start(&writer, self->first, 0));
+	ASSERT_EQ(0, writer_start(&writer, self->card.first, 0));
 	for (i = 0; i < ROUNDS; i++) {
 		for (f = 0; f < ARRAY_SIZE(fns); f++) {
 			fn_path(fns[f], "remove", remove, sizeof(remove));
@@ -236,7 +229,7 @@ TEST_F_TIMEOUT(race, remove_and_rescan, TIMEOUT)
 	writer_join(&writer);
 	hw_end(&self->hw);
 
-	count_resets(&self->hw, self->port, &resets, &outs, &wrong);
+	count_resets(&self->hw, self->card.port, &resets, &outs, &wrong);
 	EXPECT_EQ(ROUNDS, outs);
 	EXPECT_EQ(0, wrong);
 	TH_LOG("%u resets, %u refused, %u locked out, %u not there", writer.ok,
