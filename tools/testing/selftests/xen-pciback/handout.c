@@ -90,6 +90,13 @@ FIXTURE_TEARDOWN(handout)
 	EXPECT_EQ(fn_read(named, PCI_VENDOR_ID, 4), seen);		\
 } while (0)
 
+#define expect_unreadable(fn) do {					\
+	uint32_t seen;							\
+									\
+	EXPECT_EQ(-EIO, guest_config_read(&self->guest, fn,		\
+					  PCI_VENDOR_ID, 4, &seen));	\
+} while (0)
+
 static bool assigned_logged(int klog, struct fn fn, const char *step,
 			    struct fn blocker, unsigned int domid)
 {
@@ -370,6 +377,53 @@ TEST_F(handout, strict_attach)
 	expect_logged(nvme, "assigned to domain 7");
 }
 
+/*
+ * The same once its frontend is connected: the refused one fails alone, and what
+ * the guest has works on. xl does not notice, and detaches it some time.
+ */
+TEST_F(handout, strict_attach_connected)
+{
+	struct fn nvme = fn_below(fn_root(0x10), 0, 0);
+	struct fn rng = fn_below(fn_root(0x17), 0, 0);
+	struct card card = card_find();
+	char error[256];
+
+	adopt(nvme, rng, card.first);
+	ASSERT_EQ(0, set_parameter("strict_reset", "1"));
+	ASSERT_EQ(0, guest_create(&self->guest, 0, &nvme, 1));
+	ASSERT_EQ(0, guest_connect(&self->guest));
+
+	watched(-EIO, guest_attach(&self->guest, card.first));
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+	EXPECT_EQ(0, hw_all_writes(&self->hw, card.first));
+	guest_error(&self->guest, error, sizeof(error));
+	EXPECT_NE(NULL, strstr(error, "strict_reset")) {
+		TH_LOG("%s", error);
+	}
+	EXPECT_NE(NULL, strstr(error, card.first.name));
+	EXPECT_TRUE(guest_connected(&self->guest));
+	expect_readable(nvme);
+	expect_unreadable(card.first);
+
+	/* Others come and go beside it */
+	ASSERT_EQ(0, guest_attach(&self->guest, rng));
+	expect_readable(rng);
+	ASSERT_EQ(0, guest_detach(&self->guest, rng));
+	ASSERT_EQ(0, guest_detach(&self->guest, card.first));
+	EXPECT_TRUE(guest_connected(&self->guest));
+	expect_readable(nvme);
+
+	/* It is nobody's, can be made clean, and is not refused then */
+	adopt(card.second, card.third);
+	EXPECT_EQ(0, fn_needs_reset(card.first));
+	ASSERT_EQ(0, guest_attach(&self->guest, card.first));
+	expect_readable(card.first);
+	expect_readable(nvme);
+	ASSERT_EQ(0, guest_detach(&self->guest, card.first));
+	ASSERT_EQ(0, guest_attach(&self->guest, rng));
+	expect_readable(rng);
+}
+
 /* Handed out in the middle of its reset: it waits, and then it is there */
 TEST_F(handout, in_reset)
 {
@@ -390,6 +444,72 @@ TEST_F(handout, in_reset)
 	hw_end(&self->hw);
 	EXPECT_EQ(1, hw_flrs(&self->hw, nvme));
 	EXPECT_FALSE(klog_has(self->klog, nvme.name, "still needs a reset",
+			      NULL, 0));
+}
+
+/*
+ * A reset that takes longer than the guest lives: other guests are not kept
+ * waiting for it, and the one that was goes without its function.
+ */
+TEST_F_TIMEOUT(handout, reset_outlasts_guest, 120)
+{
+	struct fn nvme = fn_below(fn_root(0x10), 0, 0);
+	struct fn rng = fn_below(fn_root(0x17), 0, 0);
+	pid_t pid;
+
+	if (!fault_available())
+		SKIP(return, "no " FAULT_MODULE);
+	ASSERT_EQ(0, fault_load());
+	ASSERT_EQ(0, fault_add(nvme));
+	adopt(nvme, rng);
+
+	pid = fault_begin_reset(nvme, FAULT_FOR_EVER);
+	ASSERT_LT(0, pid);
+	EXPECT_EQ(0, guest_begin(&self->guest, DOMAIN, &nvme, 1));
+	EXPECT_EQ(0, guest_create(&self->other, OTHER_DOMAIN, &rng, 1));
+	EXPECT_EQ(0, guest_destroy(&self->guest));
+	EXPECT_EQ(0, waitpid(pid, NULL, WNOHANG));
+	ASSERT_EQ(0, fault_set(nvme, "heal", 1));
+	EXPECT_EQ(0, wait_for_child(pid));
+
+	/* It is nobody's */
+	ASSERT_EQ(0, reset_device(nvme));
+	EXPECT_FALSE(klog_has(self->klog, nvme.name, "assigned", NULL, 0));
+	ASSERT_EQ(0, reset_device(rng));
+	expect_logged(rng, "assigned to domain 8");
+}
+
+/*
+ * Attached to a guest that runs, in the middle of its reset: the attach takes as
+ * long as the reset, and no other function of the guest's is concerned.
+ */
+TEST_F(handout, attach_in_reset)
+{
+	struct fn nvme = fn_below(fn_root(0x10), 0, 0);
+	struct fn rng = fn_below(fn_root(0x17), 0, 0);
+	pid_t pid;
+
+	if (!fault_available())
+		SKIP(return, "no " FAULT_MODULE);
+	ASSERT_EQ(0, fault_load());
+	ASSERT_EQ(0, fault_add(rng));
+	adopt(nvme, rng);
+	ASSERT_EQ(0, guest_create(&self->guest, 0, &nvme, 1));
+	ASSERT_EQ(0, guest_connect(&self->guest));
+
+	hw_begin(&self->hw);
+	pid = fault_begin_reset(rng, AWAY_MS);
+	ASSERT_LT(0, pid);
+	EXPECT_EQ(0, guest_attach(&self->guest, rng));
+	/* Its reset is over, or it would be fenced */
+	expect_readable(rng);
+	expect_readable(nvme);
+	EXPECT_TRUE(guest_connected(&self->guest));
+	EXPECT_EQ(0, wait_for_child(pid));
+	hw_end(&self->hw);
+	EXPECT_EQ(1, hw_flrs(&self->hw, rng));
+	EXPECT_EQ(1, hw_all_resets(&self->hw));
+	EXPECT_FALSE(klog_has(self->klog, rng.name, "still needs a reset",
 			      NULL, 0));
 }
 
