@@ -298,6 +298,76 @@ TEST_F(handout, card_of_two_guests)
 	EXPECT_EQ(0, fn_needs_reset(self->owned.fns[2]));
 }
 
+/*
+ * How xenopsd resets a function (ocaml/xenopsd/xc/device.ml): by its reset file,
+ * else by do_flr, with the address and no newline; whatever comes of it.
+ */
+static void xenopsd_reset(struct fn fn)
+{
+	char path[256];
+
+	fn_path(fn, "reset", path, sizeof(path));
+	if (!access(path, F_OK))
+		write_string(path, "1");
+	else
+		do_flr(fn);
+}
+
+/*
+ * All that xenopsd does to a card: when a VM starts it binds and resets one
+ * function after the other, before it assigns them; when the VM is destroyed it
+ * resets them while they are the guest's, and takes them away after that. A PV
+ * VM: of what it gives to an HVM one it does not tell pciback.
+ */
+TEST_F(handout, xenopsd)
+{
+	struct card card = card_find();
+	struct fn *fns = self->owned.fns;
+	unsigned int i;
+	char path[256];
+
+	/* The third is one for do_flr */
+	fn_path(card.third, "reset", path, sizeof(path));
+	ASSERT_NE(0, access(path, F_OK));
+	adopt(card.first, card.second, card.third);
+	ASSERT_EQ(0, card_release(&card));
+
+	hw_begin(&self->hw);
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(0, write_string(PCIBACK_DIR "/new_slot",
+					  fns[i].name));
+		ASSERT_EQ(0, write_string(PCIBACK_DIR "/bind", fns[i].name));
+		xenopsd_reset(fns[i]);
+	}
+	hw_end(&self->hw);
+	/* It has waited for what was pending */
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(0, fn_needs_reset(fns[i]));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, card.port));
+	EXPECT_EQ(3, hw_all_resets(&self->hw));
+
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, fns, 3));
+	EXPECT_FALSE(klog_has(self->klog, "still needs a reset", NULL, NULL,
+			      0));
+	for (i = 0; i < 3; i++)
+		fn_scribble(fns[i]);
+
+	hw_begin(&self->hw);
+	for (i = 0; i < 3; i++)
+		xenopsd_reset(fns[i]);
+	hw_end(&self->hw);
+	EXPECT_EQ(0, hw_sbrs(&self->hw, card.port));
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+
+	watched(0, guest_destroy(&self->guest) ?:
+		   !fn_wait_clean(card.third));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, card.port));
+	EXPECT_EQ(3, hw_all_resets(&self->hw));
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(0, fn_needs_reset(fns[i]));
+	expect_restored(THOROUGHLY);
+}
+
 /* auto_reset=0: what comes back stays as dirty as it is until somebody asks */
 TEST_F(handout, left_to_the_toolstack)
 {
