@@ -67,6 +67,30 @@ FIXTURE_TEARDOWN(reset)
 #define expect_logged(fn, what)						\
 	EXPECT_TRUE(klog_has(self->klog, (fn).name, what, NULL, 0))
 
+/* No DMA is under way when it comes: first disabled, and only then reset */
+static bool disabled_before_flr(const struct hw *hw, struct fn fn)
+{
+	unsigned int devctl = fn_cap(fn, PCI_CAP_ID_EXP) + PCI_EXP_DEVCTL;
+	const struct hw_event *event;
+	bool disabled = false;
+	size_t i;
+
+	for (i = 0; i < hw->nr; i++) {
+		event = &hw->events[i];
+		if (event->kind != 'w' || event->bus != fn.bus ||
+		    event->dev != fn.dev || event->func != fn.func)
+			continue;
+		if (event->offset == PCI_COMMAND)
+			disabled = !(event->val & (PCI_COMMAND_IO |
+						   PCI_COMMAND_MEMORY |
+						   PCI_COMMAND_MASTER));
+		if (event->offset == devctl &&
+		    event->val & PCI_EXP_DEVCTL_BCR_FLR)
+			return disabled;
+	}
+	return false;
+}
+
 TEST_F(reset, flr)
 {
 	struct fn port = fn_root(0x10), nvme = fn_below(port, 0, 0);
@@ -76,6 +100,7 @@ TEST_F(reset, flr)
 	reset_watched(nvme, 0);
 
 	EXPECT_EQ(1, hw_flrs(&self->hw, nvme));
+	EXPECT_TRUE(disabled_before_flr(&self->hw, nvme));
 	EXPECT_EQ(0, hw_sbrs(&self->hw, port));
 	EXPECT_EQ(0, hw_d3s(&self->hw, nvme));
 	EXPECT_EQ(1, hw_resets(&self->hw, "nvme"));
@@ -306,6 +331,37 @@ TEST_F(reset, by_the_core)
 
 	EXPECT_EQ(1, hw_flrs(&self->hw, nvme));
 	expect_restored();
+}
+
+/*
+ * And its reset_subordinate, which asks nobody and tells nothing: the state is
+ * right afterwards, but only what the core would have reset by FLR is clean.
+ */
+TEST_F(reset, by_the_core_below_a_bridge)
+{
+	struct fn port = fn_root(0x10), nvme = fn_below(port, 0, 0);
+	struct card card = card_find();
+	char path[256];
+
+	fn_path(port, "reset_subordinate", path, sizeof(path));
+	if (access(path, F_OK))
+		SKIP(return, "no reset_subordinate in this kernel");
+	adopt(nvme, card.first, card.second, card.third);
+	scribble_all();
+
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, write_string(path, "1"));
+	fn_path(card.port, "reset_subordinate", path, sizeof(path));
+	ASSERT_EQ(0, write_string(path, "1"));
+	hw_end(&self->hw);
+
+	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, card.port));
+	EXPECT_EQ(4, hw_all_resets(&self->hw));
+	expect_restored();
+	EXPECT_STREQ("pci core: ok", fn_last_reset(nvme));
+	EXPECT_STREQ("pci core: ok (weak)", fn_last_reset(card.first));
+	EXPECT_STREQ("pci core: ok (weak)", fn_last_reset(card.third));
 }
 
 /*
