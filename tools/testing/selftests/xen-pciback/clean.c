@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../kselftest_harness.h"
+#include "lib/fault.h"
 #include "lib/hw.h"
 #include "lib/klog.h"
 #include "lib/pci.h"
@@ -32,6 +33,7 @@ FIXTURE_SETUP(clean)
 FIXTURE_TEARDOWN(clean)
 {
 	EXPECT_EQ(0, set_parameter("auto_reset", "1"));
+	EXPECT_EQ(0, fault_unload());
 	EXPECT_EQ(0, card_release(&self->card));
 	EXPECT_EQ(0, fn_release(self->nvme));
 }
@@ -200,6 +202,34 @@ TEST_F(clean, by_the_core)
 	ASSERT_EQ(0, write_string(path, "1"));
 	EXPECT_EQ(1, fn_needs_reset(self->card.second));
 	EXPECT_STREQ("pci core: ok (weak)", fn_last_reset(self->card.second));
+}
+
+/* Whoever reads is not heard of by the function: it may be a guest's */
+TEST_F(clean, reading)
+{
+	if (!fault_available())
+		SKIP(return, "no " FAULT_MODULE);
+	ASSERT_EQ(0, fault_load());
+	ASSERT_EQ(0, fault_add(self->nvme));
+	ASSERT_EQ(0, fault_add(self->card.first));
+	ASSERT_EQ(0, fn_adopt(self->nvme));
+	ASSERT_EQ(0, card_adopt(&self->card));
+	fn_quiesce(self->nvme);
+	fn_quiesce(self->card.first);
+
+	ASSERT_EQ(0, fault_set(self->nvme, "clear", 1));
+	ASSERT_EQ(0, fault_set(self->card.first, "clear", 1));
+	hw_begin(&self->hw);
+	EXPECT_STREQ("flr", fn_plan(self->nvme));
+	EXPECT_STREQ("slot", fn_plan(self->card.first));
+	EXPECT_EQ(0, fn_needs_reset(self->nvme));
+	EXPECT_STREQ("flr: ok", fn_last_reset(self->nvme));
+	hw_end(&self->hw);
+	EXPECT_EQ(0, fault_get(self->nvme, "reads"));
+	EXPECT_EQ(0, fault_get(self->card.first, "reads"));
+	EXPECT_EQ(0, hw_all_writes(&self->hw, self->nvme));
+	EXPECT_EQ(0, hw_all_writes(&self->hw, self->card.first));
+	EXPECT_EQ(0, hw_all_writes(&self->hw, self->card.port));
 }
 
 TEST_F(clean, do_flr_errors)

@@ -319,6 +319,28 @@ TEST_F(af, flr_does_nothing)
 	EXPECT_STREQ("af_flr: no effect; bus: ok", fn_last_reset(self->fn));
 }
 
+/* And if somebody is in the way of anything stronger, that is the answer */
+TEST_F(af, nothing_stronger)
+{
+	char what[96];
+
+	ASSERT_EQ(0, fault_set(self->fn, "af", 1));
+	ASSERT_EQ(0, fault_rediscover(self->fn));
+	adopt(self->fn);
+
+	ASSERT_EQ(0, fault_set(self->fn, "flr_swallow", 1));
+	hw_begin(&self->hw);
+	EXPECT_EQ(-EIO, reset_device(self->fn));
+	hw_end(&self->hw);
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->bridge));
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+	EXPECT_EQ(1, fn_needs_reset(self->fn));
+	snprintf(what, sizeof(what),
+		 "af_flr: no effect; bus: blocked by %s (no driver)",
+		 self->other.name);
+	EXPECT_STREQ(what, fn_last_reset(self->fn));
+}
+
 /* Without Transactions Pending, or without FLR, the capability is of no use */
 TEST_F(af, incomplete)
 {

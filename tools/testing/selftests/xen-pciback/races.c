@@ -6,13 +6,17 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "../kselftest_harness.h"
+#include "lib/fault.h"
 #include "lib/hw.h"
 #include "lib/pci.h"
 
@@ -244,6 +248,118 @@ TEST_F_TIMEOUT(race, remove_and_rescan, TIMEOUT)
 		EXPECT_STREQ("pciback", driver);
 	}
 	expect_usable();
+}
+
+/* A function in the middle of a reset that lasts until it is healed */
+FIXTURE(busy)
+{
+	struct fn port, fn;		/* nvme: FLR */
+	struct hw hw;
+	pid_t resetting;
+};
+
+FIXTURE_SETUP(busy)
+{
+	if (!fault_available())
+		SKIP(return, "no " FAULT_MODULE);
+
+	memset(self, 0, sizeof(*self));
+	self->port = fn_root(0x10);
+	self->fn = fn_below(self->port, 0, 0);
+	ASSERT_EQ(0, fault_load());
+	ASSERT_EQ(0, fault_add(self->fn));
+	ASSERT_EQ(0, fn_adopt(self->fn));
+	fn_quiesce(self->fn);
+	hw_begin(&self->hw);
+	self->resetting = fault_begin_reset(self->fn, FAULT_FOR_EVER);
+	ASSERT_LT(0, self->resetting);
+}
+
+/* It was the only reset: nobody else did it again, or anything else to it */
+FIXTURE_TEARDOWN(busy)
+{
+	EXPECT_EQ(0, fault_set(self->fn, "heal", 1));
+	EXPECT_EQ(0, wait_for_child(self->resetting));
+	hw_end(&self->hw);
+	EXPECT_EQ(1, hw_flrs(&self->hw, self->fn));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->port));
+	EXPECT_EQ(0, fault_unload());
+	EXPECT_EQ(0, fn_release(self->fn));
+}
+
+#define expect_busy()							\
+	EXPECT_EQ(0, waitpid(self->resetting, NULL, WNOHANG))
+
+/* Is a task in that function of the kernel's? Waits for it to get there */
+static bool wait_until_in(pid_t pid, const char *function)
+{
+	char path[64], stack[4096];
+	unsigned int tries;
+	size_t len;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stack", pid);
+	for (tries = 0; tries < 1000; tries++) {
+		f = fopen(path, "r");
+		len = f ? fread(stack, 1, sizeof(stack) - 1, f) : 0;
+		stack[len] = '\0';
+		if (f)
+			fclose(f);
+		if (strstr(stack, function))
+			return true;
+		usleep(10000);
+	}
+	return false;
+}
+
+/* Who wants to reset it now gives up some time */
+TEST_F_TIMEOUT(busy, locked_out, 120)
+{
+	EXPECT_EQ(-EAGAIN, reset_device(self->fn));
+	expect_busy();
+}
+
+/* What has nothing to do with it is not kept waiting */
+TEST_F_TIMEOUT(busy, others, 120)
+{
+	struct fn rng = fn_below(fn_root(0x17), 0, 0);
+	struct card card = card_find();
+
+	ASSERT_EQ(0, fn_adopt(rng));
+	ASSERT_EQ(0, card_adopt(&card));
+	EXPECT_EQ(0, reset_device(rng));
+	EXPECT_EQ(0, reset_device(card.third));
+	EXPECT_EQ(0, card_release(&card));
+	EXPECT_EQ(0, fn_release(rng));
+	expect_busy();
+}
+
+/* do_flr waits for it, and has nothing left to do then */
+TEST_F_TIMEOUT(busy, do_flr, 120)
+{
+	pid_t waiting;
+
+	waiting = fork();
+	if (!waiting)
+		_exit(-do_flr(self->fn));
+	EXPECT_TRUE(wait_until_in(waiting, "do_flr_store"));
+	expect_busy();
+	EXPECT_EQ(0, fault_set(self->fn, "heal", 1));
+	EXPECT_EQ(0, wait_for_child(waiting));
+}
+
+/* Unless it is killed */
+TEST_F_TIMEOUT(busy, do_flr_killed, 120)
+{
+	pid_t waiting;
+
+	waiting = fork();
+	if (!waiting)
+		_exit(-do_flr(self->fn));
+	EXPECT_TRUE(wait_until_in(waiting, "do_flr_store"));
+	EXPECT_EQ(0, kill(waiting, SIGKILL));
+	EXPECT_EQ(-ECHILD, wait_for_child(waiting));
+	expect_busy();
 }
 
 TEST_HARNESS_MAIN
