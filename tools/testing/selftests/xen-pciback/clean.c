@@ -9,13 +9,15 @@
 #include <string.h>
 
 #include "../kselftest_harness.h"
+#include "lib/fault.h"
 #include "lib/hw.h"
 #include "lib/klog.h"
 #include "lib/pci.h"
 
 FIXTURE(clean)
 {
-	struct fn port, first, second, third, nvme;
+	struct card card;
+	struct fn nvme;
 	struct hw hw;
 	char text[256];
 	int klog;
@@ -24,31 +26,17 @@ FIXTURE(clean)
 FIXTURE_SETUP(clean)
 {
 	memset(self, 0, sizeof(*self));
-	self->port = fn_root(0x13);
-	self->first = fn_below(self->port, 0, 0);
-	self->second = fn_below(self->port, 0, 1);
-	self->third = fn_below(self->port, 0, 2);
+	self->card = card_find();
 	self->nvme = fn_below(fn_root(0x10), 0, 0);
 }
 
 FIXTURE_TEARDOWN(clean)
 {
 	EXPECT_EQ(0, set_parameter("auto_reset", "1"));
-	EXPECT_EQ(0, fn_release(self->first));
-	EXPECT_EQ(0, fn_release(self->second));
-	EXPECT_EQ(0, fn_release(self->third));
+	EXPECT_EQ(0, fault_unload());
+	EXPECT_EQ(0, card_release(&self->card));
 	EXPECT_EQ(0, fn_release(self->nvme));
 }
-
-#define expect_last(fn, what) do {					\
-	fn_last_reset(fn, self->text, sizeof(self->text));		\
-	EXPECT_STREQ(what, self->text);					\
-} while (0)
-
-#define expect_plan(fn, what) do {					\
-	fn_plan(fn, self->text, sizeof(self->text));			\
-	EXPECT_STREQ(what, self->text);					\
-} while (0)
 
 /* The reset of bind is enough if it is a strong one */
 TEST_F(clean, bind_with_flr)
@@ -61,88 +49,79 @@ TEST_F(clean, bind_with_flr)
 	EXPECT_EQ(1, hw_flrs(&self->hw, self->nvme));
 	EXPECT_EQ(1, hw_all_resets(&self->hw));
 	EXPECT_EQ(0, fn_needs_reset(self->nvme));
-	expect_last(self->nvme, "flr: ok");
-	expect_plan(self->nvme, "flr");
+	EXPECT_STREQ("flr: ok", fn_last_reset(self->nvme));
+	EXPECT_STREQ("flr", fn_plan(self->nvme));
 }
 
 /* A card is reset once, when the last of its functions is adopted */
 TEST_F(clean, last_adoption)
 {
 	hw_begin(&self->hw);
-	ASSERT_EQ(0, fn_adopt(self->first));
-	ASSERT_EQ(0, fn_adopt(self->second));
-	EXPECT_EQ(1, fn_needs_reset(self->first));
-	EXPECT_EQ(1, fn_needs_reset(self->second));
-	expect_last(self->second, "pm: ok (weak)");
+	ASSERT_EQ(0, fn_adopt(self->card.first));
+	ASSERT_EQ(0, fn_adopt(self->card.second));
+	EXPECT_EQ(1, fn_needs_reset(self->card.first));
+	EXPECT_EQ(1, fn_needs_reset(self->card.second));
+	EXPECT_STREQ("pm: ok (weak)", fn_last_reset(self->card.second));
 	hw_end(&self->hw);
-	EXPECT_EQ(0, hw_sbrs(&self->hw, self->port));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->card.port));
 	snprintf(self->text, sizeof(self->text), "blocked %s (no driver)",
-		 self->third.name);
-	{
-		char plan[256];
-
-		fn_plan(self->first, plan, sizeof(plan));
-		EXPECT_STREQ(self->text, plan);
-	}
+		 self->card.third.name);
+	EXPECT_STREQ(self->text, fn_plan(self->card.first));
 
 	hw_begin(&self->hw);
-	ASSERT_EQ(0, fn_adopt(self->third));
-	EXPECT_TRUE(fn_wait_clean(self->second));
+	ASSERT_EQ(0, fn_adopt(self->card.third));
+	EXPECT_TRUE(fn_wait_clean(self->card.second));
 	/* And finds nothing left to be done */
-	EXPECT_EQ(0, do_flr(self->second));
+	EXPECT_EQ(0, do_flr(self->card.second));
 	hw_end(&self->hw);
-	EXPECT_EQ(1, hw_sbrs(&self->hw, self->port));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
 	EXPECT_EQ(3, hw_all_resets(&self->hw));
 
-	EXPECT_EQ(0, fn_needs_reset(self->first));
-	EXPECT_EQ(0, fn_needs_reset(self->second));
-	EXPECT_EQ(0, fn_needs_reset(self->third));
-	expect_last(self->first, "slot: ok");
-	expect_last(self->second, "slot: ok");
-	expect_last(self->third, "slot: ok");
-	expect_plan(self->first, "slot");
-	expect_plan(self->second, "slot");
-	expect_plan(self->third, "slot");
+	EXPECT_EQ(0, fn_needs_reset(self->card.first));
+	EXPECT_EQ(0, fn_needs_reset(self->card.second));
+	EXPECT_EQ(0, fn_needs_reset(self->card.third));
+	EXPECT_STREQ("slot: ok", fn_last_reset(self->card.first));
+	EXPECT_STREQ("slot: ok", fn_last_reset(self->card.second));
+	EXPECT_STREQ("slot: ok", fn_last_reset(self->card.third));
+	EXPECT_STREQ("slot", fn_plan(self->card.first));
+	EXPECT_STREQ("slot", fn_plan(self->card.second));
+	EXPECT_STREQ("slot", fn_plan(self->card.third));
 }
 
 /* What libxl does before it hands a clean card out: nothing happens */
 TEST_F(clean, do_flr_on_clean_functions)
 {
-	ASSERT_EQ(0, fn_adopt(self->first));
-	ASSERT_EQ(0, fn_adopt(self->second));
-	ASSERT_EQ(0, fn_adopt(self->third));
-	fn_quiesce(self->third);
+	ASSERT_EQ(0, card_adopt(&self->card));
+	fn_quiesce(self->card.third);
 
 	hw_begin(&self->hw);
-	EXPECT_EQ(0, do_flr(self->first));
-	EXPECT_EQ(0, do_flr(self->second));
-	EXPECT_EQ(0, do_flr(self->third));
+	EXPECT_EQ(0, do_flr(self->card.first));
+	EXPECT_EQ(0, do_flr(self->card.second));
+	EXPECT_EQ(0, do_flr(self->card.third));
 	hw_end(&self->hw);
 	EXPECT_EQ(0, hw_all_resets(&self->hw));
-	EXPECT_EQ(0, hw_all_writes(&self->hw, self->first));
+	EXPECT_EQ(0, hw_all_writes(&self->hw, self->card.first));
 }
 
 /* And a dirty one: the first write resets all, the others find it done */
 TEST_F(clean, do_flr_on_dirty_functions)
 {
 	ASSERT_EQ(0, set_parameter("auto_reset", "0"));
-	ASSERT_EQ(0, fn_adopt(self->first));
-	ASSERT_EQ(0, fn_adopt(self->second));
-	ASSERT_EQ(0, fn_adopt(self->third));
-	EXPECT_EQ(1, fn_needs_reset(self->first));
-	EXPECT_EQ(1, fn_needs_reset(self->second));
-	EXPECT_EQ(1, fn_needs_reset(self->third));
+	ASSERT_EQ(0, card_adopt(&self->card));
+	EXPECT_EQ(1, fn_needs_reset(self->card.first));
+	EXPECT_EQ(1, fn_needs_reset(self->card.second));
+	EXPECT_EQ(1, fn_needs_reset(self->card.third));
 
 	hw_begin(&self->hw);
-	EXPECT_EQ(0, do_flr(self->first));
-	EXPECT_EQ(0, do_flr(self->second));
-	EXPECT_EQ(0, do_flr(self->third));
+	EXPECT_EQ(0, do_flr(self->card.first));
+	EXPECT_EQ(0, do_flr(self->card.second));
+	EXPECT_EQ(0, do_flr(self->card.third));
 	hw_end(&self->hw);
-	EXPECT_EQ(1, hw_sbrs(&self->hw, self->port));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
 	EXPECT_EQ(3, hw_all_resets(&self->hw));
-	EXPECT_EQ(0, fn_needs_reset(self->first));
-	EXPECT_EQ(0, fn_needs_reset(self->second));
-	EXPECT_EQ(0, fn_needs_reset(self->third));
+	EXPECT_EQ(0, fn_needs_reset(self->card.first));
+	EXPECT_EQ(0, fn_needs_reset(self->card.second));
+	EXPECT_EQ(0, fn_needs_reset(self->card.third));
 }
 
 /* reset_device means now: clean or not */
@@ -163,28 +142,23 @@ TEST_F(clean, reset_device_on_clean_functions)
  */
 TEST_F(clean, do_flr_weakly)
 {
-	ASSERT_EQ(0, fn_adopt(self->first));
-	ASSERT_EQ(0, fn_adopt(self->second));
+	ASSERT_EQ(0, fn_adopt(self->card.first));
+	ASSERT_EQ(0, fn_adopt(self->card.second));
 
 	hw_begin(&self->hw);
-	EXPECT_EQ(0, do_flr(self->first));
+	EXPECT_EQ(0, do_flr(self->card.first));
 	hw_end(&self->hw);
-	EXPECT_EQ(0, hw_sbrs(&self->hw, self->port));
-	EXPECT_EQ(1, hw_d3s(&self->hw, self->first));
-	EXPECT_EQ(1, fn_needs_reset(self->first));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->card.port));
+	EXPECT_EQ(1, hw_d3s(&self->hw, self->card.first));
+	EXPECT_EQ(1, fn_needs_reset(self->card.first));
 	snprintf(self->text, sizeof(self->text),
 		 "slot: blocked by %s (no driver); pm: ok (weak)",
-		 self->third.name);
-	{
-		char last[256];
-
-		fn_last_reset(self->first, last, sizeof(last));
-		EXPECT_STREQ(self->text, last);
-	}
+		 self->card.third.name);
+	EXPECT_STREQ(self->text, fn_last_reset(self->card.first));
 
 	/* reset_device says that this was not what it was asked for */
-	EXPECT_EQ(-EBUSY, reset_device(self->first));
-	EXPECT_EQ(1, fn_needs_reset(self->first));
+	EXPECT_EQ(-EBUSY, reset_device(self->card.first));
+	EXPECT_EQ(1, fn_needs_reset(self->card.first));
 }
 
 /* auto_reset=0: nothing by itself, neither on bind nor on unbind; it marks */
@@ -194,20 +168,18 @@ TEST_F(clean, auto_reset_off)
 
 	hw_begin(&self->hw);
 	ASSERT_EQ(0, fn_adopt(self->nvme));
-	ASSERT_EQ(0, fn_adopt(self->first));
-	ASSERT_EQ(0, fn_adopt(self->second));
-	ASSERT_EQ(0, fn_adopt(self->third));
+	ASSERT_EQ(0, card_adopt(&self->card));
 	EXPECT_EQ(1, fn_needs_reset(self->nvme));
-	EXPECT_EQ(1, fn_needs_reset(self->third));
-	expect_last(self->nvme, "none");
+	EXPECT_EQ(1, fn_needs_reset(self->card.third));
+	EXPECT_STREQ("none", fn_last_reset(self->nvme));
 	ASSERT_EQ(0, fn_release(self->nvme));
-	ASSERT_EQ(0, fn_release(self->first));
+	ASSERT_EQ(0, fn_release(self->card.first));
 	hw_end(&self->hw);
 
 	EXPECT_EQ(0, hw_all_resets(&self->hw));
 	EXPECT_EQ(0, hw_flrs(&self->hw, self->nvme));
-	EXPECT_EQ(0, hw_d3s(&self->hw, self->first));
-	EXPECT_EQ(0, hw_sbrs(&self->hw, self->port));
+	EXPECT_EQ(0, hw_d3s(&self->hw, self->card.first));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->card.port));
 }
 
 /* Every strong reset counts, whoever asks for it */
@@ -222,14 +194,42 @@ TEST_F(clean, by_the_core)
 	fn_path(self->nvme, "reset", path, sizeof(path));
 	ASSERT_EQ(0, write_string(path, "1"));
 	EXPECT_EQ(0, fn_needs_reset(self->nvme));
-	expect_last(self->nvme, "pci core: ok");
+	EXPECT_STREQ("pci core: ok", fn_last_reset(self->nvme));
 
 	/* But not a weak one */
-	ASSERT_EQ(0, fn_adopt(self->second));
-	fn_path(self->second, "reset", path, sizeof(path));
+	ASSERT_EQ(0, fn_adopt(self->card.second));
+	fn_path(self->card.second, "reset", path, sizeof(path));
 	ASSERT_EQ(0, write_string(path, "1"));
-	EXPECT_EQ(1, fn_needs_reset(self->second));
-	expect_last(self->second, "pci core: ok (weak)");
+	EXPECT_EQ(1, fn_needs_reset(self->card.second));
+	EXPECT_STREQ("pci core: ok (weak)", fn_last_reset(self->card.second));
+}
+
+/* Whoever reads is not heard of by the function: it may be a guest's */
+TEST_F(clean, reading)
+{
+	if (!fault_available())
+		SKIP(return, "no " FAULT_MODULE);
+	ASSERT_EQ(0, fault_load());
+	ASSERT_EQ(0, fault_add(self->nvme));
+	ASSERT_EQ(0, fault_add(self->card.first));
+	ASSERT_EQ(0, fn_adopt(self->nvme));
+	ASSERT_EQ(0, card_adopt(&self->card));
+	fn_quiesce(self->nvme);
+	fn_quiesce(self->card.first);
+
+	ASSERT_EQ(0, fault_set(self->nvme, "clear", 1));
+	ASSERT_EQ(0, fault_set(self->card.first, "clear", 1));
+	hw_begin(&self->hw);
+	EXPECT_STREQ("flr", fn_plan(self->nvme));
+	EXPECT_STREQ("slot", fn_plan(self->card.first));
+	EXPECT_EQ(0, fn_needs_reset(self->nvme));
+	EXPECT_STREQ("flr: ok", fn_last_reset(self->nvme));
+	hw_end(&self->hw);
+	EXPECT_EQ(0, fault_get(self->nvme, "reads"));
+	EXPECT_EQ(0, fault_get(self->card.first, "reads"));
+	EXPECT_EQ(0, hw_all_writes(&self->hw, self->nvme));
+	EXPECT_EQ(0, hw_all_writes(&self->hw, self->card.first));
+	EXPECT_EQ(0, hw_all_writes(&self->hw, self->card.port));
 }
 
 TEST_F(clean, do_flr_errors)
@@ -262,7 +262,7 @@ TEST_F_TIMEOUT(clean, plan, 120)
 		{ fn_below(fn_root(0x11), 0, 0), {}, 0, fn_root(0x11), "slot" },
 		{ fn_below(fn_root(0x12), 0, 0), {}, 0, fn_root(0x12), "slot" },
 		{ fn_below(fn_root(0x15), 0, 0), {}, 0, fn_root(0x15), "slot" },
-		{ self->first, { self->second, self->third }, 2, self->port,
+		{ self->card.first, { self->card.second, self->card.third }, 2, self->card.port,
 		  "slot" },
 		{ fn_below(conventional, 1, 0),
 		  { fn_below(conventional, 2, 0) }, 1, conventional, "bus" },
@@ -272,7 +272,6 @@ TEST_F_TIMEOUT(clean, plan, 120)
 	};
 	unsigned int i, m, flrs, sbrs;
 	const struct plan *plan;
-	char text[256];
 	int ret;
 
 	for (i = 0; i < ARRAY_SIZE(plans); i++) {
@@ -282,8 +281,7 @@ TEST_F_TIMEOUT(clean, plan, 120)
 			ASSERT_EQ(0, fn_adopt(plan->mates[m]));
 		fn_quiesce(plan->fn);
 
-		fn_plan(plan->fn, text, sizeof(text));
-		EXPECT_STREQ(plan->plan, text) {
+		EXPECT_STREQ(plan->plan, fn_plan(plan->fn)) {
 			TH_LOG("%s", plan->fn.name);
 		}
 
@@ -295,15 +293,15 @@ TEST_F_TIMEOUT(clean, plan, 120)
 		sbrs = !strcmp(plan->plan, "none") ? 0 :
 		       hw_sbrs(&self->hw, plan->bridge);
 
-		EXPECT_EQ(!strcmp(text, "none") ? -ENOTTY : 0, ret);
-		EXPECT_EQ(!strcmp(text, "flr"), flrs);
-		EXPECT_EQ(!strcmp(text, "slot") || !strcmp(text, "bus"), sbrs);
+		EXPECT_EQ(!strcmp(plan->plan, "none") ? -ENOTTY : 0, ret);
+		EXPECT_EQ(!strcmp(plan->plan, "flr"), flrs);
+		EXPECT_EQ(!strcmp(plan->plan, "slot") ||
+			  !strcmp(plan->plan, "bus"), sbrs);
 
 		ASSERT_EQ(0, fn_release(plan->fn));
 		for (m = 0; m < plan->nr_mates; m++)
 			ASSERT_EQ(0, fn_release(plan->mates[m]));
-		fn_plan(plan->fn, text, sizeof(text));
-		EXPECT_STREQ("", text);
+		EXPECT_STREQ("", fn_plan(plan->fn));
 	}
 }
 

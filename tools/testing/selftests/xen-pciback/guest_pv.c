@@ -15,6 +15,7 @@
 #include "lib/guest.h"
 #include "lib/hw.h"
 #include "lib/klog.h"
+#include "lib/owned.h"
 #include "lib/pci.h"
 
 #define KERNEL		"/guest/vmlinux"
@@ -26,42 +27,30 @@
 
 FIXTURE(guest_pv)
 {
-	struct fn port, fns[FUNCTIONS];
-	unsigned char bound[FUNCTIONS][PCI_CONFIG_SIZE];
+	struct card card;
+	struct owned owned;
 	struct hw hw;
 	int klog;
 };
 
 FIXTURE_SETUP(guest_pv)
 {
-	unsigned int i;
-
 	memset(self, 0, sizeof(*self));
 	if (access(KERNEL, F_OK) || !guest_possible())
 		SKIP(return, "no kernel for a guest here");
 	/* Of an earlier one of that name; xenconsoled appends */
 	unlink(CONSOLE);
 
-	self->port = fn_root(0x13);
-	for (i = 0; i < FUNCTIONS; i++) {
-		self->fns[i] = fn_below(self->port, 0, i);
-		ASSERT_EQ(0, fn_adopt(self->fns[i]));
-	}
-	for (i = 0; i < FUNCTIONS; i++) {
-		fn_quiesce(self->fns[i]);
-		fn_read_config(self->fns[i], 0, self->bound[i],
-			       PCI_CONFIG_SIZE);
-	}
+	self->card = card_find();
+	ASSERT_EQ(0, owned_adopt(&self->owned, self->card.first,
+				 self->card.second, self->card.third));
 	self->klog = klog_begin();
 }
 
 FIXTURE_TEARDOWN(guest_pv)
 {
-	unsigned int i;
-
 	system("xl destroy pv 2>/dev/null");
-	for (i = 0; i < FUNCTIONS; i++)
-		EXPECT_EQ(0, fn_release(self->fns[i]));
+	EXPECT_EQ(0, owned_release(&self->owned));
 	EXPECT_FALSE(klog_has(self->klog, "cut here", NULL, NULL, 0));
 	klog_end(self->klog);
 }
@@ -135,28 +124,13 @@ static bool wait_until_released(int id)
 	return access(device, F_OK);
 }
 
-#define expect_restored(len) do {					\
-	unsigned char now[PCI_CONFIG_SIZE];				\
-	unsigned int i, b;						\
-									\
-	for (i = 0; i < FUNCTIONS; i++) {				\
-		fn_read_config(self->fns[i], 0, now, sizeof(now));	\
-		for (b = 0; b < (len); b++) {				\
-			EXPECT_EQ(self->bound[i][b], now[b]) {		\
-				TH_LOG("%s: byte 0x%02x",		\
-				       self->fns[i].name, b);		\
-			}						\
-		}							\
-	}								\
-} while (0)
-
 TEST_F_TIMEOUT(guest_pv, card, 2 * BOOT_S + RELEASE_S)
 {
 	char what[128];
 	unsigned int i;
 	int id;
 
-	ASSERT_EQ(0, write_config(self->fns));
+	ASSERT_EQ(0, write_config(self->owned.fns));
 	hw_begin(&self->hw);
 	/* -e: without a process of xl's that stays */
 	ASSERT_EQ(0, system("xl create -e " CONFIG " >/tmp/xl.log 2>&1"));
@@ -173,28 +147,28 @@ TEST_F_TIMEOUT(guest_pv, card, 2 * BOOT_S + RELEASE_S)
 
 	for (i = 0; i < FUNCTIONS; i++) {
 		snprintf(what, sizeof(what), "guest: function 0000:00:00.%u 0x%04x 0x%04x",
-			 i, fn_read(self->fns[i], PCI_VENDOR_ID, 2),
-			 fn_read(self->fns[i], PCI_DEVICE_ID, 2));
+			 i, fn_read(self->owned.fns[i], PCI_VENDOR_ID, 2),
+			 fn_read(self->owned.fns[i], PCI_DEVICE_ID, 2));
 		EXPECT_TRUE(said(what)) {
 			TH_LOG("%s", what);
 		}
 		/* It has set them up (vm/guest-init) */
-		EXPECT_NE(0, fn_read(self->fns[i], PCI_COMMAND, 2) &
+		EXPECT_NE(0, fn_read(self->owned.fns[i], PCI_COMMAND, 2) &
 			     PCI_COMMAND_MASTER);
-		EXPECT_EQ(0x20, fn_read(self->fns[i], PCI_CACHE_LINE_SIZE, 1));
+		EXPECT_EQ(0x20, fn_read(self->owned.fns[i], PCI_CACHE_LINE_SIZE, 1));
 	}
 
 	/* And they are its own */
 	for (i = 0; i < FUNCTIONS; i++) {
 		hw_begin(&self->hw);
-		ASSERT_EQ(-EBUSY, reset_device(self->fns[i]));
+		ASSERT_EQ(-EBUSY, reset_device(self->owned.fns[i]));
 		hw_end(&self->hw);
-		EXPECT_EQ(0, hw_sbrs(&self->hw, self->port));
+		EXPECT_EQ(0, hw_sbrs(&self->hw, self->card.port));
 		EXPECT_EQ(0, hw_all_resets(&self->hw));
-		EXPECT_EQ(0, hw_all_writes(&self->hw, self->fns[i]));
+		EXPECT_EQ(0, hw_all_writes(&self->hw, self->owned.fns[i]));
 		snprintf(what, sizeof(what), "%s (assigned to domain %d)",
-			 self->fns[i].name, id);
-		EXPECT_TRUE(klog_has(self->klog, self->fns[i].name, what, NULL,
+			 self->owned.fns[i].name, id);
+		EXPECT_TRUE(klog_has(self->klog, self->owned.fns[i].name, what, NULL,
 				     0));
 	}
 
@@ -202,15 +176,15 @@ TEST_F_TIMEOUT(guest_pv, card, 2 * BOOT_S + RELEASE_S)
 	hw_begin(&self->hw);
 	ASSERT_EQ(0, system("xl destroy pv >>/tmp/xl.log 2>&1"));
 	ASSERT_TRUE(wait_until_released(id));
-	EXPECT_TRUE(fn_wait_clean(self->fns[0]));
+	EXPECT_TRUE(fn_wait_clean(self->owned.fns[0]));
 	/* Not only marked, but all of it over */
-	fn_quiesce(self->fns[0]);
+	fn_quiesce(self->owned.fns[0]);
 	hw_end(&self->hw);
-	EXPECT_EQ(1, hw_sbrs(&self->hw, self->port));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
 	EXPECT_EQ(FUNCTIONS, hw_all_resets(&self->hw));
 	for (i = 0; i < FUNCTIONS; i++)
-		EXPECT_EQ(0, fn_needs_reset(self->fns[i]));
-	expect_restored(PCI_CONFIG_SIZE);
+		EXPECT_EQ(0, fn_needs_reset(self->owned.fns[i]));
+	EXPECT_EQ(0, owned_changed(&self->owned, PCI_CONFIG_SIZE));
 }
 
 TEST_HARNESS_MAIN

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What reset_device takes for an address, and what not. Whatever is wrong with
+ * What reset_device and do_flr take for an address, and what not. Whatever is wrong with
  * the input, nothing is touched: by the hardware's account no device is reset
  * and nothing is written to the one that a lax parser would have found.
  */
@@ -214,6 +214,10 @@ TEST_F_TIMEOUT(input, table, 120)
 		EXPECT_EQ(0, ret) {
 			TH_LOG("'%s'", shown);
 		}
+		/* Finds it clean */
+		EXPECT_EQ(0, write_file(DO_FLR, text, len)) {
+			TH_LOG("'%s'", shown);
+		}
 		good++;
 	}
 	hw_end(&self->hw);
@@ -228,6 +232,9 @@ TEST_F_TIMEOUT(input, table, 120)
 		ret = write_file(RESET_DEVICE, text, len);
 		escape(text, len, shown, sizeof(shown));
 		EXPECT_EQ(inputs[i].ret, ret) {
+			TH_LOG("'%s'", shown);
+		}
+		EXPECT_EQ(inputs[i].ret, write_file(DO_FLR, text, len)) {
 			TH_LOG("'%s'", shown);
 		}
 	}

@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Each kind of function, in each state of its set, reset by each who may ask:
- * what must come of it is computed here from the rules, not asked of the driver.
+ * Each kind of function, in each state of its set, reset by each who may ask
+ * for it, or by nobody: what must come of it is computed here from the rules,
+ * not asked of the driver.
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../kselftest_harness.h"
+#include "lib/aer.h"
 #include "lib/guest.h"
 #include "lib/hw.h"
 #include "lib/pci.h"
 
 /* Of no domain in this VM */
 #define DOMAIN		7
+#define OTHER_DOMAIN	8
 
 /* What the function can do by itself */
 enum own { OWN_FLR, OWN_PM, OWN_NOTHING };
@@ -21,22 +26,38 @@ enum own { OWN_FLR, OWN_PM, OWN_NOTHING };
 enum place { IN_CARD, ALONE, ON_ROOT };
 /* What is the matter with its set */
 enum state { IDLE, SIBLING_UNOWNED, SIBLING_ASSIGNED, ASSIGNED, NR_STATES };
-enum asker { BY_RESET_DEVICE, BY_DO_FLR, NR_ASKERS };
+enum asker {
+	BY_RESET_DEVICE,
+	BY_DO_FLR,
+	/* Nobody asks: a function comes to the set, or comes back from a guest */
+	BY_ADOPTION,
+	BY_RELEASE,
+	/* Not asked of pciback, but of the PCI core */
+	BY_RESET_FILE,
+	BY_RESET_SUBORDINATE,
+	BY_ERROR_RECOVERY,
+	NR_ASKERS
+};
 
 struct subject {
 	const char *name;
 	enum own own;
 	enum place place;
 	unsigned int port, dev, func;
+	const char *reset_method;	/* What the administrator leaves of it */
+	bool aer;
 };
 
 static const struct subject subjects[] = {
 	{ "flr, alone", OWN_FLR, ALONE, 0x17, 0, 0 },
-	{ "pm, alone", OWN_PM, ALONE, 0x12, 0, 0 },
+	{ "flr taken away, pm left, alone", OWN_PM, ALONE, 0x17, 0, 0, "pm" },
+	{ "all taken away, alone", OWN_NOTHING, ALONE, 0x17, 0, 0, "\n" },
+	{ "pm, alone", OWN_PM, ALONE, 0x12, 0, 0, NULL, true },
 	{ "nothing, alone", OWN_NOTHING, ALONE, 0x15, 0, 0 },
-	{ "pm, in a card", OWN_PM, IN_CARD, 0x13, 0, 0 },
-	{ "pm, second in a card", OWN_PM, IN_CARD, 0x13, 0, 1 },
+	{ "pm, in a card", OWN_PM, IN_CARD, 0x13, 0, 0, NULL, true },
+	{ "pm, second in a card", OWN_PM, IN_CARD, 0x13, 0, 1, NULL, true },
 	{ "nothing, in a card", OWN_NOTHING, IN_CARD, 0x13, 0, 2 },
+	{ "pm, on the root bus", OWN_PM, ON_ROOT, 0x1b, 0, 0 },
 	{ "nothing, on the root bus", OWN_NOTHING, ON_ROOT, 0x18, 0, 0 },
 };
 
@@ -44,7 +65,18 @@ static const char * const state_names[] = {
 	"idle", "sibling unowned", "sibling assigned", "assigned",
 };
 
-static const char * const asker_names[] = { "reset_device", "do_flr" };
+static const char * const asker_names[] = {
+	"reset_device", "do_flr", "adoption", "release", "the reset file",
+	"reset_subordinate", "error recovery",
+};
+
+/* One case, and the functions that it is about */
+struct cell {
+	const struct subject *subject;
+	enum state state;
+	enum asker asker;
+	struct fn port, fn, sibling, third;
+};
 
 struct outcome {
 	int ret;
@@ -52,41 +84,301 @@ struct outcome {
 	int needs_reset;
 };
 
-/* The rules */
-static struct outcome expected(const struct subject *subject, enum state state,
-			       enum asker asker)
+/* -- the rules -------------------------------------------------------------- */
+
+/* A reset of the whole set, if that is allowed */
+static bool set_reset(const struct cell *cell, struct outcome *outcome)
 {
+	if (cell->subject->place == ON_ROOT || cell->state != IDLE)
+		return false;
+	outcome->sbrs = 1;
+	outcome->needs_reset = 0;
+	return true;
+}
+
+static void own_flr(struct outcome *outcome)
+{
+	outcome->flrs = 1;
+	outcome->needs_reset = 0;
+}
+
+static struct outcome expected_of_pciback(const struct cell *cell)
+{
+	const struct subject *subject = cell->subject;
 	/* Nothing is done, and it is as dirty as before */
 	struct outcome outcome = { .needs_reset = 1 };
 
 	/* A guest's function is reset by its own method or not at all */
-	if (state == ASSIGNED) {
+	if (cell->state == ASSIGNED) {
 		if (subject->own == OWN_FLR)
 			outcome.flrs = 1;
-		else if (asker == BY_RESET_DEVICE)
+		else if (cell->asker == BY_RESET_DEVICE)
 			outcome.ret = -EBUSY;
 		return outcome;
 	}
 
 	/* The gentlest that really resets it */
 	if (subject->own == OWN_FLR) {
-		outcome.flrs = 1;
-		outcome.needs_reset = 0;
+		own_flr(&outcome);
 		return outcome;
 	}
-	if (subject->place != ON_ROOT && state == IDLE) {
-		outcome.sbrs = 1;
-		outcome.needs_reset = 0;
+	if (set_reset(cell, &outcome))
 		return outcome;
-	}
 
 	/* What is left: enough if there is nothing else, or for do_flr */
 	if (subject->own == OWN_PM)
 		outcome.d3s = 1;
 	if (subject->place == ON_ROOT)
 		outcome.ret = subject->own == OWN_PM ? 0 : -ENOTTY;
-	else if (asker == BY_RESET_DEVICE || subject->own != OWN_PM)
+	else if (cell->asker == BY_RESET_DEVICE || subject->own != OWN_PM)
 		outcome.ret = -EBUSY;
+	return outcome;
+}
+
+/*
+ * A function that comes is reset as well as it can be by itself, at once. If it
+ * is dirty still, its set is reset as soon as that is whole; so is that of one
+ * that comes as a sibling.
+ */
+static struct outcome expected_of_nobody(const struct cell *cell)
+{
+	struct outcome outcome = { .needs_reset = 1 };
+
+	/* The sibling comes */
+	if (cell->state == ASSIGNED)
+		return outcome;
+
+	if (cell->subject->own == OWN_FLR) {
+		own_flr(&outcome);
+		return outcome;
+	}
+	if (cell->subject->own == OWN_PM)
+		outcome.d3s = 1;
+	set_reset(cell, &outcome);
+	return outcome;
+}
+
+/*
+ * The core asks nobody. Its reset makes clean if it prefers FLR for the function,
+ * or if error recovery says what it was; but not what a guest goes on using.
+ */
+static struct outcome expected_of_core(const struct cell *cell)
+{
+	const struct subject *subject = cell->subject;
+	struct outcome outcome = { .needs_reset = 1 };
+
+	if ((subject->own == OWN_FLR || cell->asker == BY_ERROR_RECOVERY) &&
+	    cell->state != ASSIGNED)
+		outcome.needs_reset = 0;
+
+	if (cell->asker != BY_RESET_FILE) {
+		outcome.sbrs = 1;
+		return outcome;
+	}
+
+	switch (subject->own) {
+	case OWN_FLR:
+		outcome.flrs = 1;
+		break;
+	case OWN_PM:
+		outcome.d3s = 1;
+		break;
+	case OWN_NOTHING:
+		/* Alone on its bus it has that; the file says so, or is not there */
+		if (subject->place == ALONE && !subject->reset_method)
+			outcome.sbrs = 1;
+		else
+			outcome.ret = subject->reset_method ? -ENOTTY : -ENOENT;
+	}
+	return outcome;
+}
+
+static struct outcome expected(const struct cell *cell)
+{
+	switch (cell->asker) {
+	case BY_RESET_DEVICE:
+	case BY_DO_FLR:
+		return expected_of_pciback(cell);
+	case BY_ADOPTION:
+	case BY_RELEASE:
+		return expected_of_nobody(cell);
+	default:
+		return expected_of_core(cell);
+	}
+}
+
+/* -- and what becomes of it -------------------------------------------------- */
+
+static bool nobody_asks(const struct cell *cell)
+{
+	return cell->asker == BY_ADOPTION || cell->asker == BY_RELEASE;
+}
+
+/* Who comes to the set: if it is not to be the function, then a sibling */
+static struct fn comer(const struct cell *cell)
+{
+	return cell->state == ASSIGNED ? cell->sibling : cell->fn;
+}
+
+/* Is there such a case at all? */
+static bool possible(const struct cell *cell)
+{
+	const struct subject *subject = cell->subject;
+	char path[256];
+
+	if (subject->place != IN_CARD &&
+	    (cell->state == SIBLING_UNOWNED || cell->state == SIBLING_ASSIGNED ||
+	     (cell->state == ASSIGNED && nobody_asks(cell))))
+		return false;
+
+	switch (cell->asker) {
+	case BY_RESET_SUBORDINATE:
+		/* Older kernels do not have it */
+		fn_path(cell->port, "reset_subordinate", path, sizeof(path));
+		return subject->place != ON_ROOT && !access(path, F_OK);
+	case BY_ERROR_RECOVERY:
+		/* What is in use is asked for its opinion */
+		return subject->aer && cell->state == IDLE;
+	default:
+		return true;
+	}
+}
+
+static struct cell get_cell(unsigned int i)
+{
+	const struct subject *subject = &subjects[i / (NR_STATES * NR_ASKERS)];
+	struct cell cell = {
+		.subject = subject,
+		.state = i / NR_ASKERS % NR_STATES,
+		.asker = i % NR_ASKERS,
+	};
+
+	cell.port = fn_root(subject->port);
+	if (subject->place == ON_ROOT) {
+		cell.fn = cell.port;
+	} else {
+		cell.fn = fn_below(cell.port, subject->dev, subject->func);
+		cell.sibling = fn_below(cell.port, 0, (subject->func + 1) % 3);
+		cell.third = fn_below(cell.port, 0, (subject->func + 2) % 3);
+	}
+	return cell;
+}
+
+static int set_reset_method(const struct subject *subject, const char *method)
+{
+	struct cell cell = get_cell((subject - subjects) * NR_STATES *
+				    NR_ASKERS);
+	char path[256];
+
+	if (!subject->reset_method)
+		return 0;
+	fn_path(cell.fn, "reset_method", path, sizeof(path));
+	return write_string(path, method);
+}
+
+static int release(const struct cell *cell)
+{
+	if (cell->subject->place != IN_CARD)
+		return fn_release(cell->fn);
+	return fn_release(cell->fn) ?: fn_release(cell->sibling) ?:
+	       fn_release(cell->third);
+}
+
+/* All of the set is owned and dirty, but for what the state and the asker want */
+static int prepare(const struct cell *cell, struct guest *guest,
+		   struct guest *other)
+{
+	struct fn used = cell->state == ASSIGNED ? cell->fn : cell->sibling;
+	struct fn comes = comer(cell);
+	int ret;
+
+	ret = set_reset_method(cell->subject, cell->subject->reset_method);
+	if (!ret)
+		ret = fn_adopt(cell->fn);
+	if (!ret && cell->subject->place == IN_CARD)
+		ret = fn_adopt(cell->sibling) ?: fn_adopt(cell->third);
+	if (!ret && cell->state == SIBLING_UNOWNED)
+		ret = fn_release(cell->sibling);
+	if (!ret && (cell->state == SIBLING_ASSIGNED || cell->state == ASSIGNED))
+		ret = guest_create(guest, DOMAIN, &used, 1);
+	if (!ret && cell->asker == BY_ADOPTION)
+		ret = fn_release(comes);
+	if (!ret && cell->asker == BY_RELEASE)
+		ret = guest_create(other, OTHER_DOMAIN, &comes, 1);
+	if (!ret && nobody_asks(cell))
+		ret = set_parameter("auto_reset", "1");
+	return ret;
+}
+
+/* Until all that is pending is over, without asking for anything */
+static void wait_for_pending(const struct cell *cell)
+{
+	static const struct fn none;
+	struct fn bystander = none;
+
+	/* do_flr waits, and leaves what is clean, in use or out of reach alone */
+	switch (cell->state) {
+	case IDLE:
+		/* On the root bus nothing could come */
+		if (cell->subject->place != ON_ROOT && fn_wait_clean(cell->fn))
+			bystander = cell->fn;
+		break;
+	case SIBLING_UNOWNED:
+		bystander = cell->third;
+		break;
+	case SIBLING_ASSIGNED:
+		bystander = cell->sibling;
+		break;
+	default:
+		bystander = cell->fn;
+	}
+	do_flr(bystander);
+}
+
+static int ask(const struct cell *cell, struct guest *other)
+{
+	char path[256];
+	int ret;
+
+	switch (cell->asker) {
+	case BY_RESET_DEVICE:
+		return reset_device(cell->fn);
+	case BY_DO_FLR:
+		return do_flr(cell->fn);
+	case BY_ADOPTION:
+		ret = fn_adopt(comer(cell));
+		wait_for_pending(cell);
+		return ret;
+	case BY_RELEASE:
+		ret = guest_destroy(other);
+		wait_for_pending(cell);
+		return ret;
+	case BY_RESET_FILE:
+		fn_path(cell->fn, "reset", path, sizeof(path));
+		return write_string(path, "1");
+	case BY_RESET_SUBORDINATE:
+		fn_path(cell->port, "reset_subordinate", path, sizeof(path));
+		return write_string(path, "1");
+	default:
+		return aer_recover(cell->port, cell->fn);
+	}
+}
+
+static struct outcome watch(const struct cell *cell, struct guest *other)
+{
+	struct outcome outcome;
+	struct hw hw;
+
+	hw_begin(&hw);
+	outcome.ret = ask(cell, other);
+	hw_end(&hw);
+	outcome.flrs = hw_flrs(&hw, cell->fn);
+	/* Elsewhere that register means something else */
+	outcome.sbrs = cell->subject->place == ON_ROOT ? 0 :
+		       hw_sbrs(&hw, cell->port);
+	outcome.d3s = hw_d3s(&hw, cell->fn);
+	outcome.needs_reset = fn_needs_reset(cell->fn);
+	free(hw.events);
 	return outcome;
 }
 
@@ -99,9 +391,9 @@ static void log_outcome(const char *what, const struct outcome *outcome)
 
 FIXTURE(matrix)
 {
-	struct guest guest;
-	struct fn owned[3];
-	unsigned int nr;
+	struct guest guest, other;
+	struct cell cell;
+	unsigned int cells[NR_ASKERS];
 };
 
 FIXTURE_SETUP(matrix)
@@ -109,6 +401,7 @@ FIXTURE_SETUP(matrix)
 	memset(self, 0, sizeof(*self));
 	if (!guest_possible())
 		SKIP(return, "no Xen toolstack here");
+	self->cell = get_cell(0);
 	/* What happens is what is asked for, and all is dirty before */
 	ASSERT_EQ(0, set_parameter("auto_reset", "0"));
 }
@@ -116,73 +409,52 @@ FIXTURE_SETUP(matrix)
 FIXTURE_TEARDOWN(matrix)
 {
 	EXPECT_EQ(0, guest_destroy(&self->guest));
-	while (self->nr)
-		EXPECT_EQ(0, fn_release(self->owned[--self->nr]));
+	EXPECT_EQ(0, guest_destroy(&self->other));
+	EXPECT_EQ(0, set_reset_method(self->cell.subject, "default"));
+	EXPECT_EQ(0, release(&self->cell));
 	EXPECT_EQ(0, set_parameter("auto_reset", "1"));
 }
 
-TEST_F_TIMEOUT(matrix, all, 300)
+TEST_F_TIMEOUT(matrix, all, 600)
 {
-	unsigned int i, f, cells = 0;
+	struct cell *cell = &self->cell;
 	struct outcome want, got;
-	const struct subject *subject;
-	struct fn port, fn, sibling;
-	enum state state;
-	enum asker asker;
-	struct hw hw;
+	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(subjects) * NR_STATES * NR_ASKERS; i++) {
-		subject = &subjects[i / (NR_STATES * NR_ASKERS)];
-		state = i / NR_ASKERS % NR_STATES;
-		asker = i % NR_ASKERS;
-		if (subject->place != IN_CARD &&
-		    (state == SIBLING_UNOWNED || state == SIBLING_ASSIGNED))
+		*cell = get_cell(i);
+		if (!possible(cell))
 			continue;
 
-		port = fn_root(subject->port);
-		fn = subject->place == ON_ROOT ? port :
-		     fn_below(port, subject->dev, subject->func);
-		sibling = fn_below(port, 0, (subject->func + 1) % 3);
-
-		if (subject->place == IN_CARD) {
-			for (f = 0; f < 3; f++)
-				self->owned[self->nr++] = fn_below(port, 0, f);
-		} else {
-			self->owned[self->nr++] = fn;
-		}
-		for (f = 0; f < self->nr; f++)
-			ASSERT_EQ(0, fn_adopt(self->owned[f]));
-		if (state == SIBLING_UNOWNED) {
-			ASSERT_EQ(0, fn_release(sibling));
-		} else if (state != IDLE) {
-			ASSERT_EQ(0, guest_create(&self->guest, DOMAIN,
-						  state == ASSIGNED ? &fn :
-						  &sibling, 1));
-		}
-		ASSERT_EQ(1, fn_needs_reset(fn));
-
-		hw_begin(&hw);
-		got.ret = asker == BY_DO_FLR ? do_flr(fn) : reset_device(fn);
-		hw_end(&hw);
-		got.flrs = hw_flrs(&hw, fn);
-		got.sbrs = subject->place == ON_ROOT ? 0 : hw_sbrs(&hw, port);
-		got.d3s = hw_d3s(&hw, fn);
-		got.needs_reset = fn_needs_reset(fn);
-
-		want = expected(subject, state, asker);
+		ASSERT_EQ(0, prepare(cell, &self->guest, &self->other));
+		/* Not if it is still to come */
+		if (cell->asker != BY_ADOPTION || cell->state == ASSIGNED)
+			ASSERT_EQ(1, fn_needs_reset(cell->fn));
+		got = watch(cell, &self->other);
+		want = expected(cell);
 		EXPECT_EQ(0, memcmp(&want, &got, sizeof(want))) {
-			TH_LOG("%s, %s, by %s", subject->name,
-			       state_names[state], asker_names[asker]);
+			TH_LOG("%s, %s, by %s", cell->subject->name,
+			       state_names[cell->state],
+			       asker_names[cell->asker]);
 			log_outcome("is", &got);
 			log_outcome("should be", &want);
 		}
-		cells++;
+		self->cells[cell->asker]++;
 
+		ASSERT_EQ(0, set_parameter("auto_reset", "0"));
 		ASSERT_EQ(0, guest_destroy(&self->guest));
-		while (self->nr)
-			ASSERT_EQ(0, fn_release(self->owned[--self->nr]));
+		ASSERT_EQ(0, set_reset_method(cell->subject, "default"));
+		ASSERT_EQ(0, release(cell));
 	}
-	EXPECT_EQ(40, cells);
+
+	EXPECT_EQ(26, self->cells[BY_RESET_DEVICE]);
+	EXPECT_EQ(26, self->cells[BY_DO_FLR]);
+	EXPECT_EQ(19, self->cells[BY_ADOPTION]);
+	EXPECT_EQ(19, self->cells[BY_RELEASE]);
+	EXPECT_EQ(26, self->cells[BY_RESET_FILE]);
+	EXPECT_EQ(3, self->cells[BY_ERROR_RECOVERY]);
+	/* All, or this kernel does not have it */
+	EXPECT_EQ(0, self->cells[BY_RESET_SUBORDINATE] % 22);
 }
 
 TEST_HARNESS_MAIN

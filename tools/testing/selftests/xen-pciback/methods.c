@@ -10,23 +10,15 @@
 #include <unistd.h>
 
 #include "../kselftest_harness.h"
+#include "lib/aer.h"
 #include "lib/hw.h"
 #include "lib/klog.h"
+#include "lib/owned.h"
 #include "lib/pci.h"
-
-#define MAX_FNS		3
-
-/* A set of functions that pciback owns, as they were at bind time */
-struct set {
-	struct fn port;
-	struct fn fns[MAX_FNS];
-	unsigned char bound[MAX_FNS][PCI_CONFIG_SIZE];
-	unsigned int nr;
-};
 
 FIXTURE(reset)
 {
-	struct set set;
+	struct owned owned;
 	struct hw hw;
 	int klog;
 };
@@ -38,37 +30,21 @@ FIXTURE_SETUP(reset)
 
 FIXTURE_TEARDOWN(reset)
 {
-	unsigned int i;
-
-	for (i = 0; i < self->set.nr; i++)
-		EXPECT_EQ(0, fn_release(self->set.fns[i]));
+	EXPECT_EQ(0, owned_release(&self->owned));
 }
 
-#define adopt(...) do {							\
-	struct fn fns[] = { __VA_ARGS__ };				\
-	unsigned int i;							\
-									\
-	for (i = 0; i < ARRAY_SIZE(fns); i++) {				\
-		ASSERT_TRUE(fn_exists(fns[i]));				\
-		self->set.fns[self->set.nr++] = fns[i];			\
-		ASSERT_EQ(0, fn_adopt(fns[i]));				\
-	}								\
-	for (i = 0; i < self->set.nr; i++) {				\
-		fn_quiesce(self->set.fns[i]);				\
-		fn_read_config(self->set.fns[i], 0, self->set.bound[i],	\
-			       PCI_CONFIG_SIZE);			\
-	}								\
-} while (0)
+#define adopt(...)							\
+	ASSERT_EQ(0, owned_adopt(&self->owned, __VA_ARGS__))
 
 /* Leave it as a guest might, and see that this is not how it was */
 #define scribble_all() do {						\
 	unsigned char now[PCI_CONFIG_SIZE];				\
 	unsigned int i;							\
 									\
-	for (i = 0; i < self->set.nr; i++) {				\
-		fn_scribble(self->set.fns[i]);				\
-		fn_read_config(self->set.fns[i], 0, now, sizeof(now));	\
-		ASSERT_NE(0, memcmp(now, self->set.bound[i],		\
+	for (i = 0; i < self->owned.nr; i++) {				\
+		fn_scribble(self->owned.fns[i]);				\
+		fn_read_config(self->owned.fns[i], 0, now, sizeof(now));	\
+		ASSERT_NE(0, memcmp(now, self->owned.bound[i],		\
 				    sizeof(now)));			\
 		ASSERT_EQ(PCI_COMMAND_MASTER,				\
 			  now[PCI_COMMAND] & PCI_COMMAND_MASTER);	\
@@ -76,20 +52,8 @@ FIXTURE_TEARDOWN(reset)
 } while (0)
 
 /* Each byte as at bind time */
-#define expect_restored() do {						\
-	unsigned char now[PCI_CONFIG_SIZE];				\
-	unsigned int i, b;						\
-									\
-	for (i = 0; i < self->set.nr; i++) {				\
-		fn_read_config(self->set.fns[i], 0, now, sizeof(now));	\
-		for (b = 0; b < sizeof(now); b++) {			\
-			EXPECT_EQ(self->set.bound[i][b], now[b]) {	\
-				TH_LOG("%s: byte 0x%02x",		\
-				       self->set.fns[i].name, b);	\
-			}						\
-		}							\
-	}								\
-} while (0)
+#define expect_restored()						\
+	EXPECT_EQ(0, owned_changed(&self->owned, PCI_CONFIG_SIZE))
 
 /* Write to reset_device, with the hardware and the log watched */
 #define reset_watched(fn, ret) do {					\
@@ -103,6 +67,30 @@ FIXTURE_TEARDOWN(reset)
 #define expect_logged(fn, what)						\
 	EXPECT_TRUE(klog_has(self->klog, (fn).name, what, NULL, 0))
 
+/* No DMA is under way when it comes: first disabled, and only then reset */
+static bool disabled_before_flr(const struct hw *hw, struct fn fn)
+{
+	unsigned int devctl = fn_cap(fn, PCI_CAP_ID_EXP) + PCI_EXP_DEVCTL;
+	const struct hw_event *event;
+	bool disabled = false;
+	size_t i;
+
+	for (i = 0; i < hw->nr; i++) {
+		event = &hw->events[i];
+		if (event->kind != 'w' || event->bus != fn.bus ||
+		    event->dev != fn.dev || event->func != fn.func)
+			continue;
+		if (event->offset == PCI_COMMAND)
+			disabled = !(event->val & (PCI_COMMAND_IO |
+						   PCI_COMMAND_MEMORY |
+						   PCI_COMMAND_MASTER));
+		if (event->offset == devctl &&
+		    event->val & PCI_EXP_DEVCTL_BCR_FLR)
+			return disabled;
+	}
+	return false;
+}
+
 TEST_F(reset, flr)
 {
 	struct fn port = fn_root(0x10), nvme = fn_below(port, 0, 0);
@@ -112,6 +100,7 @@ TEST_F(reset, flr)
 	reset_watched(nvme, 0);
 
 	EXPECT_EQ(1, hw_flrs(&self->hw, nvme));
+	EXPECT_TRUE(disabled_before_flr(&self->hw, nvme));
 	EXPECT_EQ(0, hw_sbrs(&self->hw, port));
 	EXPECT_EQ(0, hw_d3s(&self->hw, nvme));
 	EXPECT_EQ(1, hw_resets(&self->hw, "nvme"));
@@ -344,11 +333,36 @@ TEST_F(reset, by_the_core)
 	expect_restored();
 }
 
-/* What /dev/aer_inject takes (drivers/pci/pcie/aer_inject.c) */
-struct aer_error {
-	uint8_t bus, dev, func;
-	uint32_t uncorrectable, correctable, header_log[4], domain;
-};
+/*
+ * And its reset_subordinate, which asks nobody and tells nothing: the state is
+ * right afterwards, but only what the core would have reset by FLR is clean.
+ */
+TEST_F(reset, by_the_core_below_a_bridge)
+{
+	struct fn port = fn_root(0x10), nvme = fn_below(port, 0, 0);
+	struct card card = card_find();
+	char path[256];
+
+	fn_path(port, "reset_subordinate", path, sizeof(path));
+	if (access(path, F_OK))
+		SKIP(return, "no reset_subordinate in this kernel");
+	adopt(nvme, card.first, card.second, card.third);
+	scribble_all();
+
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, write_string(path, "1"));
+	fn_path(card.port, "reset_subordinate", path, sizeof(path));
+	ASSERT_EQ(0, write_string(path, "1"));
+	hw_end(&self->hw);
+
+	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, card.port));
+	EXPECT_EQ(4, hw_all_resets(&self->hw));
+	expect_restored();
+	EXPECT_STREQ("pci core: ok", fn_last_reset(nvme));
+	EXPECT_STREQ("pci core: ok (weak)", fn_last_reset(card.first));
+	EXPECT_STREQ("pci core: ok (weak)", fn_last_reset(card.third));
+}
 
 /*
  * Error recovery resets the slot, and leaves it to the driver to restore: an
@@ -357,30 +371,17 @@ struct aer_error {
 TEST_F(reset, by_error_recovery)
 {
 	struct fn port = fn_root(0x12), nic = fn_below(port, 0, 0);
-	struct aer_error error = {
-		.bus = nic.bus, .dev = nic.dev, .func = nic.func,
-		/* Fatal, unless configured otherwise: frozen, so link reset */
-		.uncorrectable = PCI_ERR_UNC_DLP,
-	};
-	unsigned int tries = 100;
 
-	ASSERT_EQ(0, load_module("aer_inject"));
 	adopt(nic);
 	scribble_all();
 
-	self->klog = klog_begin();
 	hw_begin(&self->hw);
-	ASSERT_EQ(0, write_file("/dev/aer_inject", &error, sizeof(error)));
-	while (!klog_has(self->klog, port.name, "device recovery", NULL, 0) &&
-	       --tries)
-		usleep(100000);
+	ASSERT_EQ(0, aer_recover(port, nic));
 	hw_end(&self->hw);
 
-	expect_logged(port, "device recovery successful");
 	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
 	EXPECT_EQ(1, hw_resets(&self->hw, "e1000e"));
 	expect_restored();
-	EXPECT_EQ(0, unload_module("aer_inject"));
 }
 
 TEST_HARNESS_MAIN

@@ -24,6 +24,21 @@ FIXTURE(permissions)
 	struct hw hw;
 };
 
+FIXTURE_VARIANT(permissions)
+{
+	const char *path;
+};
+
+FIXTURE_VARIANT_ADD(permissions, reset_device)
+{
+	.path = RESET_DEVICE,
+};
+
+FIXTURE_VARIANT_ADD(permissions, do_flr)
+{
+	.path = DO_FLR,
+};
+
 FIXTURE_SETUP(permissions)
 {
 	memset(self, 0, sizeof(*self));
@@ -62,7 +77,8 @@ static int become_nobody(void)
  * The errno of a write by a child that gave up something first, on a file that
  * it opens itself, or on one that was opened for it (@fd).
  */
-static int write_as(int (*give_up)(void), struct fn fn, int fd)
+static int write_as(int (*give_up)(void), const char *path, struct fn fn,
+		    int fd)
 {
 	int status, ret;
 	pid_t pid;
@@ -75,7 +91,7 @@ static int write_as(int (*give_up)(void), struct fn fn, int fd)
 		if (ret)
 			_exit(255);
 		if (fd < 0)
-			ret = reset_device(fn);
+			ret = write_string(path, fn.name);
 		else if (write(fd, fn.name, strlen(fn.name)) < 0)
 			ret = -errno;
 		_exit(-ret);
@@ -89,7 +105,7 @@ TEST_F(permissions, mode)
 {
 	struct stat st;
 
-	ASSERT_EQ(0, stat(RESET_DEVICE, &st));
+	ASSERT_EQ(0, stat(variant->path, &st));
 	EXPECT_EQ(S_IFREG | 0200, st.st_mode);
 	EXPECT_EQ(0, st.st_uid);
 	EXPECT_EQ(0, st.st_gid);
@@ -101,7 +117,7 @@ TEST_F(permissions, unreadable)
 	char byte;
 	int fd;
 
-	fd = open(RESET_DEVICE, O_RDONLY);
+	fd = open(variant->path, O_RDONLY);
 	if (fd >= 0) {
 		EXPECT_EQ(-1, read(fd, &byte, 1));
 		EXPECT_EQ(EIO, errno);
@@ -115,13 +131,15 @@ TEST_F(permissions, unprivileged)
 {
 	int fd;
 
-	fd = open(RESET_DEVICE, O_WRONLY);
+	fd = open(variant->path, O_WRONLY);
 	ASSERT_LE(0, fd);
 
 	hw_begin(&self->hw);
-	EXPECT_EQ(EACCES, write_as(become_nobody, self->fn, -1));
+	EXPECT_EQ(EACCES, write_as(become_nobody, variant->path,
+				   self->fn, -1));
 	/* Nor with a file opened by root */
-	EXPECT_EQ(EPERM, write_as(become_nobody, self->fn, fd));
+	EXPECT_EQ(EPERM, write_as(become_nobody, variant->path, self->fn,
+				  fd));
 	hw_end(&self->hw);
 	close(fd);
 
@@ -132,7 +150,8 @@ TEST_F(permissions, unprivileged)
 TEST_F(permissions, root_without_sys_admin)
 {
 	hw_begin(&self->hw);
-	EXPECT_EQ(EPERM, write_as(drop_sys_admin, self->fn, -1));
+	EXPECT_EQ(EPERM, write_as(drop_sys_admin, variant->path, self->fn,
+				  -1));
 	hw_end(&self->hw);
 
 	EXPECT_EQ(0, hw_all_writes(&self->hw, self->fn));
@@ -140,18 +159,36 @@ TEST_F(permissions, root_without_sys_admin)
 }
 
 /* EPERM comes first: no telling good addresses from bad ones */
-static int drop_and_misspell(void)
-{
-	int ret = drop_sys_admin();
-
-	if (ret)
-		return ret;
-	_exit(write_string(RESET_DEVICE, "nonsense") == -EPERM ? 0 : 254);
-}
-
 TEST_F(permissions, checked_before_the_input)
 {
-	EXPECT_EQ(0, write_as(drop_and_misspell, self->fn, -1));
+	struct fn nonsense = { .name = "nonsense" };
+
+	EXPECT_EQ(EPERM, write_as(drop_sys_admin, variant->path, nonsense, -1));
+}
+
+/* The others are for everybody to read, and for nobody to write */
+TEST(readable)
+{
+	struct fn fn = fn_below(fn_root(0x10), 0, 0);
+	static const char * const files[] = {
+		"driver/reset_plan", "pciback/needs_reset", "pciback/last_reset",
+	};
+	struct stat st;
+	char path[256];
+	unsigned int i;
+
+	ASSERT_EQ(0, fn_adopt(fn));
+	for (i = 0; i < ARRAY_SIZE(files); i++) {
+		fn_path(fn, files[i], path, sizeof(path));
+		EXPECT_EQ(0, stat(path, &st));
+		EXPECT_EQ(S_IFREG | 0444, st.st_mode);
+	}
+	/* And only as long as pciback has it */
+	ASSERT_EQ(0, fn_release(fn));
+	for (i = 0; i < ARRAY_SIZE(files); i++) {
+		fn_path(fn, files[i], path, sizeof(path));
+		EXPECT_EQ(-1, stat(path, &st));
+	}
 }
 
 TEST_HARNESS_MAIN

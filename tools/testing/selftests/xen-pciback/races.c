@@ -6,13 +6,17 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "../kselftest_harness.h"
+#include "lib/fault.h"
 #include "lib/hw.h"
 #include "lib/pci.h"
 
@@ -26,28 +30,21 @@
 
 FIXTURE(race)
 {
-	struct fn port, first, second, third;
+	struct card card;
 	struct hw hw;
 };
 
 FIXTURE_SETUP(race)
 {
 	memset(self, 0, sizeof(*self));
-	self->port = fn_root(0x13);
-	self->first = fn_below(self->port, 0, 0);
-	self->second = fn_below(self->port, 0, 1);
-	self->third = fn_below(self->port, 0, 2);
-	ASSERT_EQ(0, fn_adopt(self->first));
-	ASSERT_EQ(0, fn_adopt(self->second));
-	ASSERT_EQ(0, fn_adopt(self->third));
-	fn_quiesce(self->third);
+	self->card = card_find();
+	ASSERT_EQ(0, card_adopt(&self->card));
+	fn_quiesce(self->card.third);
 }
 
 FIXTURE_TEARDOWN(race)
 {
-	EXPECT_EQ(0, fn_release(self->first));
-	EXPECT_EQ(0, fn_release(self->second));
-	EXPECT_EQ(0, fn_release(self->third));
+	EXPECT_EQ(0, card_release(&self->card));
 }
 
 /* A task that writes to reset_device until told to stop, and counts answers */
@@ -129,11 +126,11 @@ static void count_resets(const struct hw *hw, struct fn port,
 
 /* Afterwards: one reset of all three, as if nothing had been */
 #define expect_usable() do {						\
-	fn_quiesce(self->third);					\
+	fn_quiesce(self->card.third);					\
 	hw_begin(&self->hw);						\
-	EXPECT_EQ(0, reset_device(self->third));			\
+	EXPECT_EQ(0, reset_device(self->card.third));			\
 	hw_end(&self->hw);						\
-	EXPECT_EQ(1, hw_sbrs(&self->hw, self->port));			\
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));			\
 	EXPECT_EQ(3, hw_all_resets(&self->hw));				\
 } while (0)
 
@@ -143,8 +140,8 @@ TEST_F_TIMEOUT(race, two_writers, TIMEOUT)
 	struct writer one, two;
 
 	hw_begin(&self->hw);
-	ASSERT_EQ(0, writer_start(&one, self->first, ROUNDS));
-	ASSERT_EQ(0, writer_start(&two, self->second, ROUNDS));
+	ASSERT_EQ(0, writer_start(&one, self->card.first, ROUNDS));
+	ASSERT_EQ(0, writer_start(&two, self->card.second, ROUNDS));
 	writer_join(&one);
 	writer_join(&two);
 	hw_end(&self->hw);
@@ -155,7 +152,7 @@ TEST_F_TIMEOUT(race, two_writers, TIMEOUT)
 	EXPECT_EQ(ROUNDS, two.ok) {
 		TH_LOG("last error %d", two.last_other);
 	}
-	EXPECT_EQ(2 * ROUNDS, hw_sbrs(&self->hw, self->port));
+	EXPECT_EQ(2 * ROUNDS, hw_sbrs(&self->hw, self->card.port));
 	EXPECT_EQ(3 * 2 * ROUNDS, hw_all_resets(&self->hw));
 	expect_usable();
 }
@@ -173,21 +170,21 @@ TEST_F_TIMEOUT(race, unbind_and_bind, TIMEOUT)
 
 	srandom(1);
 	hw_begin(&self->hw);
-	ASSERT_EQ(0, writer_start(&writer, self->first, 0));
+	ASSERT_EQ(0, writer_start(&writer, self->card.first, 0));
 	for (i = 0; i < ROUNDS; i++) {
-		ASSERT_EQ(0, fn_release(self->second));
+		ASSERT_EQ(0, fn_release(self->card.second));
 		hw_mark(MARK_OUT);
 		pause.tv_nsec = random() % 50000000;
 		nanosleep(&pause, NULL);
 		hw_mark(MARK_IN);
-		ASSERT_EQ(0, fn_adopt(self->second));
+		ASSERT_EQ(0, fn_adopt(self->card.second));
 		pause.tv_nsec = random() % 200000000;
 		nanosleep(&pause, NULL);
 	}
 	writer_join(&writer);
 	hw_end(&self->hw);
 
-	count_resets(&self->hw, self->port, &resets, &outs, &wrong);
+	count_resets(&self->hw, self->card.port, &resets, &outs, &wrong);
 	TH_LOG("%u times out; %u resets, %u refused, %u locked out", outs,
 	       resets, writer.busy, writer.again);
 
@@ -210,16 +207,16 @@ TEST_F_TIMEOUT(race, unbind_and_bind, TIMEOUT)
  */
 TEST_F_TIMEOUT(race, remove_and_rescan, TIMEOUT)
 {
-	struct fn fns[] = { self->first, self->second, self->third };
+	struct fn fns[] = { self->card.first, self->card.second, self->card.third };
 	char remove[256], rescan[256], driver[32];
 	unsigned int i, f, resets, outs, wrong;
 	struct timespec pause = {};
 	struct writer writer;
 
 	srandom(2);
-	fn_path(self->port, "rescan", rescan, sizeof(rescan));
+	fn_path(self->card.port, "rescan", rescan, sizeof(rescan));
 	hw_begin(&self->hw);
-	ASSERT_EQ(0, writer_start(&writer, self->first, 0));
+	ASSERT_EQ(0, writer_start(&writer, self->card.first, 0));
 	for (i = 0; i < ROUNDS; i++) {
 		for (f = 0; f < ARRAY_SIZE(fns); f++) {
 			fn_path(fns[f], "remove", remove, sizeof(remove));
@@ -236,7 +233,7 @@ TEST_F_TIMEOUT(race, remove_and_rescan, TIMEOUT)
 	writer_join(&writer);
 	hw_end(&self->hw);
 
-	count_resets(&self->hw, self->port, &resets, &outs, &wrong);
+	count_resets(&self->hw, self->card.port, &resets, &outs, &wrong);
 	EXPECT_EQ(ROUNDS, outs);
 	EXPECT_EQ(0, wrong);
 	TH_LOG("%u resets, %u refused, %u locked out, %u not there", writer.ok,
@@ -251,6 +248,118 @@ TEST_F_TIMEOUT(race, remove_and_rescan, TIMEOUT)
 		EXPECT_STREQ("pciback", driver);
 	}
 	expect_usable();
+}
+
+/* A function in the middle of a reset that lasts until it is healed */
+FIXTURE(busy)
+{
+	struct fn port, fn;		/* nvme: FLR */
+	struct hw hw;
+	pid_t resetting;
+};
+
+FIXTURE_SETUP(busy)
+{
+	if (!fault_available())
+		SKIP(return, "no " FAULT_MODULE);
+
+	memset(self, 0, sizeof(*self));
+	self->port = fn_root(0x10);
+	self->fn = fn_below(self->port, 0, 0);
+	ASSERT_EQ(0, fault_load());
+	ASSERT_EQ(0, fault_add(self->fn));
+	ASSERT_EQ(0, fn_adopt(self->fn));
+	fn_quiesce(self->fn);
+	hw_begin(&self->hw);
+	self->resetting = fault_begin_reset(self->fn, FAULT_FOR_EVER);
+	ASSERT_LT(0, self->resetting);
+}
+
+/* It was the only reset: nobody else did it again, or anything else to it */
+FIXTURE_TEARDOWN(busy)
+{
+	EXPECT_EQ(0, fault_set(self->fn, "heal", 1));
+	EXPECT_EQ(0, wait_for_child(self->resetting));
+	hw_end(&self->hw);
+	EXPECT_EQ(1, hw_flrs(&self->hw, self->fn));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->port));
+	EXPECT_EQ(0, fault_unload());
+	EXPECT_EQ(0, fn_release(self->fn));
+}
+
+#define expect_busy()							\
+	EXPECT_EQ(0, waitpid(self->resetting, NULL, WNOHANG))
+
+/* Is a task in that function of the kernel's? Waits for it to get there */
+static bool wait_until_in(pid_t pid, const char *function)
+{
+	char path[64], stack[4096];
+	unsigned int tries;
+	size_t len;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stack", pid);
+	for (tries = 0; tries < 1000; tries++) {
+		f = fopen(path, "r");
+		len = f ? fread(stack, 1, sizeof(stack) - 1, f) : 0;
+		stack[len] = '\0';
+		if (f)
+			fclose(f);
+		if (strstr(stack, function))
+			return true;
+		usleep(10000);
+	}
+	return false;
+}
+
+/* Who wants to reset it now gives up some time */
+TEST_F_TIMEOUT(busy, locked_out, 120)
+{
+	EXPECT_EQ(-EAGAIN, reset_device(self->fn));
+	expect_busy();
+}
+
+/* What has nothing to do with it is not kept waiting */
+TEST_F_TIMEOUT(busy, others, 120)
+{
+	struct fn rng = fn_below(fn_root(0x17), 0, 0);
+	struct card card = card_find();
+
+	ASSERT_EQ(0, fn_adopt(rng));
+	ASSERT_EQ(0, card_adopt(&card));
+	EXPECT_EQ(0, reset_device(rng));
+	EXPECT_EQ(0, reset_device(card.third));
+	EXPECT_EQ(0, card_release(&card));
+	EXPECT_EQ(0, fn_release(rng));
+	expect_busy();
+}
+
+/* do_flr waits for it, and has nothing left to do then */
+TEST_F_TIMEOUT(busy, do_flr, 120)
+{
+	pid_t waiting;
+
+	waiting = fork();
+	if (!waiting)
+		_exit(-do_flr(self->fn));
+	EXPECT_TRUE(wait_until_in(waiting, "do_flr_store"));
+	expect_busy();
+	EXPECT_EQ(0, fault_set(self->fn, "heal", 1));
+	EXPECT_EQ(0, wait_for_child(waiting));
+}
+
+/* Unless it is killed */
+TEST_F_TIMEOUT(busy, do_flr_killed, 120)
+{
+	pid_t waiting;
+
+	waiting = fork();
+	if (!waiting)
+		_exit(-do_flr(self->fn));
+	EXPECT_TRUE(wait_until_in(waiting, "do_flr_store"));
+	EXPECT_EQ(0, kill(waiting, SIGKILL));
+	EXPECT_EQ(-ECHILD, wait_for_child(waiting));
+	expect_busy();
 }
 
 TEST_HARNESS_MAIN

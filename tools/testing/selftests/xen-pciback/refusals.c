@@ -15,7 +15,7 @@
 
 FIXTURE(card)
 {
-	struct fn port, first, second, third;
+	struct card card;
 	struct hw hw;
 	int klog;
 };
@@ -23,20 +23,13 @@ FIXTURE(card)
 FIXTURE_SETUP(card)
 {
 	memset(self, 0, sizeof(*self));
-	self->port = fn_root(0x13);
-	self->first = fn_below(self->port, 0, 0);
-	self->second = fn_below(self->port, 0, 1);
-	self->third = fn_below(self->port, 0, 2);
-	ASSERT_EQ(0, fn_adopt(self->first));
-	ASSERT_EQ(0, fn_adopt(self->second));
-	ASSERT_EQ(0, fn_adopt(self->third));
+	self->card = card_find();
+	ASSERT_EQ(0, card_adopt(&self->card));
 }
 
 FIXTURE_TEARDOWN(card)
 {
-	EXPECT_EQ(0, fn_release(self->first));
-	EXPECT_EQ(0, fn_release(self->second));
-	EXPECT_EQ(0, fn_release(self->third));
+	EXPECT_EQ(0, card_release(&self->card));
 }
 
 /* Write to reset_device, with the hardware and the log watched */
@@ -62,41 +55,41 @@ TEST_F(card, sibling_driven_by_dom0)
 	char what[80], driver[32];
 
 	ASSERT_EQ(0, load_module("e1000e"));
-	ASSERT_EQ(0, fn_bind(self->second, "e1000e"));
+	ASSERT_EQ(0, fn_bind(self->card.second, "e1000e"));
 	/* Its driver is at home: bus mastering, MSI-X and all */
-	fn_read_config(self->second, 0, before, sizeof(before));
+	fn_read_config(self->card.second, 0, before, sizeof(before));
 	ASSERT_NE(0, before[PCI_COMMAND] & PCI_COMMAND_MASTER);
 
-	reset_watched(self->first, -EBUSY);
+	reset_watched(self->card.first, -EBUSY);
 
-	fn_read_config(self->second, 0, after, sizeof(after));
+	fn_read_config(self->card.second, 0, after, sizeof(after));
 	EXPECT_EQ(0, memcmp(before, after, sizeof(before)));
-	fn_driver(self->second, driver, sizeof(driver));
+	fn_driver(self->card.second, driver, sizeof(driver));
 	EXPECT_STREQ("e1000e", driver);
-	EXPECT_EQ(0, hw_sbrs(&self->hw, self->port));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->card.port));
 	EXPECT_EQ(0, hw_all_resets(&self->hw));
-	EXPECT_EQ(0, hw_all_writes(&self->hw, self->second));
-	EXPECT_EQ(0, hw_all_writes(&self->hw, self->third));
+	EXPECT_EQ(0, hw_all_writes(&self->hw, self->card.second));
+	EXPECT_EQ(0, hw_all_writes(&self->hw, self->card.third));
 	/* What is left to the first function was done all the same */
-	EXPECT_EQ(1, hw_d3s(&self->hw, self->first));
+	EXPECT_EQ(1, hw_d3s(&self->hw, self->card.first));
 	snprintf(what, sizeof(what), "slot: blocked by %s (e1000e); pm: ok (weak)",
-		 self->second.name);
-	EXPECT_TRUE(logged(self->klog, self->first, what));
+		 self->card.second.name);
+	EXPECT_TRUE(logged(self->klog, self->card.first, what));
 
 	/* The same asked of the function that has no weak reset either */
-	reset_watched(self->third, -EBUSY);
-	EXPECT_EQ(0, hw_sbrs(&self->hw, self->port));
+	reset_watched(self->card.third, -EBUSY);
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->card.port));
 	EXPECT_EQ(0, hw_all_resets(&self->hw));
-	EXPECT_EQ(0, hw_all_writes(&self->hw, self->third));
+	EXPECT_EQ(0, hw_all_writes(&self->hw, self->card.third));
 	snprintf(what, sizeof(what), "slot: blocked by %s (e1000e)",
-		 self->second.name);
-	EXPECT_TRUE(logged(self->klog, self->third, what));
+		 self->card.second.name);
+	EXPECT_TRUE(logged(self->klog, self->card.third, what));
 
-	EXPECT_EQ(0, fn_adopt(self->second));
+	EXPECT_EQ(0, fn_adopt(self->card.second));
 	EXPECT_EQ(0, unload_module("e1000e"));
 	/* And is not in the way any more */
-	reset_watched(self->third, 0);
-	EXPECT_EQ(1, hw_sbrs(&self->hw, self->port));
+	reset_watched(self->card.third, 0);
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
 }
 
 /* A sibling of nobody's is not ours either */
@@ -104,14 +97,14 @@ TEST_F(card, sibling_without_driver)
 {
 	char what[80];
 
-	ASSERT_EQ(0, fn_release(self->third));
-	reset_watched(self->first, -EBUSY);
-	EXPECT_EQ(0, hw_sbrs(&self->hw, self->port));
+	ASSERT_EQ(0, fn_release(self->card.third));
+	reset_watched(self->card.first, -EBUSY);
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->card.port));
 	EXPECT_EQ(0, hw_all_resets(&self->hw));
-	EXPECT_EQ(0, hw_all_writes(&self->hw, self->third));
+	EXPECT_EQ(0, hw_all_writes(&self->hw, self->card.third));
 	snprintf(what, sizeof(what), "slot: blocked by %s (no driver)",
-		 self->third.name);
-	EXPECT_TRUE(logged(self->klog, self->first, what));
+		 self->card.third.name);
+	EXPECT_TRUE(logged(self->klog, self->card.first, what));
 }
 
 /* The reset of a conventional bus would reach a sibling in another slot */

@@ -73,8 +73,7 @@ TEST_F(sriov, vf)
 	ASSERT_EQ(0, fn_adopt(vf));
 	fn_quiesce(vf);
 	EXPECT_EQ(0, fn_needs_reset(vf));
-	fn_plan(vf, self->text, sizeof(self->text));
-	EXPECT_STREQ("flr", self->text);
+	EXPECT_STREQ("flr", fn_plan(vf));
 
 	hw_begin(&self->hw);
 	EXPECT_EQ(0, reset_device(vf));
@@ -113,7 +112,6 @@ TEST_F(sriov, vf_without_flr)
 TEST_F(sriov, pf_with_vfs)
 {
 	unsigned int i;
-	char plan[256];
 
 	ASSERT_EQ(0, fn_adopt(self->pf));
 	for (i = 0; i < NR_VFS; i++)
@@ -122,8 +120,7 @@ TEST_F(sriov, pf_with_vfs)
 
 	snprintf(self->text, sizeof(self->text), "blocked %s (VFs enabled)",
 		 self->pf.name);
-	fn_plan(self->pf, plan, sizeof(plan));
-	EXPECT_STREQ(self->text, plan);
+	EXPECT_STREQ(self->text, fn_plan(self->pf));
 
 	self->klog = klog_begin();
 	hw_begin(&self->hw);

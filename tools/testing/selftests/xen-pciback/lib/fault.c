@@ -92,6 +92,21 @@ unsigned int fault_writes(struct fn fn, unsigned int offset)
 	return 0;
 }
 
+pid_t fault_begin_reset(struct fn fn, uint32_t ms)
+{
+	unsigned int tries;
+	pid_t pid;
+
+	if (fault_set(fn, "clear", 1) || fault_set(fn, "flr_away_ms", ms))
+		return -1;
+	pid = fork();
+	if (!pid)
+		_exit(-reset_device(fn));
+	for (tries = 0; tries < 500 && !fault_get(fn, "flrs"); tries++)
+		usleep(10000);
+	return fault_get(fn, "flrs") ? pid : -1;
+}
+
 int fault_rediscover(struct fn fn)
 {
 	char path[PATH_MAX];

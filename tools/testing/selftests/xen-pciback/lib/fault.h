@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "pci.h"
 
@@ -33,6 +34,12 @@ int fault_set(struct fn fn, const char *file, uint32_t val);
 uint32_t fault_get(struct fn fn, const char *file);
 /* Config writes to it at this very offset */
 unsigned int fault_writes(struct fn fn, unsigned int offset);
+
+/*
+ * A child that writes it to reset_device, and is in the middle of an FLR that
+ * takes @ms when this returns; -1 if it does not come to that.
+ */
+pid_t fault_begin_reset(struct fn fn, uint32_t ms);
 
 /*
  * Have the kernel find it anew: it looks at capabilities then, and knows the

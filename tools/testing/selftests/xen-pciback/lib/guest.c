@@ -129,17 +129,14 @@ static void frontend_switch(const struct guest *guest, enum state state)
 	put(guest, XBT_NULL, guest->frontend, "state=%d", state);
 }
 
+bool guest_connected(const struct guest *guest)
+{
+	return backend_state(guest) == STATE_CONNECTED;
+}
+
 void guest_error(const struct guest *guest, char *buf, size_t size)
 {
 	get(guest, guest->error, buf, size, "error");
-}
-
-static bool refused(const struct guest *guest)
-{
-	char buf[256];
-
-	guest_error(guest, buf, sizeof(buf));
-	return *buf;
 }
 
 static long long now_ms(void)
@@ -150,14 +147,19 @@ static long long now_ms(void)
 	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
 }
 
-/* Until @node of the backend has this value */
+/*
+ * Until @node of the backend has this value, or says Closed, or the whole
+ * backend closes
+ */
 static int wait_backend(const struct guest *guest, const char *node,
-			unsigned int val)
+			enum state state)
 {
 	long long give_up = now_ms() + WAIT_MS;
+	enum state now;
 
-	while (number(guest, guest->backend, node) != val) {
-		if (refused(guest))
+	while ((now = number(guest, guest->backend, node)) != state) {
+		if (now == STATE_CLOSED ||
+		    backend_state(guest) == STATE_CLOSING)
 			return -EIO;
 		if (now_ms() > give_up)
 			return -ETIMEDOUT;
@@ -195,8 +197,8 @@ static int find_fn(const struct guest *guest, struct fn fn)
 	return -ENODEV;
 }
 
-int guest_create(struct guest *guest, unsigned int domid, const struct fn *fns,
-		 size_t nr)
+int guest_begin(struct guest *guest, unsigned int domid, const struct fn *fns,
+		size_t nr)
 {
 	static unsigned int own;
 	xs_transaction_t t;
@@ -243,7 +245,14 @@ int guest_create(struct guest *guest, unsigned int domid, const struct fn *fns,
 			put_fn(guest, t, i, fns[i]);
 	} while (!end(guest, t));
 
-	return wait_backend(guest, "state", STATE_INITIALISED);
+	return 0;
+}
+
+int guest_create(struct guest *guest, unsigned int domid, const struct fn *fns,
+		 size_t nr)
+{
+	return guest_begin(guest, domid, fns, nr) ?:
+	       wait_backend(guest, "state", STATE_INITIALISED);
 }
 
 int guest_destroy(struct guest *guest)
@@ -329,7 +338,7 @@ int guest_attach(struct guest *guest, struct fn fn)
 	unsigned int i = number(guest, guest->backend, "num_devs");
 	xs_transaction_t t;
 	char state[16];
-	int ret;
+	int ret = 0;
 
 	do {
 		t = begin(guest);
@@ -341,12 +350,9 @@ int guest_attach(struct guest *guest, struct fn fn)
 	} while (!end(guest, t));
 
 	snprintf(state, sizeof(state), "state-%u", i);
-	ret = starting ? 0 : reconfigure(guest);
-	if (!ret)
-		ret = wait_backend(guest, state, STATE_INITIALISED);
-	if (ret)
-		forget_fn(guest, i);
-	return ret;
+	if (!starting)
+		ret = reconfigure(guest);
+	return ret ?: wait_backend(guest, state, STATE_INITIALISED);
 }
 
 int guest_detach(struct guest *guest, struct fn fn)

@@ -40,21 +40,26 @@ struct guest {
 bool guest_possible(void);
 
 /*
- * A guest that starts with these functions: returns when pciback has handed
- * out all, or refused one. guest_destroy() is due either way.
+ * A guest that starts with these functions. guest_begin() does not wait;
+ * guest_create() returns when pciback has handed out all, or refused one.
+ * guest_destroy() is due either way.
  */
+int guest_begin(struct guest *guest, unsigned int domid, const struct fn *fns,
+		size_t nr);
 int guest_create(struct guest *guest, unsigned int domid, const struct fn *fns,
 		 size_t nr);
 /* The guest is gone, as when it crashed: returns when pciback has taken back all */
 int guest_destroy(struct guest *guest);
 
 /*
- * As xl pci-attach and pci-detach while it runs. A function that is refused is
- * not among the guest's afterwards.
+ * As xl pci-attach and pci-detach while it runs. -EIO if pciback refused that
+ * one, which xl does not notice: it stays among the guest's until detached.
  */
 int guest_attach(struct guest *guest, struct fn fn);
 int guest_detach(struct guest *guest, struct fn fn);
 
+/* Is the backend Connected: not closing, nor in the middle of a change? */
+bool guest_connected(const struct guest *guest);
 /* What pciback wrote into xenstore when it refused, or the empty string */
 void guest_error(const struct guest *guest, char *buf, size_t size);
 

@@ -40,6 +40,19 @@ void fn_path(struct fn fn, const char *file, char *path, size_t size)
 	snprintf(path, size, "/sys/bus/pci/devices/%s/%s", fn.name, file);
 }
 
+struct card card_find(void)
+{
+	struct fn port = fn_root(0x13);
+	struct card card = {
+		.port = port,
+		.first = fn_below(port, 0, 0),
+		.second = fn_below(port, 0, 1),
+		.third = fn_below(port, 0, 2),
+	};
+
+	return card;
+}
+
 bool fn_exists(struct fn fn)
 {
 	char path[PATH_MAX];
@@ -190,6 +203,21 @@ int fn_release(struct fn fn)
 	return ret == -ENOENT ? 0 : ret;
 }
 
+int card_adopt(const struct card *card)
+{
+	return fn_adopt(card->first) ?: fn_adopt(card->second) ?:
+	       fn_adopt(card->third);
+}
+
+int card_release(const struct card *card)
+{
+	int first = fn_release(card->first);
+	int second = fn_release(card->second);
+	int third = fn_release(card->third);
+
+	return first ?: second ?: third;
+}
+
 /*
  * Not MSI-X: what dom0 writes there Xen remembers as the guest's mask, and puts
  * it back at the next PHYSDEVOP_prepare_msix, whatever was reset in between.
@@ -269,36 +297,48 @@ bool fn_wait_clean(struct fn fn)
 	return !fn_needs_reset(fn);
 }
 
-void fn_last_reset(struct fn fn, char *buf, size_t size)
+const char *fn_last_reset(struct fn fn)
 {
+	static char last[256];
 	char path[PATH_MAX];
 
 	fn_path(fn, "pciback/last_reset", path, sizeof(path));
-	read_line(path, buf, size);
+	read_line(path, last, sizeof(last));
+	return last;
 }
 
-void fn_plan(struct fn fn, char *buf, size_t size)
+const char *fn_plan(struct fn fn)
 {
 	size_t len = strlen(fn.name);
+	static char plan[256];
 	char line[256];
 	FILE *f;
 
-	buf[0] = '\0';
+	plan[0] = '\0';
 	f = fopen(RESET_PLAN, "r");
 	if (!f)
-		return;
+		return plan;
 	while (fgets(line, sizeof(line), f)) {
 		if (strncmp(line, fn.name, len) || line[len] != ' ')
 			continue;
 		line[strcspn(line, "\n")] = '\0';
-		snprintf(buf, size, "%s", line + len + 1);
+		snprintf(plan, sizeof(plan), "%s", line + len + 1);
 	}
 	fclose(f);
+	return plan;
+}
+
+int wait_for_child(pid_t pid)
+{
+	int status;
+
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return -ECHILD;
+	return -WEXITSTATUS(status);
 }
 
 static int run(const char *tool, const char *name)
 {
-	int status;
 	pid_t pid;
 
 	pid = fork();
@@ -308,9 +348,7 @@ static int run(const char *tool, const char *name)
 		execlp(tool, tool, name, (char *)NULL);
 		_exit(127);
 	}
-	if (waitpid(pid, &status, 0) != pid)
-		return -errno;
-	return status ? -EIO : 0;
+	return wait_for_child(pid) ? -EIO : 0;
 }
 
 int load_module(const char *name)

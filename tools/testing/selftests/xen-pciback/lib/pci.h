@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define PCI_CONFIG_SIZE	256
 
@@ -31,6 +32,13 @@ struct fn {
 struct fn fn_root(unsigned int dev);
 struct fn fn_below(struct fn bridge, unsigned int dev, unsigned int func);
 
+/* A card in one slot, no FLR: PM for two of its functions, nothing for the third */
+struct card {
+	struct fn port, first, second, third;
+};
+
+struct card card_find(void);
+
 bool fn_exists(struct fn fn);
 void fn_path(struct fn fn, const char *file, char *path, size_t size);
 
@@ -46,6 +54,8 @@ int fn_unbind(struct fn fn);
 /* Pciback's, and nobody's again */
 int fn_adopt(struct fn fn);
 int fn_release(struct fn fn);
+int card_adopt(const struct card *card);
+int card_release(const struct card *card);
 
 /* What a guest that ran on it may leave behind */
 void fn_scribble(struct fn fn);
@@ -60,11 +70,14 @@ void fn_quiesce(struct fn fn);
  * False if it does not come to that.
  */
 bool fn_wait_clean(struct fn fn);
-/* What pciback says of it: /sys/bus/pci/devices/BDF/pciback/ */
+/*
+ * What pciback says of it: /sys/bus/pci/devices/BDF/pciback/. A string is good
+ * until the next call.
+ */
 int fn_needs_reset(struct fn fn);
-void fn_last_reset(struct fn fn, char *buf, size_t size);
+const char *fn_last_reset(struct fn fn);
 /* Its line of reset_plan, less its name; the empty string if there is none */
-void fn_plan(struct fn fn, char *buf, size_t size);
+const char *fn_plan(struct fn fn);
 
 int write_file(const char *path, const void *data, size_t len);
 int write_string(const char *path, const char *s);
@@ -72,6 +85,9 @@ int reset_device(struct fn fn);
 int do_flr(struct fn fn);
 /* A parameter of the module: "auto_reset", "strict_reset" */
 int set_parameter(const char *name, const char *value);
+
+/* What a child that ends with _exit(-ret) has to say; -ECHILD if it was killed */
+int wait_for_child(pid_t pid);
 
 int load_module(const char *name);
 int unload_module(const char *name);

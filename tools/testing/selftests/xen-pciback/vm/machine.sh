@@ -18,6 +18,7 @@
 #   00:17.0	0a:00.0 virtio-rng		FLR, PM, slot
 #   00:18.0	edu, on the root bus		nothing
 #   00:1a.0	0b:00.0 nvme with 4 VFs		FLR, PF and VFs
+#   00:1b.0	e1000e, on the root bus		PM
 #
 # 00:19.0 is not to be tested: it brings QEMU's trace into the VM, 20,000 lines
 # a second and more, where a serial port takes 400.
@@ -63,6 +64,7 @@ $(port 17)
 $(port 1a)
 -device nvme-subsys,id=subsystem
 -device nvme,bus=port1a,subsys=subsystem,serial=sriov,sriov_max_vfs=4,sriov_vq_flexible=8,sriov_vi_flexible=8,max_ioqpairs=16,msix_qsize=17
+-device e1000e,bus=pcie.0,addr=1b.0,romfile=
 -device virtio-serial-pci,bus=pcie.0,addr=19.0,max_ports=2
 -device virtserialport,chardev=feed,name=hardware
 END

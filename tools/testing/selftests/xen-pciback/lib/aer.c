@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Error recovery. See aer.h.
+ */
+#include <errno.h>
+#include <linux/pci_regs.h>
+#include <unistd.h>
+
+#include "aer.h"
+#include "klog.h"
+
+/* What /dev/aer_inject takes (drivers/pci/pcie/aer_inject.c) */
+struct aer_error {
+	uint8_t bus, dev, func;
+	uint32_t uncorrectable, correctable, header_log[4], domain;
+};
+
+static int wait_for_recovery(int klog, struct fn port)
+{
+	unsigned int tries;
+
+	for (tries = 0; tries < 600; tries++) {
+		if (klog_has(klog, port.name, "device recovery successful",
+			     NULL, 0))
+			return 0;
+		if (klog_has(klog, port.name, "device recovery failed", NULL,
+			     0))
+			return -EIO;
+		usleep(50000);
+	}
+	return -ETIMEDOUT;
+}
+
+int aer_recover(struct fn port, struct fn fn)
+{
+	struct aer_error error = {
+		.bus = fn.bus, .dev = fn.dev, .func = fn.func,
+		/* Fatal, unless configured otherwise: frozen, so link reset */
+		.uncorrectable = PCI_ERR_UNC_DLP,
+	};
+	int klog, ret, err;
+
+	ret = load_module("aer_inject");
+	if (ret)
+		return ret;
+
+	klog = klog_begin();
+	ret = write_file("/dev/aer_inject", &error, sizeof(error));
+	if (!ret)
+		ret = wait_for_recovery(klog, port);
+	klog_end(klog);
+
+	err = unload_module("aer_inject");
+	return ret ?: err;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Error recovery, by the kernel's own means to inject errors.
+ */
+#ifndef SELFTEST_XEN_PCIBACK_AER_H
+#define SELFTEST_XEN_PCIBACK_AER_H
+
+#include "pci.h"
+
+/*
+ * A fatal error of @fn, which is below @port and has an AER capability: returns
+ * when the kernel has recovered from it, which takes a reset of the link. -EIO
+ * if it failed to, -ETIMEDOUT if it did not try.
+ */
+int aer_recover(struct fn port, struct fn fn);
+
+#endif

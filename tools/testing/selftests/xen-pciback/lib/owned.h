@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Functions that pciback owns, and what they were like when it got them.
+ */
+#ifndef SELFTEST_XEN_PCIBACK_OWNED_H
+#define SELFTEST_XEN_PCIBACK_OWNED_H
+
+#include <stddef.h>
+
+#include "pci.h"
+
+#define OWNED_MAX	8
+
+struct owned {
+	struct fn fns[OWNED_MAX];
+	unsigned char bound[OWNED_MAX][PCI_CONFIG_SIZE];
+	unsigned int nr;
+};
+
+/*
+ * Adopt these as well, struct fn each, and wait for what that brings with it.
+ * owned_release() is due whether it succeeds or not.
+ */
+#define owned_adopt(owned, ...)						\
+	owned_adopt_all(owned, (const struct fn[]){ __VA_ARGS__ },	\
+			sizeof((const struct fn[]){ __VA_ARGS__ }) /	\
+			sizeof(struct fn))
+int owned_adopt_all(struct owned *owned, const struct fn *fns, size_t nr);
+int owned_release(struct owned *owned);
+
+/*
+ * How many of the first @len bytes of config space are not as they were, in all
+ * functions. Tells which.
+ */
+unsigned int owned_changed(const struct owned *owned, size_t len);
+
+#endif
