@@ -184,11 +184,11 @@ static struct outcome expected_of_core(const struct cell *cell)
 		outcome.d3s = 1;
 		break;
 	case OWN_NOTHING:
-		/* Alone on its bus it has that; the file says so, or is not there */
+		/* Alone on its bus it has that */
 		if (subject->place == ALONE && !subject->reset_method)
 			outcome.sbrs = 1;
 		else
-			outcome.ret = subject->reset_method ? -ENOTTY : -ENOENT;
+			outcome.ret = -ENOTTY;
 	}
 	return outcome;
 }
@@ -354,8 +354,10 @@ static int ask(const struct cell *cell, struct guest *other)
 		wait_for_pending(cell);
 		return ret;
 	case BY_RESET_FILE:
+		/* Not there if it had no method when it was found */
 		fn_path(cell->fn, "reset", path, sizeof(path));
-		return write_string(path, "1");
+		ret = write_string(path, "1");
+		return ret == -ENOENT ? -ENOTTY : ret;
 	case BY_RESET_SUBORDINATE:
 		fn_path(cell->port, "reset_subordinate", path, sizeof(path));
 		return write_string(path, "1");

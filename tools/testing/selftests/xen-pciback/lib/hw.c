@@ -33,21 +33,21 @@ int hw_is_mark(const struct hw_event *event, uint16_t mark)
 	       event->val == (MARK_MAGIC | mark);
 }
 
-static void hw_open(struct hw *hw)
+static void hw_open(struct hw *hw, const char *port, int flags)
 {
 	struct termios raw;
 
 	memset(hw, 0, sizeof(*hw));
-	hw->fd = open(HW_FEED, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	hw->fd = open(port, flags | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 	if (hw->fd < 0)
-		err(1, HW_FEED ": no account of the hardware's");
+		err(1, "%s: no way to the hardware", port);
 	if (!tcgetattr(hw->fd, &raw)) {
 		cfmakeraw(&raw);
 		tcsetattr(hw->fd, TCSANOW, &raw);
 	}
 }
 
-/* The next line of the feed, without its end; waits for it */
+/* The next line from the port, without its end; waits for it */
 static char *hw_line(struct hw *hw)
 {
 	static char line[sizeof(hw->line)];
@@ -64,6 +64,8 @@ static char *hw_line(struct hw *hw)
 			line[used - 1] = '\0';
 			hw->len -= used;
 			memmove(hw->line, end + 1, hw->len);
+			/* The monitor's end in both */
+			line[strcspn(line, "\r")] = '\0';
 			return line;
 		}
 		/* The rest of a line cut off when the feed was last closed */
@@ -71,7 +73,7 @@ static char *hw_line(struct hw *hw)
 			hw->len = 0;
 
 		if (poll(&pfd, 1, FEED_TIMEOUT_MS) != 1)
-			errx(1, "the hardware's account stopped");
+			errx(1, "the hardware has nothing more to say");
 		got = read(hw->fd, hw->line + hw->len,
 			   sizeof(hw->line) - hw->len);
 		if (got > 0)
@@ -113,7 +115,7 @@ void hw_begin(struct hw *hw)
 	uint16_t mark = hw_new_mark();
 	struct hw_event event;
 
-	hw_open(hw);
+	hw_open(hw, HW_FEED, O_RDONLY);
 	hw_mark(mark);
 	do {
 		if (hw_parse(hw_line(hw), &event))
@@ -322,4 +324,35 @@ void hw_print(const struct hw *hw, FILE *f, const char *prefix)
 		fprintf(f, "\n");
 	else if (!facts)
 		fprintf(f, "%sno reset of anything\n", prefix);
+}
+
+/* QMP: a line a request or an answer. Its events come in between. */
+void hw_monitor(const char *command)
+{
+	char request[512], id[32], good[64];
+	uint16_t mark = hw_new_mark();
+	const char *line;
+	struct hw hw;
+	int len;
+
+	len = snprintf(request, sizeof(request),
+		       "{\"execute\": \"qmp_capabilities\"}\n");
+	len += snprintf(request + len, sizeof(request) - len,
+			"{\"execute\": \"human-monitor-command\", \"id\": %u, ",
+			mark);
+	len += snprintf(request + len, sizeof(request) - len,
+			"\"arguments\": {\"command-line\": \"%s\"}}\n", command);
+	/* Tells the answer from those to others before */
+	snprintf(id, sizeof(id), "\"id\": %u}", mark);
+	snprintf(good, sizeof(good), "{\"return\": \"\", %s", id);
+
+	hw_open(&hw, HW_MONITOR, O_RDWR);
+	if (write(hw.fd, request, len) != len)
+		err(1, HW_MONITOR);
+	do {
+		line = hw_line(&hw);
+	} while (!strstr(line, id));
+	if (strcmp(line, good))
+		errx(1, "QEMU: %s: %s", command, line);
+	close(hw.fd);
 }

@@ -21,6 +21,7 @@
 #include "pci.h"
 
 #define HW_FEED		"/dev/hw"
+#define HW_MONITOR	"/dev/monitor"
 
 struct hw_event {
 	char kind;			/* 'w' or 'r' */
@@ -67,5 +68,12 @@ unsigned int hw_all_writes(const struct hw *hw, struct fn fn);
 
 /* What happened, for a person, a line a fact, each after @prefix */
 void hw_print(const struct hw *hw, FILE *f, const char *prefix);
+
+/*
+ * Not a witness but the hand that changes hardware: a command for QEMU's
+ * monitor, such as device_add, with options as in vm/machine.sh. One that has
+ * something to print has failed, and so has the test.
+ */
+void hw_monitor(const char *command);
 
 #endif

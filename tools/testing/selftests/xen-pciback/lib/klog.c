@@ -36,11 +36,13 @@ int klog_begin(void)
 	return fd;
 }
 
-bool klog_has(int klog, const char *one, const char *two, char *line,
-	      unsigned int size)
+/* The last such line, and when it was logged; -1 if there is none */
+static long long find(int klog, const char *one, const char *two, char *line,
+		      unsigned int size)
 {
-	bool begun = false, found = false;
 	char record[8192], *text;
+	long long found = -1;
+	bool begun = false;
 	ssize_t len;
 
 	lseek(klog, 0, SEEK_SET);
@@ -64,10 +66,22 @@ bool klog_has(int klog, const char *one, const char *two, char *line,
 		if (strstr(text, one) && (!two || strstr(text, two))) {
 			if (line)
 				snprintf(line, size, "%s", text + 1);
-			found = true;
+			if (sscanf(record, "%*u,%*u,%lld", &found) != 1)
+				errx(1, "/dev/kmsg: %s", record);
 		}
 	}
 	return found;
+}
+
+bool klog_has(int klog, const char *one, const char *two, char *line,
+	      unsigned int size)
+{
+	return find(klog, one, two, line, size) >= 0;
+}
+
+long long klog_time(int klog, const char *one, const char *two)
+{
+	return find(klog, one, two, NULL, 0);
 }
 
 void klog_end(int klog)

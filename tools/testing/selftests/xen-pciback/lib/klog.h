@@ -15,6 +15,8 @@ int klog_begin(void);
  */
 bool klog_has(int klog, const char *one, const char *two, char *line,
 	      unsigned int size);
+/* When was the last such line logged? In us; -1 if there is none */
+long long klog_time(int klog, const char *one, const char *two);
 void klog_end(int klog);
 
 #endif

@@ -36,26 +36,36 @@ static unsigned int count(void)
 	return lines;
 }
 
+void release_begin(void)
+{
+	if (mount("tracefs", TRACING, "tracefs", 0, NULL) && errno != EBUSY)
+		err(1, TRACING);
+	must_write(TRACING "/kprobe_events", "p:" EVENT " pci_release_dev\n");
+	must_write(TRACING "/trace", "\n");
+	must_write(TRACING "/events/kprobes/" EVENT "/enable", "1");
+}
+
+unsigned int release_end(void)
+{
+	unsigned int released = count();
+
+	must_write(TRACING "/events/kprobes/" EVENT "/enable", "0");
+	must_write(TRACING "/kprobe_events", "-:" EVENT "\n");
+	return released;
+}
+
 unsigned int release_count(struct fn port, const struct fn *fns, size_t nr)
 {
 	unsigned int released;
 	char path[256];
 	size_t i;
 
-	if (mount("tracefs", TRACING, "tracefs", 0, NULL) && errno != EBUSY)
-		err(1, TRACING);
-	must_write(TRACING "/kprobe_events", "p:" EVENT " pci_release_dev\n");
-	must_write(TRACING "/trace", "\n");
-	must_write(TRACING "/events/kprobes/" EVENT "/enable", "1");
-
+	release_begin();
 	for (i = 0; i < nr; i++) {
 		fn_path(fns[i], "remove", path, sizeof(path));
 		must_write(path, "1");
 	}
-	released = count();
-
-	must_write(TRACING "/events/kprobes/" EVENT "/enable", "0");
-	must_write(TRACING "/kprobe_events", "-:" EVENT "\n");
+	released = release_end();
 
 	fn_path(port, "rescan", path, sizeof(path));
 	must_write(path, "1");

@@ -9,6 +9,10 @@
 
 #include "pci.h"
 
+/* Count the functions that the kernel frees from here on; and how many it were */
+void release_begin(void);
+unsigned int release_end(void);
+
 /*
  * Remove functions that nobody owns, count those that the kernel frees, and
  * find them again below @port.

@@ -21,7 +21,8 @@
 #   00:1b.0	e1000e, on the root bus		PM
 #
 # 00:19.0 is not to be tested: it brings QEMU's trace into the VM, 20,000 lines
-# a second and more, where a serial port takes 400.
+# a second and more, where a serial port takes 400; and the tests' words to QEMU's
+# monitor out of it.
 set -eu
 
 # port ADDRESS: a slot with its own number, so that pciehp takes it
@@ -39,13 +40,13 @@ cat <<END
 -nic none
 $(port 10)
 -drive if=none,id=disk,driver=null-co,size=16M,read-zeroes=on
--device nvme,bus=port10,drive=disk,serial=xen-pciback
+-device nvme,id=card10,bus=port10,drive=disk,serial=xen-pciback
 $(port 11)
 -device virtio-rng-pci,bus=port11,x-pcie-flr-init=off
 $(port 12)
--device e1000e,bus=port12,romfile=
+-device e1000e,id=card12,bus=port12,romfile=
 $(port 13)
--device e1000e,bus=port13,addr=0.0,multifunction=on,romfile=
+-device e1000e,id=card13,bus=port13,addr=0.0,multifunction=on,romfile=
 -device e1000e,bus=port13,addr=0.1,romfile=
 -device qemu-xhci,bus=port13,addr=0.2
 $(port 14)
@@ -65,6 +66,7 @@ $(port 1a)
 -device nvme-subsys,id=subsystem
 -device nvme,bus=port1a,subsys=subsystem,serial=sriov,sriov_max_vfs=4,sriov_vq_flexible=8,sriov_vi_flexible=8,max_ioqpairs=16,msix_qsize=17
 -device e1000e,bus=pcie.0,addr=1b.0,romfile=
--device virtio-serial-pci,bus=pcie.0,addr=19.0,max_ports=2
+-device virtio-serial-pci,bus=pcie.0,addr=19.0,max_ports=3
 -device virtserialport,chardev=feed,name=hardware
+-device virtserialport,chardev=tests,name=monitor
 END

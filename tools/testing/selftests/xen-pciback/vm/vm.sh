@@ -18,7 +18,9 @@
 #
 # Left in the run's folder: console.log (everything the VM said; at its end
 # the kernel's log), trace.log (config writes and resets, by QEMU), and while
-# the VM runs: monitor, a socket to QEMU's monitor.
+# the VM runs: monitor, a socket to QEMU's monitor. Tests have one of their own:
+# QEMU connects it to itself, to the port that is /dev/monitor in the VM. With
+# -sandbox, nothing that is said there runs a program here.
 #
 # Environment: VM_TIMEOUT seconds before a run is called hung [600], VM_CPUS
 # [1], VM_MEMORY in MB [1536], VM_ACCEL [tcg,thread=single], and VM_ENV,
@@ -111,6 +113,10 @@ qemu()
 		-chardev pipe,id=feed,path=feed \
 		-chardev socket,id=monitor,path=monitor,server=on,wait=off \
 		-mon chardev=monitor,mode=readline \
+		-chardev socket,id=control,path=control,server=on,wait=off \
+		-mon chardev=control,mode=control \
+		-chardev socket,id=tests,path=control \
+		-sandbox on,spawn=deny \
 		-trace pci_cfg_write -trace resettable_phase_hold_exec \
 		-trace 'qdev_reset*' \
 		-D trace.log -display none -no-reboot
@@ -168,7 +174,7 @@ stop()
 	kill $vm $feed 2>/dev/null || :
 	[ -z "$vm" ] || wait "$vm" || :
 	[ -z "$terminal" ] || stty "$terminal"
-	rm -rf overlay initramfs.cpio feed.in feed.out screen monitor
+	rm -rf overlay initramfs.cpio feed.in feed.out screen monitor control
 }
 
 dead()

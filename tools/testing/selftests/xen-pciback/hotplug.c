@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Cards that come and go: pulled out without a word, asked for by the attention
+ * button, or with their slot powered off. Nobody hangs, what is gone is nobody's
+ * any more, and what comes back is pciback's again, seized and reset afresh.
+ */
+#include <errno.h>
+#include <linux/pci_regs.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../kselftest_harness.h"
+#include "lib/fault.h"
+#include "lib/guest.h"
+#include "lib/hw.h"
+#include "lib/klog.h"
+#include "lib/pci.h"
+#include "lib/release.h"
+#include "lib/slot.h"
+
+/* Of no domain in this VM */
+#define DOMAIN		7
+/* The PCI core gives a function a minute to come back */
+#define TIMEOUT		200
+#define WAIT_MS		60000
+#define POLL_MS		10
+
+FIXTURE(hotplug)
+{
+	struct fn nic_port, nic;		/* PM, slot */
+	struct fn nvme_port, nvme;		/* FLR */
+	struct fn card_port, card[3];		/* slot */
+	struct guest guest;
+	struct hw hw;
+	int klog;
+};
+
+FIXTURE_SETUP(hotplug)
+{
+	unsigned int i;
+
+	memset(self, 0, sizeof(*self));
+	self->nic_port = fn_root(0x12);
+	self->nic = fn_below(self->nic_port, 0, 0);
+	self->nvme_port = fn_root(0x10);
+	self->nvme = fn_below(self->nvme_port, 0, 0);
+	self->card_port = fn_root(0x13);
+	for (i = 0; i < ARRAY_SIZE(self->card); i++)
+		self->card[i] = fn_below(self->card_port, 0, i);
+	self->klog = klog_begin();
+}
+
+FIXTURE_TEARDOWN(hotplug)
+{
+	unsigned int i;
+
+	EXPECT_EQ(0, guest_destroy(&self->guest));
+	EXPECT_EQ(0, fault_unload());
+	EXPECT_EQ(0, fn_release(self->nic));
+	EXPECT_EQ(0, fn_release(self->nvme));
+	for (i = 0; i < ARRAY_SIZE(self->card); i++)
+		EXPECT_EQ(0, fn_release(self->card[i]));
+	/* The kernel has nothing to complain of in any of this */
+	EXPECT_FALSE(klog_has(self->klog, "cut here", NULL, NULL, 0));
+	EXPECT_FALSE(klog_has(self->klog, "blocked for more than", NULL, NULL,
+			      0));
+	klog_end(self->klog);
+}
+
+#define adopt_card() do {						\
+	ASSERT_EQ(0, fn_adopt(self->card[0]));				\
+	ASSERT_EQ(0, fn_adopt(self->card[1]));				\
+	ASSERT_EQ(0, fn_adopt(self->card[2]));				\
+	EXPECT_TRUE(fn_wait_clean(self->card[2]));			\
+} while (0)
+
+static bool wait_for_driver(struct fn fn, const char *name)
+{
+	char driver[32];
+	int waited;
+
+	for (waited = 0; waited < WAIT_MS; waited += POLL_MS) {
+		fn_driver(fn, driver, sizeof(driver));
+		if (!strcmp(driver, name))
+			return true;
+		usleep(POLL_MS * 1000);
+	}
+	return false;
+}
+
+static bool wait_gone(struct fn fn)
+{
+	int waited;
+
+	for (waited = 0; waited < WAIT_MS && fn_exists(fn); waited += POLL_MS)
+		usleep(POLL_MS * 1000);
+	return !fn_exists(fn);
+}
+
+/* Until a reset that somebody else has begun is counted in @file */
+static bool wait_for_reset(struct fn fn, const char *file)
+{
+	int waited;
+
+	for (waited = 0; waited < WAIT_MS && !fault_get(fn, file);
+	     waited += POLL_MS)
+		usleep(POLL_MS * 1000);
+	return fault_get(fn, file);
+}
+
+/* Nobody's, and unknown */
+#define expect_gone(target) do {					\
+	struct fn named = target;					\
+	char plan[256];							\
+									\
+	EXPECT_TRUE(wait_gone(named));					\
+	EXPECT_EQ(-ENODEV, reset_device(named));			\
+	EXPECT_EQ(-ENODEV, do_flr(named));				\
+	fn_plan(named, plan, sizeof(plan));				\
+	EXPECT_STREQ("", plan);						\
+} while (0)
+
+/*
+ * What comes back is pciback's by its list of addresses, without anybody's
+ * doing; it needs a reset, which happens by itself.
+ */
+#define expect_back(target) do {					\
+	struct fn named = target;					\
+									\
+	EXPECT_TRUE(wait_for_driver(named, "pciback"));			\
+	EXPECT_TRUE(fn_wait_clean(named));				\
+	EXPECT_EQ(0, reset_device(named));				\
+	EXPECT_EQ(0, fn_needs_reset(named));				\
+} while (0)
+
+/* Idle, and pulled: nothing to reset it with, and nothing tried */
+TEST_F_TIMEOUT(hotplug, pulled, TIMEOUT)
+{
+	ASSERT_EQ(0, fn_adopt(self->nic));
+	EXPECT_TRUE(fn_wait_clean(self->nic));
+
+	release_begin();
+	hw_begin(&self->hw);
+	slot_pull(self->nic_port);
+	expect_gone(self->nic);
+	hw_end(&self->hw);
+	EXPECT_TRUE(slot_wait_off(self->nic_port));
+	EXPECT_EQ(1, release_end());
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->nic_port));
+	EXPECT_TRUE(klog_has(self->klog, self->nic.name,
+			     "no answer, state not restored", NULL, 0));
+
+	hw_begin(&self->hw);
+	slot_fill(self->nic_port);
+	EXPECT_TRUE(wait_for_driver(self->nic, "pciback"));
+	EXPECT_TRUE(fn_wait_clean(self->nic));
+	hw_end(&self->hw);
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->nic_port));
+	expect_back(self->nic);
+}
+
+/* The attention button: the kernel lets go of it first, as of any other */
+TEST_F_TIMEOUT(hotplug, unplugged, TIMEOUT)
+{
+	ASSERT_EQ(0, fn_adopt(self->nic));
+	EXPECT_TRUE(fn_wait_clean(self->nic));
+
+	slot_press(self->nic_port);
+	expect_gone(self->nic);
+	EXPECT_TRUE(klog_has(self->klog, self->nic.name,
+			     "reset: pm: ok (weak)", NULL, 0));
+	EXPECT_FALSE(klog_has(self->klog, self->nic.name, "no answer", NULL,
+			      0));
+
+	slot_fill(self->nic_port);
+	expect_back(self->nic);
+}
+
+/* The same by the slot's own file, and all functions of it go */
+TEST_F_TIMEOUT(hotplug, powered_off, TIMEOUT)
+{
+	unsigned int i;
+
+	adopt_card();
+	ASSERT_EQ(0, slot_power_off(self->card_port));
+	for (i = 0; i < ARRAY_SIZE(self->card); i++)
+		expect_gone(self->card[i]);
+
+	slot_fill(self->card_port);
+	for (i = 0; i < ARRAY_SIZE(self->card); i++)
+		EXPECT_TRUE(wait_for_driver(self->card[i], "pciback"));
+	hw_begin(&self->hw);
+	expect_back(self->card[2]);
+	hw_end(&self->hw);
+	EXPECT_LE(1, hw_sbrs(&self->hw, self->card_port));
+	EXPECT_EQ(0, fn_needs_reset(self->card[0]));
+	EXPECT_EQ(0, fn_needs_reset(self->card[1]));
+}
+
+/*
+ * Pulled while its FLR waits for it to come back: the wait ends, and nobody
+ * waits for the other. What else is there is not concerned.
+ */
+TEST_F_TIMEOUT(hotplug, pulled_in_flr, TIMEOUT)
+{
+	int status, waited;
+	pid_t pid, done;
+
+	if (!fault_available())
+		SKIP(return, "no " FAULT_MODULE);
+	adopt_card();
+	ASSERT_EQ(0, fn_adopt(self->nvme));
+	fn_quiesce(self->nvme);
+	ASSERT_EQ(0, fault_load());
+	ASSERT_EQ(0, fault_add(self->nvme));
+	ASSERT_EQ(0, fault_set(self->nvme, "flr_away_ms", FAULT_FOR_EVER));
+
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(-reset_device(self->nvme));
+	ASSERT_TRUE(wait_for_reset(self->nvme, "flrs"));
+	slot_pull(self->nvme_port);
+
+	for (waited = 0; waited < WAIT_MS / 2; waited += POLL_MS) {
+		done = waitpid(pid, &status, WNOHANG);
+		if (done)
+			break;
+		usleep(POLL_MS * 1000);
+	}
+	ASSERT_EQ(pid, done);
+	EXPECT_TRUE(WEXITSTATUS(status) == ENODEV ||
+		    WEXITSTATUS(status) == ETIMEDOUT);
+	EXPECT_TRUE(klog_has(self->klog, self->nvme.name,
+			     "reset: flr: no answer", NULL, 0));
+	expect_gone(self->nvme);
+
+	hw_begin(&self->hw);
+	EXPECT_EQ(0, reset_device(self->card[1]));
+	hw_end(&self->hw);
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
+	EXPECT_EQ(3, hw_all_resets(&self->hw));
+
+	ASSERT_EQ(0, fault_unload());
+	slot_fill(self->nvme_port);
+	expect_back(self->nvme);
+}
+
+/*
+ * Pulled while its slot is reset: pciehp does not look until that is over, so
+ * the core waits as long as it does for any function. Then all of them go, whose
+ * removal has waited for the reset.
+ */
+TEST_F_TIMEOUT(hotplug, pulled_in_slot_reset, TIMEOUT)
+{
+	unsigned int i;
+	int status;
+	pid_t pid;
+
+	if (!fault_available())
+		SKIP(return, "no " FAULT_MODULE);
+	adopt_card();
+	ASSERT_EQ(0, fault_load());
+	ASSERT_EQ(0, fault_add(self->card[0]));
+	ASSERT_EQ(0, fault_set(self->card[0], "sbr_away_ms", FAULT_FOR_EVER));
+
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(-reset_device(self->card[2]));
+	ASSERT_TRUE(wait_for_reset(self->card[0], "sbrs"));
+	release_begin();
+	slot_pull(self->card_port);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(ETIMEDOUT, WEXITSTATUS(status));
+	EXPECT_TRUE(klog_has(self->klog, self->card[2].name,
+			     "reset: slot: no answer", NULL, 0));
+
+	for (i = 0; i < ARRAY_SIZE(self->card); i++)
+		expect_gone(self->card[i]);
+	EXPECT_TRUE(slot_wait_off(self->card_port));
+	EXPECT_EQ(3, release_end());
+
+	ASSERT_EQ(0, fault_unload());
+	slot_fill(self->card_port);
+	for (i = 0; i < ARRAY_SIZE(self->card); i++)
+		EXPECT_TRUE(wait_for_driver(self->card[i], "pciback"));
+	expect_back(self->card[2]);
+}
+
+/* Pulled from under a guest: that one function is gone, and nothing else */
+TEST_F_TIMEOUT(hotplug, pulled_from_guest, TIMEOUT)
+{
+	struct fn both[] = { self->nic, self->nvme };
+	int klog;
+
+	if (!guest_possible())
+		SKIP(return, "no Xen toolstack here");
+	ASSERT_EQ(0, fn_adopt(self->nic));
+	ASSERT_EQ(0, fn_adopt(self->nvme));
+	EXPECT_TRUE(fn_wait_clean(self->nic));
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, both, 2));
+
+	release_begin();
+	slot_pull(self->nic_port);
+	expect_gone(self->nic);
+	EXPECT_TRUE(slot_wait_off(self->nic_port));
+	EXPECT_EQ(1, release_end());
+
+	/* The other is still the guest's */
+	klog = klog_begin();
+	EXPECT_EQ(0, reset_device(self->nvme));
+	EXPECT_TRUE(klog_has(klog, self->nvme.name, "assigned to domain 7",
+			     NULL, 0));
+	klog_end(klog);
+
+	/* What comes back is not, even in the same place */
+	slot_fill(self->nic_port);
+	EXPECT_TRUE(wait_for_driver(self->nic, "pciback"));
+	EXPECT_TRUE(fn_wait_clean(self->nic));
+	klog = klog_begin();
+	EXPECT_EQ(0, reset_device(self->nic));
+	EXPECT_FALSE(klog_has(klog, self->nic.name, "assigned", NULL, 0));
+	klog_end(klog);
+
+	EXPECT_EQ(0, guest_destroy(&self->guest));
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, both, 2));
+	EXPECT_EQ(0, guest_destroy(&self->guest));
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Cards put into and taken out of the slots of the test machine, which are
+ * named by their ports.
+ */
+#ifndef SELFTEST_XEN_PCIBACK_SLOT_H
+#define SELFTEST_XEN_PCIBACK_SLOT_H
+
+#include <stdbool.h>
+
+#include "pci.h"
+
+/*
+ * Pull the card out, without a word: it is not present any more, its link is
+ * down, and pciehp hears of that by its interrupt and not before.
+ */
+void slot_pull(struct fn port);
+/* Press the attention button. The kernel takes 5 s, then lets go of the card. */
+void slot_press(struct fn port);
+/* The slot's own file. The card is lost: QEMU has no use for one without power. */
+int slot_power_off(struct fn port);
+/* Until the kernel is done with a card that goes. False if it never is. */
+bool slot_wait_off(struct fn port);
+/* Put the card back in that was there at the start, once the slot is off */
+void slot_fill(struct fn port);
+
+#endif

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The machine goes to sleep, as far as pm_test says and all the way, with
+ * functions that pciback owns. What they need is the same afterwards; a reset
+ * that is due comes when the machine is awake again, and not before.
+ */
+#include <errno.h>
+#include <linux/pci_regs.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../kselftest_harness.h"
+#include "lib/fault.h"
+#include "lib/hw.h"
+#include "lib/klog.h"
+#include "lib/pci.h"
+#include "lib/slot.h"
+
+#define PM_TEST		"/sys/power/pm_test"
+#define PM_TEST_DELAY	"/sys/module/suspend/parameters/pm_test_delay"
+#define PM_STATE	"/sys/power/state"
+#define PM_DEPTH	"/sys/power/mem_sleep"
+#define WAKE_ALARM	"/sys/class/rtc/rtc0/wakealarm"
+#define PREEMPT		"/sys/kernel/debug/sched/preempt"
+
+/* The kernel's waits are busy ones, and longer in a VM that has to wait itself */
+#define TIMEOUT		300
+
+FIXTURE(suspend)
+{
+	struct fn port, fn;		/* nvme: FLR */
+	struct fn card_port, card[3];	/* no FLR */
+	struct hw hw;
+	int klog;
+	char preempt[16];		/* how the kernel is preempted */
+};
+
+/* "none (voluntary) full": what is in use, or the empty string */
+static void read_preempt(char *buf, size_t size)
+{
+	char line[64] = "";
+	FILE *f;
+
+	buf[0] = '\0';
+	f = fopen(PREEMPT, "r");
+	if (!f)
+		return;
+	if (fgets(line, sizeof(line), f) && strchr(line, '('))
+		snprintf(buf, size, "%.*s",
+			 (int)strcspn(strchr(line, '(') + 1, ")"),
+			 strchr(line, '(') + 1);
+	fclose(f);
+}
+
+FIXTURE_SETUP(suspend)
+{
+	unsigned int i;
+
+	if (access(PM_TEST, W_OK))
+		SKIP(return, "no " PM_TEST " (CONFIG_PM_SLEEP_DEBUG)");
+
+	memset(self, 0, sizeof(*self));
+	self->port = fn_root(0x10);
+	self->fn = fn_below(self->port, 0, 0);
+	self->card_port = fn_root(0x13);
+	for (i = 0; i < ARRAY_SIZE(self->card); i++)
+		self->card[i] = fn_below(self->card_port, 0, i);
+	read_preempt(self->preempt, sizeof(self->preempt));
+	self->klog = klog_begin();
+}
+
+FIXTURE_TEARDOWN(suspend)
+{
+	unsigned int i;
+
+	EXPECT_EQ(0, write_string(PM_TEST, "none"));
+	EXPECT_EQ(0, write_string(PM_TEST_DELAY, "5"));
+	if (*self->preempt)
+		EXPECT_EQ(0, write_string(PREEMPT, self->preempt));
+	EXPECT_EQ(0, fault_unload());
+	EXPECT_EQ(0, fn_release(self->fn));
+	for (i = 0; i < ARRAY_SIZE(self->card); i++)
+		EXPECT_EQ(0, fn_release(self->card[i]));
+	klog_end(self->klog);
+}
+
+/* Down to @level and after @seconds up again */
+static int sleep_for(const char *level, const char *seconds)
+{
+	return write_string(PM_TEST, level) ?:
+	       write_string(PM_TEST_DELAY, seconds) ?:
+	       write_string(PM_STATE, "mem");
+}
+
+/*
+ * All the way down to where Xen would be asked to switch off. Idle functions,
+ * clean and dirty ones, are what they were, and can be reset.
+ */
+TEST_F_TIMEOUT(suspend, core, TIMEOUT)
+{
+	unsigned char before[2][PCI_CONFIG_SIZE], after[PCI_CONFIG_SIZE];
+	struct fn fns[] = { self->fn, self->card[0] };
+	unsigned int i;
+
+	/* Two of three, so that these stay dirty */
+	ASSERT_EQ(0, fn_adopt(self->fn));
+	ASSERT_EQ(0, fn_adopt(self->card[0]));
+	ASSERT_EQ(0, fn_adopt(self->card[1]));
+	fn_quiesce(self->fn);
+	fn_quiesce(self->card[0]);
+	for (i = 0; i < ARRAY_SIZE(fns); i++)
+		fn_read_config(fns[i], 0, before[i], sizeof(before[i]));
+
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, sleep_for("core", "1"));
+	hw_end(&self->hw);
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+	EXPECT_TRUE(klog_has(self->klog, "Waking up from system sleep state",
+			     NULL, NULL, 0));
+
+	EXPECT_EQ(0, fn_needs_reset(self->fn));
+	EXPECT_EQ(1, fn_needs_reset(self->card[0]));
+	for (i = 0; i < ARRAY_SIZE(fns); i++) {
+		fn_read_config(fns[i], 0, after, sizeof(after));
+		EXPECT_EQ(0, memcmp(before[i], after, sizeof(after))) {
+			TH_LOG("%s", fns[i].name);
+		}
+	}
+
+	hw_begin(&self->hw);
+	EXPECT_EQ(0, reset_device(self->fn));
+	hw_end(&self->hw);
+	EXPECT_EQ(1, hw_flrs(&self->hw, self->fn));
+	EXPECT_EQ(1, hw_all_resets(&self->hw));
+
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, fn_adopt(self->card[2]));
+	EXPECT_TRUE(fn_wait_clean(self->card[0]));
+	hw_end(&self->hw);
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
+}
+
+/* Set up by the firmware at boot, but not when it wakes up: SeaBIOS forgets it */
+static const struct {
+	unsigned int dev, offset;
+} forgotten[] = {
+	{ 0x00, 0x60 },		/* PCIEXBAR: extended config space */
+	{ 0x1f, 0x40 },		/* PMBASE and ACPI_CNTL: sleep and power-off */
+	{ 0x1f, 0x44 },
+};
+
+static bool appears(struct fn fn)
+{
+	unsigned int tries;
+
+	for (tries = 0; tries < 1000 && !fn_exists(fn); tries++)
+		usleep(10000);
+	return fn_exists(fn);
+}
+
+/*
+ * And all the way: everything loses its state, and the clock wakes Xen. Without
+ * extended config space the kernel cannot read serial numbers, takes the cards
+ * that have one for others, and powers their slots off.
+ */
+TEST_F_TIMEOUT(suspend, to_ram, TIMEOUT)
+{
+	struct fn xhci = fn_below(fn_root(0x15), 0, 0), nic_port = fn_root(0x12);
+	unsigned char before[2][PCI_CONFIG_SIZE], after[PCI_CONFIG_SIZE];
+	struct fn nic = fn_below(nic_port, 0, 0);
+	uint32_t kept[ARRAY_SIZE(forgotten)];
+	struct fn fns[] = { self->fn, xhci };
+	unsigned int i;
+
+	if (access(WAKE_ALARM, W_OK))
+		SKIP(return, "no " WAKE_ALARM);
+	for (i = 0; i < ARRAY_SIZE(fns); i++) {
+		ASSERT_EQ(0, fn_adopt(fns[i]));
+		fn_quiesce(fns[i]);
+		fn_read_config(fns[i], 0, before[i], sizeof(before[i]));
+	}
+	for (i = 0; i < ARRAY_SIZE(forgotten); i++)
+		kept[i] = fn_read(fn_root(forgotten[i].dev),
+				  forgotten[i].offset, 4);
+
+	ASSERT_EQ(0, write_string(PM_DEPTH, "deep"));
+	ASSERT_EQ(0, write_string(WAKE_ALARM, "+3"));
+	hw_begin(&self->hw);
+	EXPECT_EQ(0, sleep_for("none", "5"));
+	hw_end(&self->hw);
+
+	for (i = 0; i < ARRAY_SIZE(forgotten); i++)
+		fn_write(fn_root(forgotten[i].dev), forgotten[i].offset,
+			 kept[i], 4);
+	slot_fill(nic_port);
+	slot_fill(self->card_port);
+	EXPECT_TRUE(appears(nic));
+	EXPECT_TRUE(appears(self->card[2]));
+
+	EXPECT_LE(1, hw_resets(&self->hw, "qemu-xhci"));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, fn_root(0x15)));
+	for (i = 0; i < ARRAY_SIZE(fns); i++) {
+		EXPECT_EQ(0, fn_needs_reset(fns[i]));
+		fn_read_config(fns[i], 0, after, sizeof(after));
+		EXPECT_EQ(0, memcmp(before[i], after, sizeof(after))) {
+			TH_LOG("%s", fns[i].name);
+		}
+		EXPECT_EQ(0, reset_device(fns[i]));
+	}
+	EXPECT_EQ(0, fn_release(xhci));
+}
+
+/*
+ * A function that comes while all is frozen, by the doing of pciehp, which never
+ * is. Its FLR takes six seconds and is of no use, so it is queued for a reset of
+ * its slot: that waits for the thaw.
+ */
+TEST_F_TIMEOUT(suspend, pending, TIMEOUT)
+{
+	long long frozen, seized, thawed, reset;
+
+	if (!fault_available())
+		SKIP(return, "no " FAULT_MODULE);
+	if (!*self->preempt)
+		SKIP(return, "no " PREEMPT " (CONFIG_PREEMPT_DYNAMIC)");
+	/* The kernel's wait, which is busy, is to let others run */
+	ASSERT_EQ(0, write_string(PREEMPT, "full"));
+	ASSERT_EQ(0, fn_adopt(self->fn));
+	ASSERT_EQ(0, fault_load());
+	ASSERT_EQ(0, fault_add(self->fn));
+	slot_pull(self->port);
+	ASSERT_TRUE(slot_wait_off(self->port));
+	ASSERT_FALSE(fn_exists(self->fn));
+	ASSERT_EQ(0, fault_set(self->fn, "flr_away_ms", 6000));
+	ASSERT_EQ(0, fault_set(self->fn, "flr_no_effect", 1));
+
+	hw_begin(&self->hw);
+	slot_fill(self->port);
+	ASSERT_EQ(0, sleep_for("freezer", "12"));
+	EXPECT_TRUE(fn_wait_clean(self->fn));
+	hw_end(&self->hw);
+
+	frozen = klog_time(self->klog, "remaining freezable tasks completed",
+			   NULL);
+	seized = klog_time(self->klog, self->fn.name,
+			   "reset: flr: no effect (error");
+	thawed = klog_time(self->klog, "Restarting tasks", NULL);
+	reset = klog_time(self->klog, self->fn.name,
+			  "reset: flr: no effect; slot: ok");
+	/* It was queued in between, or else this proves nothing */
+	ASSERT_LE(0, frozen);
+	ASSERT_LT(frozen, seized);
+	ASSERT_LT(seized, thawed);
+	EXPECT_LT(thawed, reset);
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->port));
+}
+
+TEST_HARNESS_MAIN
