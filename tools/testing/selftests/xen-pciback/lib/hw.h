@@ -10,7 +10,8 @@
  *	r TYPE OBJECT			device reset
  *
  * A test brackets what it does with two marks, writes to a register of the host
- * bridge that nobody uses; they come back in the same stream.
+ * bridge that nobody uses; they come back in the same stream. Only for what is
+ * in domain 0: elsewhere is nothing of QEMU's (topology.h).
  */
 #ifndef SELFTEST_XEN_PCIBACK_HW_H
 #define SELFTEST_XEN_PCIBACK_HW_H

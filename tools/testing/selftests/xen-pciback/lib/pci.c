@@ -16,23 +16,27 @@
 
 #include "pci.h"
 
-static struct fn fn_make(unsigned int bus, unsigned int dev, unsigned int func)
+struct fn fn_make(unsigned int domain, unsigned int bus, unsigned int dev,
+		  unsigned int func)
 {
-	struct fn fn = { .bus = bus, .dev = dev, .func = func };
+	struct fn fn = {
+		.domain = domain, .bus = bus, .dev = dev, .func = func
+	};
 
-	snprintf(fn.name, sizeof(fn.name), "0000:%02x:%02x.%x", fn.bus, fn.dev,
-		 fn.func & 7);
+	snprintf(fn.name, sizeof(fn.name), "%04x:%02x:%02x.%x", fn.domain,
+		 fn.bus, fn.dev, fn.func & 7);
 	return fn;
 }
 
 struct fn fn_root(unsigned int dev)
 {
-	return fn_make(0, dev, 0);
+	return fn_make(0, 0, dev, 0);
 }
 
 struct fn fn_below(struct fn bridge, unsigned int dev, unsigned int func)
 {
-	return fn_make(fn_read(bridge, PCI_SECONDARY_BUS, 1), dev, func);
+	return fn_make(bridge.domain, fn_read(bridge, PCI_SECONDARY_BUS, 1),
+		       dev, func);
 }
 
 void fn_path(struct fn fn, const char *file, char *path, size_t size)

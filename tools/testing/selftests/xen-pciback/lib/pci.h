@@ -20,14 +20,17 @@
 #define DO_FLR		PCIBACK_DIR "/do_flr"
 #define RESET_PLAN	PCIBACK_DIR "/reset_plan"
 
-/* A function, by its address; domain 0 */
+/* A function, by its address */
 struct fn {
+	uint16_t domain;
 	uint8_t bus;
 	uint8_t dev;
 	uint8_t func;
 	char name[sizeof("0000:00:00.0")];
 };
 
+struct fn fn_make(unsigned int domain, unsigned int bus, unsigned int dev,
+		  unsigned int func);
 /* Where the functions of the test machine are (vm/machine.sh) */
 struct fn fn_root(unsigned int dev);
 struct fn fn_below(struct fn bridge, unsigned int dev, unsigned int func);

@@ -16,6 +16,7 @@ MODULES='
 	e1000
 	e1000e
 	nvme
+	pci-pf-stub
 	pci-stub
 	virtio-rng
 	virtio_pci

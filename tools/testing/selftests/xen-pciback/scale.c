@@ -1,0 +1,465 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What the test machine has no devices for: a bus full of functions, sets of
+ * several levels, VFs on a bus without a bridge, and more functions than a
+ * guest has slots for. They are invented (lib/topology.h), and so is the
+ * account of what happened to them.
+ */
+#include <errno.h>
+#include <linux/pci_regs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../kselftest_harness.h"
+#include "lib/guest.h"
+#include "lib/klog.h"
+#include "lib/pci.h"
+#include "lib/topology.h"
+
+#define MAX_FNS		256
+/* Of no domain in this VM */
+#define DOMAIN		7
+#define OTHER_DOMAIN	8
+/* Devices that a guest's virtual bus has room for */
+#define GUEST_SLOTS	32
+
+/* Functions that pciback owns, as they were at bind time */
+FIXTURE(scale)
+{
+	struct fn fns[MAX_FNS];
+	unsigned char bound[MAX_FNS][PCI_STD_HEADER_SIZEOF];
+	unsigned int nr;
+	struct fn pf;
+	struct guest guest, other;
+	char text[256], what[256];
+	int klog;
+};
+
+FIXTURE_SETUP(scale)
+{
+	memset(self, 0, sizeof(*self));
+	if (!topology_available())
+		SKIP(return, "no " TOPOLOGY_MODULE);
+	self->klog = klog_begin();
+}
+
+/* By its driver, or VFs would be left behind for ever */
+static int set_vfs(struct fn pf, unsigned int nr)
+{
+	char path[256], number[16];
+	int ret;
+
+	ret = fn_bind(pf, "pci-pf-stub");
+	if (ret)
+		return ret;
+	fn_path(pf, "sriov_drivers_autoprobe", path, sizeof(path));
+	ret = write_string(path, "0");
+	if (ret)
+		return ret;
+	fn_path(pf, "sriov_numvfs", path, sizeof(path));
+	snprintf(number, sizeof(number), "%u", nr);
+	return write_string(path, number);
+}
+
+FIXTURE_TEARDOWN(scale)
+{
+	unsigned int i;
+
+	EXPECT_EQ(0, guest_destroy(&self->guest));
+	EXPECT_EQ(0, guest_destroy(&self->other));
+	for (i = 0; i < self->nr; i++)
+		if (fn_exists(self->fns[i]))
+			EXPECT_EQ(0, fn_release(self->fns[i]));
+	if (*self->pf.name) {
+		EXPECT_EQ(0, set_vfs(self->pf, 0));
+		EXPECT_EQ(0, fn_release(self->pf));
+		EXPECT_EQ(0, unload_module("pci_pf_stub"));
+	}
+	EXPECT_EQ(0, set_parameter("auto_reset", "1"));
+	EXPECT_EQ(0, topology_unload());
+	/* The kernel has nothing to say of any of this */
+	EXPECT_FALSE(klog_has(self->klog, "cut here", NULL, NULL, 0));
+	EXPECT_FALSE(klog_has(self->klog, "WARNING:", NULL, NULL, 0));
+	EXPECT_FALSE(klog_has(self->klog, "while still in-use", NULL, NULL, 0));
+	klog_end(self->klog);
+}
+
+#define adopt(which) do {						\
+	struct fn adopted = which;					\
+									\
+	ASSERT_TRUE(fn_exists(adopted));				\
+	ASSERT_EQ(0, fn_adopt(adopted));				\
+	self->fns[self->nr++] = adopted;				\
+} while (0)
+
+/* All that were adopted are: clean or not, but nothing is pending any more */
+#define settle() do {							\
+	unsigned int i;							\
+									\
+	for (i = 0; i < self->nr; i++)					\
+		fn_quiesce(self->fns[i]);				\
+	for (i = 0; i < self->nr; i++)					\
+		fn_read_config(self->fns[i], 0, self->bound[i],		\
+			       PCI_STD_HEADER_SIZEOF);			\
+} while (0)
+
+#define scribble() do {							\
+	unsigned int i;							\
+									\
+	for (i = 0; i < self->nr; i++)					\
+		fn_scribble(self->fns[i]);				\
+} while (0)
+
+#define expect_restored() do {						\
+	unsigned char now[PCI_STD_HEADER_SIZEOF];			\
+	unsigned int i;							\
+									\
+	for (i = 0; i < self->nr; i++) {				\
+		fn_read_config(self->fns[i], 0, now, sizeof(now));	\
+		EXPECT_EQ(0, memcmp(self->bound[i], now, sizeof(now))) { \
+			TH_LOG("%s", self->fns[i].name);		\
+		}							\
+		EXPECT_EQ(0, fn_needs_reset(self->fns[i]));		\
+	}								\
+} while (0)
+
+#define expect_resets(nr, which) do {					\
+	struct fn counted = which;					\
+									\
+	EXPECT_EQ(nr, topology_count(counted).resets) {			\
+		TH_LOG("%s", counted.name);				\
+	}								\
+} while (0)
+
+#define expect_sbrs(nr, which) do {					\
+	struct fn counted = which;					\
+									\
+	EXPECT_EQ(nr, topology_count(counted).sbrs) {			\
+		TH_LOG("%s", counted.name);				\
+	}								\
+} while (0)
+
+/* Refused because of @blocker and its @why: in the plan, and when it is tried */
+#define expect_blocked(which, blocker, why) do {			\
+	struct fn named = which;					\
+									\
+	snprintf(self->what, sizeof(self->what), "blocked %s (%s)",	\
+		 (blocker).name, why);					\
+	EXPECT_STREQ(self->what, fn_plan(named));			\
+	EXPECT_EQ(-EBUSY, reset_device(named));				\
+	EXPECT_TRUE(klog_has(self->klog, named.name, "bus: blocked by ",\
+			     self->text, sizeof(self->text)));		\
+	EXPECT_NE(NULL, strstr(self->text,				\
+			       self->what + strlen("blocked ")));	\
+} while (0)
+
+/* -- a bus full of functions ----------------------------------------------- */
+
+/* One write, one reset, and each of them is as it was */
+TEST_F_TIMEOUT(scale, full_bus, 300)
+{
+	struct fn port = topology_port(0);
+	unsigned int i;
+
+	ASSERT_EQ(0, topology_load("port(fn*256)"));
+	for (i = 0; i < MAX_FNS; i++)
+		adopt(fn_below(port, i / 8, i % 8));
+	EXPECT_TRUE(fn_wait_clean(self->fns[0]));
+	settle();
+	/* When the last of them came, not before, and not again */
+	expect_sbrs(1, port);
+	scribble();
+
+	topology_begin();
+	EXPECT_EQ(0, reset_device(self->fns[100]));
+	expect_sbrs(1, port);
+	for (i = 0; i < MAX_FNS; i++)
+		expect_resets(1, self->fns[i]);
+	expect_restored();
+	EXPECT_TRUE(klog_has(self->klog, self->fns[100].name,
+			     "bus: ok (256 functions", NULL, 0));
+}
+
+/* How many functions the plan has lines for, and how many it says are left */
+static bool read_plan(unsigned int *lines, unsigned int *more)
+{
+	char line[128];
+	FILE *f;
+
+	*lines = 0;
+	*more = 0;
+	f = fopen(RESET_PLAN, "r");
+	if (!f)
+		return false;
+	/* Nothing comes after that line */
+	while (!*more && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "... and %u more\n", more) == 1)
+			break;
+		if (!strstr(line, " bus\n"))
+			break;
+		++*lines;
+	}
+	if (fgets(line, sizeof(line), f))
+		*lines = 0;
+	fclose(f);
+	return *lines;
+}
+
+/* A plan too long for a page says how much of it is missing */
+TEST_F_TIMEOUT(scale, long_plan, 300)
+{
+	struct fn port = topology_port(0);
+	unsigned int i, lines, more;
+
+	ASSERT_EQ(0, set_parameter("auto_reset", "0"));
+	ASSERT_EQ(0, topology_load("port(fn*256)"));
+	for (i = 0; i < MAX_FNS; i++)
+		adopt(fn_below(port, i / 8, i % 8));
+
+	ASSERT_TRUE(read_plan(&lines, &more));
+	EXPECT_LT(0, more);
+	EXPECT_EQ(MAX_FNS, lines + more);
+}
+
+/* -- sets of several levels ------------------------------------------------ */
+
+/* A function beside a switch, whose set is all that is behind the switch, too */
+struct tree {
+	struct fn port, up, down[2], beside, behind[2];
+};
+
+static struct tree find_tree(void)
+{
+	struct tree tree = { .port = topology_port(0) };
+	unsigned int i;
+
+	tree.up = fn_below(tree.port, 0, 0);
+	tree.beside = fn_below(tree.port, 0, 1);
+	for (i = 0; i < 2; i++) {
+		tree.down[i] = fn_below(tree.up, i, 0);
+		tree.behind[i] = fn_below(tree.down[i], 0, 0);
+	}
+	return tree;
+}
+
+/* Two bridges further down is still in the set */
+TEST_F(scale, nested)
+{
+	struct tree tree;
+
+	ASSERT_EQ(0, topology_load("port(up(down(fn),down(fn)),fn)"));
+	tree = find_tree();
+	adopt(tree.beside);
+	adopt(tree.behind[0]);
+	settle();
+
+	topology_begin();
+	expect_blocked(tree.beside, tree.behind[1], "no driver");
+	expect_sbrs(0, tree.port);
+	expect_resets(0, tree.beside);
+	expect_resets(0, tree.behind[1]);
+
+	/* One reset at the top; the bridges on the way down are passed */
+	adopt(tree.behind[1]);
+	settle();
+	scribble();
+	topology_begin();
+	EXPECT_EQ(0, reset_device(tree.beside));
+	expect_sbrs(1, tree.port);
+	expect_sbrs(0, tree.down[0]);
+	expect_sbrs(0, tree.down[1]);
+	expect_resets(1, tree.beside);
+	expect_resets(1, tree.up);
+	expect_resets(1, tree.down[0]);
+	expect_resets(1, tree.down[1]);
+	expect_resets(1, tree.behind[0]);
+	expect_resets(1, tree.behind[1]);
+	expect_restored();
+
+	/* And from further down no more than what is there */
+	topology_begin();
+	EXPECT_EQ(0, reset_device(tree.behind[0]));
+	expect_sbrs(1, tree.down[0]);
+	expect_resets(1, tree.behind[0]);
+	expect_resets(0, tree.behind[1]);
+	expect_resets(0, tree.beside);
+	expect_resets(0, tree.up);
+	expect_restored();
+}
+
+/* A bridge is passed if nobody drives it, but not if somebody else does */
+TEST_F(scale, nested_drivers)
+{
+	struct tree tree;
+
+	ASSERT_EQ(0, topology_load("port(up(down(fn),down(fn)),fn)"));
+	tree = find_tree();
+	adopt(tree.beside);
+	adopt(tree.behind[0]);
+	adopt(tree.behind[1]);
+	settle();
+
+	ASSERT_EQ(0, load_module("pci-stub"));
+	ASSERT_EQ(0, fn_bind(tree.down[1], "pci-stub"));
+	topology_begin();
+	expect_blocked(tree.beside, tree.down[1], "pci-stub");
+	expect_sbrs(0, tree.port);
+	expect_resets(0, tree.behind[0]);
+
+	ASSERT_EQ(0, fn_unbind(tree.down[1]));
+	EXPECT_EQ(0, reset_device(tree.beside));
+	expect_sbrs(1, tree.port);
+	expect_resets(1, tree.behind[1]);
+	expect_restored();
+}
+
+/* Its hotplug driver would take the reset for a card that is pulled */
+TEST_F(scale, nested_hotplug)
+{
+	struct tree tree;
+
+	ASSERT_EQ(0, topology_load("port(up(down(fn),hotplug(fn)),fn)"));
+	tree = find_tree();
+	adopt(tree.beside);
+	adopt(tree.behind[0]);
+	adopt(tree.behind[1]);
+	settle();
+
+	topology_begin();
+	expect_blocked(tree.beside, tree.down[1], "pcieport");
+	expect_sbrs(0, tree.port);
+	expect_resets(0, tree.behind[0]);
+}
+
+/* -- VFs on a bus without a bridge ----------------------------------------- */
+
+#define NR_VFS		4
+
+#define enable_vfs(nr) do {						\
+	self->pf = fn_below(topology_port(0), 0, 0);			\
+	ASSERT_EQ(0, load_module("pci-pf-stub"));			\
+	ASSERT_EQ(0, set_vfs(self->pf, nr));				\
+} while (0)
+
+/* Nothing on the PF's bus tells of them, but what resets the PF takes them along */
+TEST_F(scale, virtual_bus)
+{
+	struct fn port = topology_port(0), mate;
+	unsigned int i;
+
+	ASSERT_EQ(0, topology_load("port(pf,fn)"));
+	enable_vfs(NR_VFS);
+	mate = fn_below(port, 0, 1);
+	adopt(self->pf);
+	adopt(mate);
+	for (i = 0; i < NR_VFS; i++) {
+		EXPECT_NE(self->pf.bus, topology_vf(self->pf, i).bus);
+		adopt(topology_vf(self->pf, i));
+	}
+	settle();
+
+	topology_begin();
+	expect_blocked(mate, self->pf, "VFs enabled");
+	expect_sbrs(0, port);
+	for (i = 0; i < self->nr; i++)
+		expect_resets(0, self->fns[i]);
+
+	/* Without them it is a bus like any other */
+	ASSERT_EQ(0, set_vfs(self->pf, 0));
+	ASSERT_FALSE(fn_exists(topology_vf(self->pf, 0)));
+	ASSERT_EQ(0, fn_adopt(self->pf));
+	topology_begin();
+	EXPECT_EQ(0, reset_device(mate));
+	expect_sbrs(1, port);
+	expect_resets(1, mate);
+	expect_resets(1, self->pf);
+}
+
+TEST_F(scale, virtual_bus_vf)
+{
+	struct fn vf, mate;
+	unsigned int i;
+	char path[256];
+
+	ASSERT_EQ(0, topology_load("port(pf,fn)"));
+	enable_vfs(NR_VFS);
+	for (i = 0; i < NR_VFS; i++)
+		adopt(topology_vf(self->pf, i));
+	settle();
+	vf = self->fns[1];
+	mate = fn_below(topology_port(0), 0, 1);
+
+	EXPECT_STREQ("flr", fn_plan(vf));
+	topology_begin();
+	EXPECT_EQ(0, reset_device(vf));
+	EXPECT_EQ(1, topology_count(vf).flrs);
+	for (i = 0; i < NR_VFS; i++)
+		expect_resets(i == 1, self->fns[i]);
+	expect_resets(0, self->pf);
+	expect_resets(0, mate);
+	expect_restored();
+
+	/* There is no bridge that could reset it otherwise */
+	fn_path(vf, "reset_method", path, sizeof(path));
+	ASSERT_EQ(0, write_string(path, "\n"));
+	topology_begin();
+	EXPECT_EQ(-ENOTTY, reset_device(vf));
+	for (i = 0; i < NR_VFS; i++)
+		expect_resets(0, self->fns[i]);
+	expect_resets(0, self->pf);
+}
+
+/* -- more functions than a guest has slots for ----------------------------- */
+
+/* The one that could not be exported is in nobody's hands */
+TEST_F_TIMEOUT(scale, slots, 300)
+{
+	struct fn port = topology_port(0), up, last;
+	unsigned int i;
+
+	if (!guest_possible())
+		SKIP(return, "no Xen toolstack here");
+	ASSERT_EQ(0, set_parameter("auto_reset", "0"));
+	/* Functions of one device would share a slot */
+	ASSERT_EQ(0, topology_load("port(up(down*32(fn)),fn)"));
+	up = fn_below(port, 0, 0);
+	adopt(fn_below(port, 0, 1));
+	for (i = 0; i < GUEST_SLOTS; i++)
+		adopt(fn_below(fn_below(up, i, 0), 0, 0));
+	last = self->fns[GUEST_SLOTS];
+
+	/* A new guest of too many */
+	ASSERT_EQ(-EIO, guest_create(&self->guest, DOMAIN, self->fns,
+				     GUEST_SLOTS + 1));
+	guest_error(&self->guest, self->text, sizeof(self->text));
+	EXPECT_NE(NULL, strstr(self->text, last.name)) {
+		TH_LOG("%s", self->text);
+	}
+	ASSERT_EQ(0, guest_create(&self->other, OTHER_DOMAIN, &last, 1));
+	ASSERT_EQ(0, guest_destroy(&self->other));
+	ASSERT_EQ(0, guest_destroy(&self->guest));
+
+	/* One more for a guest that runs: that fails, and nothing else */
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, self->fns,
+				  GUEST_SLOTS));
+	ASSERT_EQ(-EIO, guest_attach(&self->guest, last));
+	guest_error(&self->guest, self->text, sizeof(self->text));
+	EXPECT_NE(NULL, strstr(self->text, last.name)) {
+		TH_LOG("%s", self->text);
+	}
+	topology_begin();
+	EXPECT_EQ(0, reset_device(last));
+	expect_resets(1, last);
+	EXPECT_EQ(0, fn_needs_reset(last));
+	ASSERT_EQ(0, fn_release(last));
+	ASSERT_EQ(0, fn_adopt(last));
+	ASSERT_EQ(0, guest_create(&self->other, OTHER_DOMAIN, &last, 1));
+
+	/* And what the first guest has it keeps, until it gives back a slot */
+	ASSERT_EQ(0, guest_destroy(&self->other));
+	ASSERT_EQ(0, guest_detach(&self->guest, self->fns[0]));
+	ASSERT_EQ(0, guest_attach(&self->guest, last));
+}
+
+TEST_HARNESS_MAIN
