@@ -113,13 +113,11 @@ static bool wait_for_reset(struct fn fn, const char *file)
 /* Nobody's, and unknown */
 #define expect_gone(target) do {					\
 	struct fn named = target;					\
-	char plan[256];							\
 									\
 	EXPECT_TRUE(wait_gone(named));					\
 	EXPECT_EQ(-ENODEV, reset_device(named));			\
 	EXPECT_EQ(-ENODEV, do_flr(named));				\
-	fn_plan(named, plan, sizeof(plan));				\
-	EXPECT_STREQ("", plan);						\
+	EXPECT_STREQ("", fn_plan(named));				\
 } while (0)
 
 /*
