@@ -27,6 +27,7 @@ needs()
 	[ "${1-}" != lint ] || cat <<-END
 		/usr/bin/perl				perl
 		/usr/share/perl/5*/Term/ANSIColor.pm	perl
+		/usr/bin/rst2man			python3-docutils
 		/usr/bin/shellcheck			shellcheck
 		/usr/bin/sparse				sparse
 	END

@@ -9,6 +9,7 @@
 #				about the upstream ones than without our patches
 #	test modules		the same for those of the tests
 #	scripts			shellcheck, every shell script
+#	manual page		rst2man: a warning is an error
 set -eu
 . "${0%/*}/common.sh"
 
@@ -112,7 +113,7 @@ check_test_modules()
 scripts()
 {
 	find "$TOP/.ci" "$TOP/tools" -type f | sort | while read -r file; do
-		if head -n 2 "$file" | grep -qaE '^#!/bin/sh|shellcheck shell=sh'; then
+		if head -n 2 "$file" | grep -qaE '^#!/bin/sh|shellcheck shell='; then
 			echo "$file"
 		fi
 	done
@@ -124,11 +125,17 @@ check_scripts()
 	shellcheck -x -P SCRIPTDIR $(scripts)
 }
 
+check_manual()
+{
+	rst2man --strict "$TOP/tools/xen/pciback-reset.rst" "$OUT/lint/pciback-reset.8"
+}
+
 check "checkpatch --strict: our sources" check_sources
 check "checkpatch --strict: our patches" check_patches
 check "W=1: the module's build" check_build w1 "W=1"
 check "sparse: the module's build" check_build sparse "C=2 CF=-D__CHECK_ENDIAN__"
 check "W=1, sparse: the tests' modules" check_test_modules
 check "shellcheck: all scripts" check_scripts
+check "rst2man: the manual page" check_manual
 
 [ "$failed" -eq 0 ]
