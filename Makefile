@@ -48,7 +48,7 @@ module: ## build build/6.12/xen-pciback.ko (KSRC=dir: for that kernel; STOCK=1: 
 
 # Not for people: all that the VM needs.
 vm: module
-	@$(VM)/fetch.sh linux xen tools
+	@$(VM)/fetch.sh linux xen tools dash
 	@$(VM)/unpack.sh vm
 	@$(VM)/image.sh
 

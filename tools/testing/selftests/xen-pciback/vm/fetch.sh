@@ -8,6 +8,7 @@
 #	source	only the source of $KERNEL (for those who bring a kernel tree)
 #	xen	the hypervisor $XEN
 #	tools	what runs in the VM beside the kernel
+#	dash	the sh of Debian, as busybox is none that a dom0 has
 #	xentools	Xen's own tools and libraries, of the hypervisor $XEN
 #
 # apt does it, with sources, lists and cache of its own: it verifies the
@@ -93,6 +94,9 @@ packages()
 		echo busybox-static
 		private apt-cache depends --recurse --important \
 			pciutils coreutils perl-base | grep '^[a-z]'
+		;;
+	dash)
+		echo dash
 		;;
 	xentools)
 		# Not all that the tools depend on: python is only for a part

@@ -30,8 +30,9 @@ MODULES='
 '
 
 # Real ones, where busybox' are not enough: its timeout and its sed cannot do
-# what the kernel's kselftest runner wants.
+# what the kernel's kselftest runner wants. And Debian's sh, for the command.
 PROGRAMS='
+	bin/dash
 	usr/bin/lspci
 	usr/bin/perl
 	usr/bin/setpci

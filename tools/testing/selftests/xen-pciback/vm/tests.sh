@@ -3,7 +3,7 @@
 #
 # tests.sh: build the kselftests, by the kernel's own machinery and in the
 # place in its tree that they are made for, into what vm.sh -d takes:
-# $BUILD/$KERNEL/selftests, which becomes /selftests in the VM.
+# $BUILD/$KERNEL/selftests, which becomes /selftests in the VM; and pciback-reset.
 set -eu
 . "${0%/*}/common.sh"
 
@@ -18,6 +18,9 @@ build_tests()
 	make -C "$TREE" TARGETS=xen-pciback FORCE_TARGETS=1 \
 		KSFT_INSTALL_PATH="$INSTALLED" \
 		XEN_PREFIX="$OUT/xentools/usr" KDIR="$OUT/headers/build" install
+	# The command that they test, where it belongs
+	rm -rf "$OUT/selftests/etc" "$OUT/selftests/usr"
+	make -C "$TOP/tools/xen" DESTDIR="$OUT/selftests" install
 	# Their debug information is two thirds of them
 	strip -g "$INSTALLED"/xen-pciback/test_modules/*.ko
 }

@@ -118,11 +118,12 @@ unpack_vm()
 	packages=$(set_of "linux-$KERNEL")
 	hypervisor=$(set_of "xen-$XEN")
 	tools=$(set_of tools)
+	dash=$(set_of dash)
 	mkdir root
 	contents "$packages"/linux-image-*.deb -C root ./boot ./lib/modules &
 	job=$!
 	contents "$hypervisor"/*.deb -C root --wildcards './boot/*.gz'
-	for deb in "$tools"/*.deb; do
+	for deb in "$tools"/*.deb "$dash"/*.deb; do
 		contents "$deb" -C root --exclude=./usr/share/doc \
 			--exclude=./usr/share/man --exclude=./usr/share/locale
 	done
@@ -149,7 +150,7 @@ unpack()
 	case $1 in
 	source) made='linux' from="linux-$KERNEL source-$KERNEL" ;;
 	headers) made='headers' from="linux-$KERNEL" ;;
-	vm) made='root xen.elf vmlinux release' from="linux-$KERNEL xen-$XEN tools" ;;
+	vm) made='root xen.elf vmlinux release' from="linux-$KERNEL xen-$XEN tools dash" ;;
 	xentools) made='xentools' from="xentools-$XEN" ;;
 	*) die "unknown part: $1" ;;
 	esac
