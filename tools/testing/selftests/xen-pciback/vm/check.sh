@@ -110,7 +110,7 @@ run_tests()
 	tap=$OUT/check/$1.tap
 	# A real guest needs more of a machine, which takes longer to boot.
 	case ,$3, in
-	,, | *,guest_pv*) with=-g ;;
+	,, | *,guest_pv* | *,command*) with=-g ;;
 	*) with=-x ;;
 	esac
 	{
@@ -154,7 +154,7 @@ caught_by()
 }
 
 "$VM_DIR/module.sh"
-"$VM_DIR/fetch.sh" linux xen tools xentools
+"$VM_DIR/fetch.sh" linux xen tools dash xentools
 "$VM_DIR/unpack.sh" vm xentools
 "$VM_DIR/image.sh" base xentools guest
 "$VM_DIR/tests.sh"

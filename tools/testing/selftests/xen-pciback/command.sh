@@ -1,0 +1,770 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# command.sh [-t TEST]: pciback-reset, the command (tools/xen), and the scripts
+# for toolstacks on top of it: by what they print, and by what the hardware saw.
+#
+# The command runs in dash, the sh of Debian; where xl or a script starts it, in
+# this VM's sh. Without a guest's kernel the tests that need a guest are skipped.
+
+# Lists of words, and what must not expand
+# shellcheck disable=SC2016,SC2086
+
+DIR=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=/dev/null
+. "$DIR/../kselftest/ktap_helpers.sh"
+
+COMMAND=/usr/sbin/pciback-reset
+SCRIPTS=/etc/xen/scripts
+DEVICES=/sys/bus/pci/devices
+PCIBACK=/sys/bus/pci/drivers/pciback
+FAULT=/sys/kernel/debug/pciback_fault
+RECORDS=/run/pciback-reset
+CONSOLE=/var/log/xen/console/guest-pv.log
+WAIT_S=120
+
+# Where vm/machine.sh puts them
+NVME=0000:01:00.0
+CARD='0000:04:00.0 0000:04:00.1 0000:04:00.2'
+FIRST=0000:04:00.0 SECOND=0000:04:00.1 THIRD=0000:04:00.2
+PAIR='0000:06:01.0 0000:06:02.0'
+VIRTIO=0000:0a:00.0
+ROOT=0000:00:18.0
+
+WORK=$(mktemp -d)
+trap 'rm -rf "$WORK"' EXIT
+
+# All of the system that the command is to need: coreutils
+mkdir "$WORK/coreutils"
+for program in cat id mkdir mktemp readlink realpath rm sleep tr; do
+	ln -s /bin/busybox "$WORK/coreutils/$program"
+done
+
+TESTS='usage input unknown list_names list_hostile list_no_lspci tree plan cure
+	sets parallel if_needed codes broken denied adopt adopt_undone
+	release_keeps no_xl stock no_driver xl_adopt guest guest_undone
+	guest_refuses scripts guest_refuses_first'
+
+# -- what a test says ---------------------------------------------------------
+
+problem()
+{
+	echo "# $test: $*"
+	sed 's/^/#   | /' "$WORK/out"
+	failed=1
+}
+
+# run STATUS [NAME=VALUE]... ARGUMENT...: the command, with no more than coreutils
+# in PATH if ALONE is set; what it says is in $WORK/out
+run()
+{
+	expected=$1
+	shift
+	rc=0
+	path=$PATH
+	[ -z "$FAKES" ] || path=$WORK/fakes:$PATH
+	[ -z "$ALONE" ] || path=$WORK/coreutils
+	PATH=$path "$DIR/hwtrace" /bin/dash "$COMMAND" "$@" >"$WORK/all" 2>&1 || rc=$?
+	grep '^  hardware: ' "$WORK/all" >"$WORK/hardware"
+	grep -v -e '^  hardware: ' -e '^  took: ' "$WORK/all" >"$WORK/out"
+	[ "$rc" -eq "$expected" ] || problem "$*: exit status $rc, not $expected"
+}
+
+# says LINE: this whole line is among what it said
+says()
+{
+	grep -qxF -e "$1" "$WORK/out" || problem "does not say: $1"
+}
+
+says_like()
+{
+	grep -q -e "$1" "$WORK/out" || problem "says nothing like: $1"
+}
+
+# says_not TEXT
+says_not()
+{
+	! grep -qF -e "$1" "$WORK/out" || problem "says: $1"
+}
+
+# saw FACT...: the hardware saw these and nothing else
+saw()
+{
+	for fact; do
+		echo "  hardware: $fact"
+	done | sort >"$WORK/facts"
+	sort "$WORK/hardware" | cmp -s - "$WORK/facts" || {
+		problem "the hardware saw otherwise"
+		diff "$WORK/facts" "$WORK/hardware" | sed 's/^/#   /'
+	}
+}
+
+saw_nothing()
+{
+	saw 'no reset of anything'
+}
+
+is()
+{
+	[ "$1" = "$2" ] || problem "$3: '$1', not '$2'"
+}
+
+# -- devices ------------------------------------------------------------------
+
+driver_of()
+{
+	driver=$(readlink "$DEVICES/$1/driver")
+	echo "${driver##*/}"
+}
+
+# Not by the command
+give()
+{
+	for bdf; do
+		echo pciback >"$DEVICES/$bdf/driver_override"
+		[ ! -e "$DEVICES/$bdf/driver" ] ||
+			echo "$bdf" >"$DEVICES/$bdf/driver/unbind"
+		echo "$bdf" >/sys/bus/pci/drivers_probe
+	done
+	settle "$@"
+}
+
+# Until no reset is pending
+settle()
+{
+	for bdf; do
+		echo "$bdf" >"$PCIBACK/do_flr"
+	done 2>/dev/null
+}
+
+# Nobody's again, whoever had them
+take_all()
+{
+	for path in "$PCIBACK"/*:*:*.*; do
+		[ -e "$path" ] || continue
+		echo >"$path/driver_override"
+		echo "${path##*/}" >"$PCIBACK/remove_slot"
+		echo "${path##*/}" >"$PCIBACK/unbind"
+	done 2>/dev/null
+	for bdf in $NVME $CARD $PAIR; do
+		echo >"$DEVICES/$bdf/driver_override"
+		[ ! -e "$DEVICES/$bdf/driver" ] ||
+			echo "$bdf" >"$DEVICES/$bdf/driver/unbind"
+	done
+	rm -rf "$RECORDS"
+}
+
+# fake NAME: a program of that name, from stdin, before the real one
+fake()
+{
+	mkdir -p "$WORK/fakes"
+	cat >"$WORK/fakes/$1"
+	chmod 755 "$WORK/fakes/$1"
+	FAKES=1
+}
+
+# -- tests, without a toolstack -----------------------------------------------
+
+test_usage()
+{
+	ALONE=1
+	run 0 --help
+	says 'Usage: pciback-reset COMMAND [OPTION]... [ARGUMENT]...'
+	run 2
+	says 'Usage: pciback-reset COMMAND [OPTION]... [ARGUMENT]...'
+	run 0 reset --help
+	run 2 resett "$NVME"
+	run 2 reset --iff-needed "$NVME"
+	run 2 reset
+	run 2 plan
+	run 2 list "$NVME"
+	run 2 adopt --force "$NVME"
+	run 2 release "$NVME" --dry-run
+}
+
+# One bad address, and nothing is touched
+test_input()
+{
+	give $NVME
+	ALONE=1
+	for bad in 01:00.8 0000:01:20.0 '0000:01:00.0x' ' 0000:01:00.0' '0000:01:00.0 ' \
+		0x0:01:00.0 1:2 '*' '0000:01:00.*' 100000000:01:00.0 '' -- '$(reboot)' \
+		'../0000:01:00.0' "$NVME $NVME" "0000:01:00.0
+"; do
+		run 2 reset "$NVME" "$bad"
+		saw_nothing
+	done
+	for verb in plan adopt release; do
+		run 2 "$verb" "$NVME" "$bad"
+		saw_nothing
+	done
+	run 0 reset 01:00.0
+	says "$NVME  ok       flr: ok"
+	saw "function-level reset of 01:00.0 (nvme)" "devices reset: nvme"
+	# Twice the same is one
+	run 0 reset $NVME 01:00.0
+	saw "function-level reset of 01:00.0 (nvme)" "devices reset: nvme"
+}
+
+test_unknown()
+{
+	give $NVME
+	ALONE=1
+	run 3 reset $NVME 0000:7f:00.0
+	says "pciback-reset: there is no function 0000:7f:00.0"
+	saw_nothing
+	run 3 reset $NVME $FIRST
+	says "pciback-reset: $FIRST is not pciback's (no driver)"
+	says "pciback-reset: to give it to pciback: pciback-reset adopt $FIRST"
+	saw_nothing
+	run 3 release $FIRST
+	run 3 plan $FIRST
+	saw_nothing
+}
+
+test_list_names()
+{
+	run 0 list
+	says_like 'pciback owns no function'
+	run 0 list --json
+	says '[]'
+	give $CARD $NVME $ROOT
+	run 0 list
+	says_like "^$NVME  0000:01  flr  *no  *-  *flr: ok  .* QEMU NVM Express Controller"
+	says_like "^$FIRST  0000:04  slot  *no  *-  *slot: ok  *Intel Corporation 82574L"
+	says_like "^$ROOT  -  *none  *yes  *-  "
+	saw_nothing
+	run 0 list --json
+	says_like "^  {\"bdf\": \"$FIRST\", \"name\": \"Intel Corporation 82574L Gigabit Network Connection\", \"method\": \"slot\", \"blocker\": null, \"why\": null, \"needs_reset\": false, \"domain\": null, \"bus\": \"0000:04\", \"set\": \\[\"$FIRST\", \"$SECOND\", \"$THIRD\"\\], \"last_reset\": \"slot: ok\"},\$"
+	is "$(tail -n 1 "$WORK/out")" ']' "the end of the list"
+	echo "$SECOND" >"$PCIBACK/unbind"
+	run 0 list --json
+	says_like "\"bdf\": \"$FIRST\".*\"method\": \"blocked\", \"blocker\": \"$SECOND\", \"why\": \"no driver\""
+}
+
+# A name is what a file says that anybody may have edited
+test_list_hostile()
+{
+	give $NVME
+	fake lspci <<-'END'
+		#!/bin/sh
+		printf '%s\n' '0000:01:00.0 Class: "a\b" * $(reboot) `reboot` %s'"$(printf '\t\033[2J')x"
+		echo 'not an address: at all'
+		echo
+	END
+	run 0 list --json
+	says_like '"name": "\\"a\\\\b\\" \* \$(reboot) `reboot` %s\[2Jx", "method": "flr"'
+	run 0 list
+	says_like '"a\\b" \* \$(reboot) `reboot` %s\[2Jx$'
+}
+
+test_list_no_lspci()
+{
+	give $NVME
+	ALONE=1
+	run 0 list
+	says_like "^$NVME  0000:01  flr  *no  *-  *flr: ok  *1b36:0010$"
+}
+
+test_tree()
+{
+	give $CARD $PAIR $ROOT
+	echo "$SECOND" >"$PCIBACK/unbind"
+	run 0 list --tree
+	lspci -t >"$WORK/lspci"
+	sed 's/  <.*//; s/  pciback,.*//' "$WORK/out" | cmp - "$WORK/lspci" ||
+		problem "not as lspci -t draws it"
+	says_like "+-00.0  <0000:04> pciback, blocked by $SECOND (no driver)\$"
+	says_like '+-00.1  <0000:04> no driver$'
+	says_like '+-01.0  <0000:06> pciback, bus$'
+	says_like '+-18.0  pciback, none$'
+	saw_nothing
+}
+
+test_plan()
+{
+	give $NVME $CARD $PAIR $ROOT
+	ALONE=1
+	run 0 plan $NVME $FIRST 0000:06:02.0
+	says "$NVME: is reset by itself (flr). No other function is touched."
+	says "$FIRST: is reset by a slot reset, which resets all 3 functions of its set together: $CARD."
+	says "0000:06:02.0: is reset by a secondary bus reset, which resets all 2 functions of its set together: $PAIR."
+	run 5 plan $ROOT
+	says_like 'nothing can reset it'
+	saw_nothing
+}
+
+# What it says is to be typed, typed
+test_cure()
+{
+	give $FIRST
+	modprobe e1000e
+	echo e1000e >"$DEVICES/$SECOND/driver_override"
+	echo "$SECOND" >/sys/bus/pci/drivers_probe
+	run 4 plan $FIRST
+	says "$FIRST: can't be reset thoroughly: it takes a slot or bus reset of its set, and $SECOND is not pciback's (its driver is e1000e)."
+	says "    pciback-reset adopt $SECOND $THIRD"
+	says_not 'xl '
+	saw_nothing
+	grep '^    ' "$WORK/out" >"$WORK/cure"
+	sh "$WORK/cure" >/dev/null || problem "the cure fails"
+	settle $CARD
+	run 0 plan $FIRST
+	run 0 reset $FIRST
+	saw "secondary bus reset by 00:13.0 (pcie-root-port)" \
+		"devices reset: qemu-xhci, e1000e x2"
+}
+
+# One write a set, however its functions are named
+test_sets()
+{
+	give $NVME $CARD $PAIR
+	ALONE=1
+	run 0 reset $THIRD $NVME 0000:06:02.0 $FIRST 0000:06:01.0 $SECOND
+	# In any order
+	sed -i 's/devices reset:.*/devices reset: /' "$WORK/hardware"
+	saw "function-level reset of 01:00.0 (nvme)" \
+		"secondary bus reset by 00:13.0 (pcie-root-port)" \
+		"secondary bus reset by 05:00.0 (pcie-pci-bridge)" \
+		"devices reset: "
+	says "$NVME  ok       flr: ok"
+	for bdf in $CARD; do
+		says "$bdf  ok       slot: ok"
+	done
+	for bdf in $PAIR; do
+		says "$bdf  ok       bus: ok"
+	done
+	is "$(grep -c . "$WORK/out")" 6 "lines of results"
+}
+
+# One that takes its time keeps nobody waiting
+test_parallel()
+{
+	give $VIRTIO $NVME
+	insmod "$DIR/test_modules/pciback_fault.ko" || problem "no faults"
+	echo $VIRTIO >$FAULT/add
+	echo 4294967295 >"$FAULT/$VIRTIO/flr_away_ms"
+	before=$(resets_of $NVME)
+	/bin/dash "$COMMAND" reset $VIRTIO $NVME >"$WORK/out" 2>&1 &
+	for waited in $(seq "$WAIT_S"); do
+		[ "$(resets_of $NVME)" = "$before" ] || break
+		sleep 1
+	done
+	[ "$waited" -lt "$WAIT_S" ] || problem "$NVME waits for $VIRTIO"
+	kill -0 $! || problem "it did not wait for $VIRTIO"
+	echo 1 >"$FAULT/$VIRTIO/heal"
+	wait $! || problem "fails"
+	says "$VIRTIO  ok       flr: ok"
+	says "$NVME  ok       flr: ok"
+	rmmod pciback_fault
+}
+
+resets_of()
+{
+	dmesg | grep -c "$1: xen_pciback: reset: flr: ok"
+}
+
+test_if_needed()
+{
+	give $CARD
+	ALONE=1
+	run 0 reset --if-needed $CARD
+	says "$FIRST  ok       slot: ok"
+	saw_nothing
+	run 0 reset --if-needed --wait $CARD
+	saw_nothing
+}
+
+test_codes()
+{
+	give $NVME $FIRST $THIRD $ROOT
+	ALONE=1
+	run 5 reset $ROOT $NVME
+	says "$ROOT  none     no method can reset it"
+	says "$NVME  ok       flr: ok"
+	run 4 reset $FIRST $NVME
+	says "$FIRST  blocked  slot: blocked by $SECOND (no driver); pm: ok (weak)"
+	saw "D3hot for 04:00.0 (e1000e)" \
+		"function-level reset of 01:00.0 (nvme)" "devices reset: nvme"
+	run 1 reset $FIRST $ROOT
+}
+
+# An AF FLR of no effect, and nothing stronger on the root bus
+test_broken()
+{
+	insmod "$DIR/test_modules/pciback_fault.ko" || problem "no faults"
+	echo $ROOT >$FAULT/add
+	echo 1 >"$FAULT/$ROOT/af"
+	rediscover $ROOT
+	give $ROOT
+	echo 1 >"$FAULT/$ROOT/flr_no_effect"
+	run 6 reset $ROOT
+	says "$ROOT  failed   af_flr: no effect"
+	rmmod pciback_fault
+	rediscover $ROOT
+}
+
+# Capabilities are looked at when a function is found
+rediscover()
+{
+	echo 1 >"$DEVICES/$1/remove"
+	echo 1 >/sys/bus/pci/rescan
+}
+
+test_denied()
+{
+	give $NVME
+	chmod 755 "$WORK"
+	for verb in reset adopt release; do
+		rc=0
+		su -s /bin/sh nobody -c "/bin/dash $COMMAND $verb $NVME" \
+			>"$WORK/out" 2>&1 || rc=$?
+		is "$rc" 8 "$verb by nobody: exit status"
+	done
+	is "$(driver_of $NVME)" pciback "the driver"
+}
+
+# A whole card, and back to what it was
+test_adopt()
+{
+	modprobe e1000e
+	for bdf in $FIRST $SECOND; do
+		echo e1000e >"$DEVICES/$bdf/driver_override"
+		echo "$bdf" >/sys/bus/pci/drivers_probe
+	done
+	echo >"$DEVICES/$SECOND/driver_override"
+	ALONE=1
+	run 0 adopt --dry-run $SECOND
+	says "echo $THIRD >/sys/bus/pci/drivers_probe"
+	is "$(driver_of $SECOND)" e1000e "the driver after --dry-run"
+	run 0 adopt $SECOND
+	says "$FIRST  ok       e1000e -> pciback"
+	says "$THIRD  ok       no driver -> pciback"
+	for bdf in $CARD; do
+		is "$(driver_of "$bdf")" pciback "the driver of $bdf"
+	done
+	settle $CARD
+	run 0 adopt $SECOND
+	says "$FIRST  ok       is pciback's already"
+	run 0 release --dry-run $THIRD
+	is "$(driver_of $THIRD)" pciback "the driver after --dry-run"
+	run 0 release $THIRD
+	says "$FIRST  ok       pciback -> e1000e"
+	is "$(driver_of $FIRST)" e1000e "the driver of $FIRST"
+	is "$(driver_of $SECOND)" e1000e "the driver of $SECOND"
+	is "$(driver_of $THIRD)" '' "the driver of $THIRD"
+	is "$(cat "$DEVICES/$FIRST/driver_override")" e1000e "its override"
+	is "$(cat "$DEVICES/$SECOND/driver_override")" '(null)' "its override"
+	is "$(ls "$RECORDS")" '' "what is remembered"
+	# One with a reset of its own goes alone, and others if that is said
+	run 0 adopt --only $FIRST
+	is "$(driver_of $SECOND)" e1000e "the driver of $SECOND"
+	run 0 release --only $FIRST
+}
+
+# All or none
+test_adopt_undone()
+{
+	modprobe e1000e
+	echo e1000e >"$DEVICES/$FIRST/driver_override"
+	echo "$FIRST" >/sys/bus/pci/drivers_probe
+	mkdir -p "$RECORDS/$THIRD"
+	ALONE=1
+	run 1 adopt $FIRST
+	says_like "^$THIRD  failed"
+	is "$(driver_of $FIRST)" e1000e "the driver of $FIRST"
+	is "$(driver_of $SECOND)" '' "the driver of $SECOND"
+	is "$(driver_of $THIRD)" '' "the driver of $THIRD"
+}
+
+# What somebody else has adopted goes to whatever driver the kernel likes
+test_release_keeps()
+{
+	give $NVME
+	ALONE=1
+	run 0 release $NVME
+	[ ! -e "$PCIBACK/$NVME" ] || problem "$NVME is still pciback's"
+	is "$(cat "$DEVICES/$NVME/driver_override")" '(null)' "its override"
+}
+
+test_no_xl()
+{
+	give $NVME
+	ALONE=1
+	run 9 attach 1 $NVME
+	says "pciback-reset: there is no xl: a toolstack gives functions to guests, not this"
+	run 9 detach 1 $NVME
+	saw_nothing
+}
+
+# The driver as it is without our patches: what goes, goes, and it says so
+test_stock()
+{
+	rmmod xen_pciback
+	insmod "$(find /lib/modules -path '*/drivers/*' -name xen-pciback.ko)"
+	[ ! -e "$PCIBACK/reset_device" ] || problem "that is no stock driver"
+	ALONE=1
+	run 0 adopt $NVME
+	is "$(driver_of $NVME)" pciback "the driver"
+	run 0 list
+	says_like "^$NVME  0000:01  ?  *?  *-  *?  "
+	says_like 'without thorough resets: it has no reset_device'
+	run 0 list --json
+	says_like "\"method\": null, .*\"needs_reset\": null, .*\"last_reset\": null"
+	run 0 plan $NVME
+	says_like "^$NVME: is reset alone, by the first that works of: flr"
+	run 0 reset $NVME
+	says "$NVME  ok      "
+	saw "function-level reset of 01:00.0 (nvme)" "devices reset: nvme"
+	run 0 adopt --only $ROOT
+	run 5 reset $ROOT
+	says "$ROOT  none     no reset of its own, and this driver has no other"
+	saw_nothing
+	run 0 release $NVME $ROOT
+	is "$(driver_of $NVME)" '' "the driver"
+	rmmod xen_pciback
+	insmod /lib/modules/xen-pciback.ko
+}
+
+test_no_driver()
+{
+	rmmod xen_pciback
+	ALONE=1
+	for arguments in list "reset $NVME" "plan $NVME" "adopt $NVME"; do
+		run 9 $arguments
+		says "pciback-reset: the driver is not loaded: modprobe xen-pciback"
+	done
+	insmod /lib/modules/xen-pciback.ko
+}
+
+# -- tests, with Xen's toolstack ----------------------------------------------
+
+# By xl's own ways: xl knows, and gives back what xl adopted
+test_xl_adopt()
+{
+	xen-start || problem "no xenstored"
+	modprobe e1000e
+	echo e1000e >"$DEVICES/$FIRST/driver_override"
+	echo "$FIRST" >/sys/bus/pci/drivers_probe
+	echo >"$DEVICES/$FIRST/driver_override"
+	run 0 adopt --dry-run $FIRST
+	says "xl pci-assignable-add $FIRST"
+	run 0 adopt $FIRST
+	settle $CARD
+	is "$(xl pci-assignable-list | grep -c 0000:04)" 3 "what xl knows of"
+	run 0 release $SECOND
+	is "$(driver_of $FIRST)" e1000e "the driver of $FIRST"
+	is "$(xl pci-assignable-list | grep -c 0000:04)" 0 "what xl knows of"
+	# What was adopted before there was a xl
+	PATH=$WORK/coreutils /bin/dash $COMMAND adopt $FIRST >/dev/null
+	run 0 release $FIRST
+	is "$(driver_of $FIRST)" e1000e "the driver of $FIRST"
+}
+
+# The guest is there for all tests that need one
+need_guest()
+{
+	[ -e /guest/vmlinux ] || return
+	xen-start || return
+	[ -z "$domid" ] || return 0
+	rm -f "$CONSOLE"
+	cat >"$WORK/pv.cfg" <<-END
+		name="pv"
+		type="pv"
+		kernel="/guest/vmlinux"
+		ramdisk="/guest/initramfs.cpio"
+		extra="console=hvc0 loglevel=4 functions=1"
+		memory=192
+		cpus="1"
+		passthrough="enabled"
+		on_crash="destroy"
+	END
+	xl create -e "$WORK/pv.cfg" >"$WORK/out" 2>&1 || problem "no guest"
+	domid=$(xl domid pv)
+	wait_for_guest 'guest: up'
+}
+
+wait_for_guest()
+{
+	for waited in $(seq "$WAIT_S"); do
+		! grep -q "$1" "$CONSOLE" || return 0
+		sleep 1
+	done
+	problem "the guest does not say: $1"
+}
+
+# A card, to the guest and back, with one reset
+test_guest()
+{
+	give $CARD $NVME
+	run 0 attach --dry-run pv $SECOND
+	says "echo $FIRST >$PCIBACK/do_flr"
+	says "xl pci-attach $domid $SECOND"
+	is "$(grep -c . "$WORK/out")" 4 "commands"
+	run 0 attach pv $SECOND
+	# They were clean
+	saw_nothing
+	for bdf in $CARD; do
+		says "$bdf  ok       attached to domain $domid"
+	done
+	is "$(xl pci-list pv | grep -c 0000:04)" 3 "what the guest has"
+	wait_for_guest 'guest: ready'
+
+	run 0 list
+	says_like "^$FIRST  0000:04  blocked by $FIRST (assigned to domain $domid)  *yes  *$domid  "
+	run 4 plan $FIRST
+	says "$FIRST: can't be reset thoroughly: it is assigned to domain $domid."
+	says "    xl pci-detach $domid $THIRD"
+	run 4 reset $FIRST
+	run 4 attach pv $FIRST
+	run 4 release $FIRST
+	run 3 detach pv $NVME
+	run 2 attach -f $NVME
+	run 2 attach 0 $NVME
+	run 3 attach nobody $NVME
+	saw_nothing
+	is "$(driver_of $FIRST)" pciback "the driver"
+	is "$(xl pci-list pv | grep -c 0000:04)" 3 "what the guest has"
+
+	run 0 detach --dry-run pv $FIRST
+	is "$(grep -c . "$WORK/out")" 4 "commands"
+	run 0 detach pv $FIRST
+	saw "D3hot for 04:00.0 (e1000e)" "D3hot for 04:00.1 (e1000e)" \
+		"secondary bus reset by 00:13.0 (pcie-root-port)" \
+		"devices reset: qemu-xhci, e1000e x2"
+	says "$THIRD  ok       slot: ok"
+	is "$(xl pci-list pv | grep -c 0000)" 0 "what the guest has"
+	for bdf in $CARD; do
+		is "$(cat "$DEVICES/$bdf/pciback/needs_reset")" 0 "$bdf needs a reset"
+	done
+}
+
+# A failure half way, and nothing has changed
+test_guest_undone()
+{
+	give $CARD
+	fake xl <<-END
+		#!/bin/sh
+		case \$* in
+		pci-attach*$THIRD) echo "no" >&2; exit 1 ;;
+		esac
+		exec /usr/sbin/xl "\$@"
+	END
+	run 1 attach pv $FIRST
+	says "$THIRD  failed   not attached"
+	says 'pciback-reset: taking back what was attached already'
+	is "$(xl pci-list pv | grep -c 0000)" 0 "what the guest has"
+	for bdf in $CARD; do
+		is "$(cat "$DEVICES/$bdf/pciback/needs_reset")" 0 "$bdf needs a reset"
+	done
+	is "$(grep -c 'secondary bus reset' "$WORK/hardware")" 1 "resets of the card"
+}
+
+# xl says nothing of what pciback refuses
+test_guest_refuses()
+{
+	give $ROOT
+	echo 1 >/sys/module/xen_pciback/parameters/strict_reset
+	run 5 attach pv $ROOT
+	says_like "^$ROOT  none "
+	says 'pciback-reset: nothing was attached'
+	is "$(xl pci-list pv | grep -c 0000)" 0 "what the guest has"
+	give $FIRST $NVME
+	run 0 attach pv $NVME
+	run 1 attach --only pv $FIRST
+	says "pciback-reset: pciback does not hand out $FIRST"
+	is "$(xl pci-list pv | grep -c 0000)" 1 "what the guest has"
+	echo 0 >/sys/module/xen_pciback/parameters/strict_reset
+	run 0 detach pv $NVME
+}
+
+# The first of a guest that has none yet: its backend ends with that
+test_guest_refuses_first()
+{
+	give $FIRST
+	echo 1 >/sys/module/xen_pciback/parameters/strict_reset
+	run 1 attach --only pv $FIRST
+	says "pciback-reset: pciback does not hand out $FIRST"
+	echo 0 >/sys/module/xen_pciback/parameters/strict_reset
+}
+
+# As toolstacks call them: by address, or as xl calls its scripts
+test_scripts()
+{
+	give $CARD
+	XENBUS_PATH=backend/pci/77/0
+	i=0
+	for bdf in $CARD; do
+		xenstore-write "$XENBUS_PATH/dev-$i" "$bdf"
+		i=$((i + 1))
+	done
+	export XENBUS_PATH
+	rc=0
+	$SCRIPTS/pciback-attach >"$WORK/out" 2>&1 || rc=$?
+	is "$rc" 0 "pciback-attach: exit status"
+	says "$THIRD  ok       slot: ok"
+	is "$(xenstore-read "$XENBUS_PATH/hotplug-status")" connected "the status"
+
+	# Its guest is done with it, with nobody but the toolstack to reset it
+	echo 0 >/sys/module/xen_pciback/parameters/auto_reset
+	run 0 attach pv $FIRST
+	wait_for_guest 'guest: ready'
+	for bdf in $CARD; do
+		xl pci-detach pv "$bdf" 2>/dev/null
+	done
+	is "$(cat "$DEVICES/$FIRST/pciback/needs_reset")" 1 "$FIRST needs a reset"
+	rc=0
+	"$DIR/hwtrace" $SCRIPTS/pciback-detach >"$WORK/all" 2>&1 || rc=$?
+	is "$rc" 0 "pciback-detach: exit status"
+	grep '^  hardware: ' "$WORK/all" >"$WORK/hardware"
+	saw "secondary bus reset by 00:13.0 (pcie-root-port)" \
+		"devices reset: qemu-xhci, e1000e x2"
+	echo 1 >/sys/module/xen_pciback/parameters/auto_reset
+
+	# Not to be given
+	echo "$SECOND" >"$PCIBACK/unbind"
+	rc=0
+	$SCRIPTS/pciback-attach >"$WORK/out" 2>&1 || rc=$?
+	is "$rc" 3 "pciback-attach: exit status"
+	is "$(xenstore-read "$XENBUS_PATH/hotplug-status")" error "the status"
+	xenstore-read "$XENBUS_PATH/hotplug-error" >"$WORK/out"
+	says_like "$SECOND is not pciback's"
+	xenstore-rm backend/pci/77
+	unset XENBUS_PATH
+	take_all
+	give $FIRST $THIRD
+	rc=0
+	$SCRIPTS/pciback-attach $FIRST $THIRD >"$WORK/out" 2>&1 || rc=$?
+	is "$rc" 4 "pciback-attach without a path: exit status"
+}
+
+# -- main ---------------------------------------------------------------------
+
+[ "${1-}" != -t ] || TESTS=$2
+domid=''
+ktap_print_header
+ktap_set_plan "$(echo $TESTS | wc -w)"
+for test in $TESTS; do
+	failed='' ALONE='' FAKES=''
+	: >"$WORK/out"
+	take_all
+	case $test in
+	guest* | scripts)
+		if ! need_guest; then
+			ktap_test_skip "$test"
+			continue
+		fi
+		;;
+	esac
+	"test_$test"
+	rm -rf "$WORK/fakes"
+	if [ -z "$failed" ]; then
+		ktap_test_pass "$test"
+	else
+		ktap_test_fail "$test"
+	fi
+done
+[ -z "$domid" ] || xl destroy pv
+take_all
+rmmod nvme e1000e 2>/dev/null
+ktap_finished
