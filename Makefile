@@ -26,7 +26,7 @@ OUT := $(BUILD)/$(KERNEL)
 # The scripts' own makes are not part of this one.
 unexport MAKEFLAGS MAKELEVEL
 
-.PHONY: help deps module vm run check shell lint clean distclean
+.PHONY: help deps module vm run check shell lint patches clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -69,6 +69,10 @@ shell: vm ## a root shell in that dom0; leaving it powers off
 lint: ## checkpatch, sparse, W=1 and shellcheck
 	@$(VM)/deps.sh lint
 	@$(VM)/lint.sh
+
+patches: ## the change as a series for mail, in build/patches/6.12
+	@$(VM)/deps.sh
+	@$(VM)/patches.sh
 
 clean: ## remove what was built
 	rm -rf '$(BUILD)'

@@ -235,11 +235,16 @@ test_list_names()
 	says_like "^$ROOT  -  *none  *yes  *-  "
 	saw_nothing
 	run 0 list --json
-	says_like "^  {\"bdf\": \"$FIRST\", \"name\": \"Intel Corporation 82574L Gigabit Network Connection\", \"method\": \"slot\", \"blocker\": null, \"why\": null, \"needs_reset\": false, \"domain\": null, \"bus\": \"0000:04\", \"set\": \\[\"$FIRST\", \"$SECOND\", \"$THIRD\"\\], \"last_reset\": \"slot: ok\"},\$"
+	says_like "^  {\"bdf\": \"$FIRST\", \"name\": \"Intel Corporation 82574L \
+Gigabit Network Connection\", \"method\": \"slot\", \"blocker\": null, \
+\"why\": null, \"needs_reset\": false, \"domain\": null, \
+\"bus\": \"0000:04\", \"set\": \\[\"$FIRST\", \"$SECOND\", \"$THIRD\"\\], \
+\"last_reset\": \"slot: ok\"},\$"
 	is "$(tail -n 1 "$WORK/out")" ']' "the end of the list"
 	echo "$SECOND" >"$PCIBACK/unbind"
 	run 0 list --json
-	says_like "\"bdf\": \"$FIRST\".*\"method\": \"blocked\", \"blocker\": \"$SECOND\", \"why\": \"no driver\""
+	says_like "\"bdf\": \"$FIRST\".*\"method\": \"blocked\", \"blocker\": \
+\"$SECOND\", \"why\": \"no driver\""
 }
 
 # A name is what a file says that anybody may have edited
@@ -287,8 +292,10 @@ test_plan()
 	ALONE=1
 	run 0 plan $NVME $FIRST 0000:06:02.0
 	says "$NVME: is reset by itself (flr). No other function is touched."
-	says "$FIRST: is reset by a slot reset, which resets all 3 functions of its set together: $CARD."
-	says "0000:06:02.0: is reset by a secondary bus reset, which resets all 2 functions of its set together: $PAIR."
+	says "$FIRST: is reset by a slot reset, which resets all 3 functions of its \
+set together: $CARD."
+	says "0000:06:02.0: is reset by a secondary bus reset, which resets all 2 \
+functions of its set together: $PAIR."
 	run 5 plan $ROOT
 	says_like 'nothing can reset it'
 	saw_nothing
@@ -302,7 +309,8 @@ test_cure()
 	echo e1000e >"$DEVICES/$SECOND/driver_override"
 	echo "$SECOND" >/sys/bus/pci/drivers_probe
 	run 4 plan $FIRST
-	says "$FIRST: can't be reset thoroughly: it takes a slot or bus reset of its set, and $SECOND is not pciback's (its driver is e1000e)."
+	says "$FIRST: can't be reset thoroughly: it takes a slot or bus reset of its \
+set, and $SECOND is not pciback's (its driver is e1000e)."
 	says "    pciback-reset adopt $SECOND $THIRD"
 	says_not 'xl '
 	saw_nothing

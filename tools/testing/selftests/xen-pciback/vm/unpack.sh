@@ -17,7 +17,10 @@ set -eu
 # own machinery with what its Makefiles include.
 SOURCE_PARTS='
 	drivers/xen/xen-pciback
+	Documentation/admin-guide/index.rst
+	MAINTAINERS
 	scripts/checkpatch.pl
+	scripts/get_maintainer.pl
 	scripts/const_structs.checkpatch
 	scripts/spelling.txt
 	scripts/subarch.include
