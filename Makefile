@@ -66,9 +66,9 @@ shell: vm ## a root shell in that dom0; leaving it powers off
 	@$(VM)/image.sh xentools
 	@$(VM)/vm.sh -n shell -i -x -d $(OUT)/selftests
 
-lint: ## checkpatch, sparse, W=1 and shellcheck
+lint: ## checkpatch, compilers' warnings, sparse, coccicheck, ... for each kernel
 	@$(VM)/deps.sh lint
-	@$(VM)/lint.sh
+	@$(VM)/lint.sh $(if $(filter-out file,$(origin KERNEL)),$(KERNEL))
 
 patches: ## the change as a series for mail, in build/patches/6.12
 	@$(VM)/deps.sh

@@ -92,6 +92,7 @@
 #include <linux/sched/signal.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
+#include <linux/string_helpers.h>
 #include <linux/wait.h>
 #include "pciback.h"
 #include "reset.h"
@@ -450,6 +451,6 @@ int pcibk_reset(struct pci_dev *dev, enum pcibk_ask ask)
 			 err, ms);
 	else
 		dev_info(&dev->dev, "reset: %s (%u function%s, %lld ms)\n",
-			 r.chain, r.functions, r.functions == 1 ? "" : "s", ms);
+			 r.chain, r.functions, str_plural(r.functions), ms);
 	return err;
 }

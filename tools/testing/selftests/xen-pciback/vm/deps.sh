@@ -25,11 +25,16 @@ needs()
 		/usr/share/keyrings/debian-archive-keyring.gpg	debian-archive-keyring
 	END
 	[ "${1-}" != lint ] || cat <<-END
+		/usr/bin/clang				clang
+		/usr/bin/codespell			codespell
+		/usr/bin/git				git
 		/usr/bin/perl				perl
-		/usr/share/perl/5*/Term/ANSIColor.pm	perl
 		/usr/bin/rst2man			python3-docutils
 		/usr/bin/shellcheck			shellcheck
 		/usr/bin/sparse				sparse
+		/usr/bin/spatch				coccinelle
+		/usr/lib/x86_64-linux-gnu/libpython3.11.so.1.0	libpython3.11
+		/usr/share/perl/5*/Term/ANSIColor.pm	perl
 	END
 }
 

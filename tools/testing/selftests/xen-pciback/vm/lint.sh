@@ -1,23 +1,44 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# lint.sh: what a reviewer's tools would say, one line a check. Fails if any
-# has something to say.
+# lint.sh [SERIES]...: what a reviewer's tools would say, one line a check.
+# Fails if any has something to say.
 #
 #	checkpatch --strict	our C files and our patches
-#	W=1, sparse		the module: nothing about our files, and no more
-#				about the upstream ones than without our patches
-#	test modules		the same for those of the tests
+#	kernel-doc		our C files
+#	get_maintainer		MAINTAINERS; that each file has a maintainer
+#	codespell		all files of the repository
 #	scripts			shellcheck, every shell script
 #	manual page		rst2man: a warning is an error
+#
+# and for each SERIES, if not said all in drivers/xen/xen-pciback/patches:
+#
+#	gcc and sparse, clang	the module: nothing about our files, and no more
+#	coccicheck		about the upstream ones than without our patches
+#	tests' modules		gcc and sparse
+#
+# What was found in a module is known until something changes on which it
+# depends.
 set -eu
 . "${0%/*}/common.sh"
 
-"$VM_DIR/fetch.sh" linux
-"$VM_DIR/unpack.sh" headers source
+PATCHES=$TOP/drivers/xen/xen-pciback/patches
+# The series whose scripts look at what is the same for all
+SCRIPTS=$BUILD/6.12/linux
 LOG=$BUILD/log
 mkdir -p "$LOG"
 failed=0
+
+# All of -Wextra but -Wsign-compare and -Wunused-parameter, of which the kernel's
+# headers are full. -Wshadow, no part of it, would find every wait_event().
+EXTRA='W=12 KCFLAGS=-Wno-shadow'
+SPARSE='C=2 CF=-D__CHECK_ENDIAN__'
+# The headers are configured for gcc: what clang does not have is not asked for.
+CLANG='CC=clang CONFIG_CC_IS_CLANG=y CONFIG_CC_IS_GCC= CONFIG_GCC_VERSION=0
+	CONFIG_CC_IMPLICIT_FALLTHROUGH=-Wimplicit-fallthrough
+	CONFIG_FTRACE_MCOUNT_USE_CC= CONFIG_INIT_STACK_ALL_ZERO=
+	CONFIG_MITIGATION_RETHUNK= CONFIG_RETHUNK=
+	CONFIG_MITIGATION_SLS= CONFIG_SLS='
 
 # check NAME COMMAND...: what it prints are findings, and so is a failure
 check()
@@ -41,16 +62,16 @@ ours()
 
 patches()
 {
-	find "$TOP/drivers/xen/xen-pciback/patches" -name '*.patch' | sort
+	find "$PATCHES" -name '*.patch' | sort
 }
 
 # It wants to know the names in a kernel's headers, and keeps them in the folder
 # that it runs in.
 checkpatch()
 {
-	mkdir -p "$OUT/linux/include"
-	cd "$OUT/linux"
-	scripts/checkpatch.pl --root="$OUT/linux" --no-tree --strict --quiet \
+	mkdir -p "$SCRIPTS/include"
+	cd "$SCRIPTS"
+	scripts/checkpatch.pl --root="$SCRIPTS" --no-tree --strict --quiet \
 		--terse --show-types --no-summary "$@"
 }
 
@@ -69,45 +90,51 @@ check_patches()
 		sed '/CHECK:CAMELCASE: Avoid CamelCase: <XenbusState[A-Z][a-z]*>$/d'
 }
 
-# compile NAME KBUILD-ARGS [--stock]: the compiler's warnings, without places
-compile()
+check_kernel_doc()
 {
-	compile_log=$LOG/lint-$1
-	rm -rf "$OUT/lint/$1"
-	KBUILD_ARGS=$2 V=1 "$VM_DIR/module.sh" ${3:+"$3"} -o "$OUT/lint/$1" >"$compile_log" 2>&1 || {
-		tail -n 40 "$compile_log"
-		return 1
-	}
-	grep -E '(warning|error):' "$compile_log" | sed "s,.*/xen-pciback/,," |
-		sort -u >"$compile_log.warnings" || :
+	# shellcheck disable=SC2046
+	"$SCRIPTS/scripts/kernel-doc" -none -Wall $(ours)
 }
 
-# without its line number: "FILE: warning: ..."
-unplaced()
+# copy_repository DIR: all that was not built from it
+copy_repository()
 {
-	sed 's/^\([^:]*\):[0-9]*:\([0-9]*:\)\{0,1\}/\1:/' "$1" | sort
+	rm -rf "$1"
+	mkdir -p "$1"
+	rsync -a --exclude=.git --exclude="${BUILD#"$TOP"}" "$TOP/" "$1/"
 }
 
-check_build()
+# The scripts want what else is at the top of a kernel tree, and ask git which
+# files there are.
+check_maintainers()
 {
-	compile "$1-stock" "$2" --stock || return
-	compile "$1" "$2" || return
-	unplaced "$LOG/lint-$1-stock.warnings" >"$LOG/lint-before"
-	unplaced "$LOG/lint-$1.warnings" | comm -13 "$LOG/lint-before" - |
-		while IFS= read -r warning; do
-			grep -F "$(echo "$warning" | cut -d: -f2-)" "$LOG/lint-$1.warnings" |
-				grep "^$(echo "$warning" | cut -d: -f1):" || :
-		done | sort -u
+	tree=$BUILD/lint/maintainers
+	copy_repository "$tree"
+	cd "$tree" || return
+	mkdir arch fs include init ipc kernel lib scripts
+	touch CREDITS Kbuild
+	git init -q
+	git add -f .
+
+	"$SCRIPTS/scripts/get_maintainer.pl" --self-test
+	find Documentation drivers tools -type f ! -name '*.patch' ! -name series | sort |
+		while read -r file; do
+			"$SCRIPTS/scripts/get_maintainer.pl" --no-git-fallback \
+				-f "$file" | grep -q . ||
+				echo "$file:1: nobody maintains it"
+		done
+
+	"$SCRIPTS/scripts/parse-maintainers.pl" --order --section=/dev/null
+	diff -u MAINTAINERS MAINTAINERS.new
 }
 
-# quiet, but for what the compiler and sparse have to say
-check_test_modules()
+# Of patches what they say and add: the rest is upstream's.
+check_spelling()
 {
-	rm -rf "$OUT/lint/test_modules"
-	mkdir -p "$OUT/lint"
-	cp -R "$SELFTEST_DIR/test_modules" "$OUT/lint/test_modules"
-	make -s -C "$OUT/lint/test_modules" KDIR="$OUT/headers/build" \
-		W=1 C=2 CF=-D__CHECK_ENDIAN__ modules
+	copy_repository "$BUILD/lint/spelling"
+	cd "$BUILD/lint/spelling" || return
+	find . -name '*.patch' -exec sed -i 's/^[- ].*//' {} +
+	codespell --check-hidden .
 }
 
 scripts()
@@ -127,15 +154,127 @@ check_scripts()
 
 check_manual()
 {
-	rst2man --strict "$TOP/tools/xen/pciback-reset.rst" "$OUT/lint/pciback-reset.8"
+	rst2man --strict "$TOP/tools/xen/pciback-reset.rst" /dev/null
 }
 
+# by_kbuild ARGS DIR [--stock]: what is said about the module, built in DIR
+by_kbuild()
+{
+	KBUILD_ARGS=$1 V=1 "$VM_DIR/module.sh" ${3:+"$3"} -o "$2" >"$2/log" 2>&1 || {
+		tail -n 40 "$2/log"
+		return 1
+	}
+	grep -Ei '(warning|error):' "$2/log" | sed 's,.*/xen-pciback/,,' || :
+}
+
+by_gcc()
+{
+	by_kbuild "$EXTRA $SPARSE" "$@"
+}
+
+by_clang()
+{
+	by_kbuild "$EXTRA $CLANG" "$@"
+}
+
+# As scripts/coccicheck does it; on the sources that gcc was given. Two semantic
+# patches want a compiler of OCaml: one is for a single driver, and what the
+# other looks for (0 for NULL) is found by sparse.
+by_coccinelle()
+{
+	mkdir "$1/sources"
+	cp "$OUT/lint/by_gcc${2-}/xen-pciback"/*.[ch] "$1/sources/"
+	rm "$1/sources/xen-pciback.mod.c"
+	[ "${2-}" ] || cp "$SELFTEST_DIR"/test_modules/*.c "$1/sources/"
+	cd "$1/sources" || return
+	# shellcheck disable=SC2016
+	grep -rL ':ocaml' "$OUT/linux/scripts/coccinelle" | sort |
+		xargs -P "$(nproc)" -n 1 sh -c '
+			spatch --python /usr/bin/python3 -D report \
+				--no-show-diff --very-quiet --cocci-file "$1" \
+				$(sed -n "s,^// *Options:,,p" "$1") *.[ch]
+		' sh 2>"$1/log" || {
+		tail -n 40 "$1/log"
+		return 1
+	}
+}
+
+# What the findings in a module depend on
+inputs()
+{
+	cat "$OUT/.unpacked-headers" "$OUT/.unpacked-source" \
+		"$VM_DIR/lint.sh" "$VM_DIR/module.sh"
+	[ "${1-}" ] || find "$TOP/drivers" "$SELFTEST_DIR/test_modules" -type f \
+		-exec cat {} +
+	dpkg-query -W clang coccinelle gcc sparse
+}
+
+# findings COMMAND [--stock]: to $OUT/lint/COMMAND[--stock]/findings
+findings()
+{
+	dir=$OUT/lint/$1${2-}
+	now=$(inputs ${2:+"$2"} | sha256sum)
+	[ "$(cat "$dir/inputs" 2>/dev/null)" != "$now" ] || return 0
+	rm -rf "$dir"
+	mkdir -p "$dir"
+	"$1" "$dir" ${2:+"$2"} >"$dir/said" || {
+		cat "$dir/said"
+		return 1
+	}
+	sort -u "$dir/said" >"$dir/findings"
+	echo "$now" >"$dir/inputs"
+}
+
+# check_module COMMAND: the findings that there are not --stock, too, on
+# whatever lines of a file
+check_module()
+{
+	findings "$1" --stock || return
+	findings "$1" || return
+	awk '
+		{
+			finding = $0
+			sub(/:[0-9]+:([-0-9]+:)?/, ":", finding)
+			gsub(/ on line [0-9]+/, "", finding)
+		}
+		FILENAME == ARGV[1] { stock[finding]++; next }
+		stock[finding]-- <= 0
+	' "$OUT/lint/$1--stock/findings" "$OUT/lint/$1/findings"
+}
+
+# quiet, but for what the compiler and sparse have to say
+check_test_modules()
+{
+	rm -rf "$OUT/lint/test_modules"
+	mkdir -p "$OUT/lint"
+	cp -R "$SELFTEST_DIR/test_modules" "$OUT/lint/test_modules"
+	# shellcheck disable=SC2086
+	make -s -C "$OUT/lint/test_modules" KDIR="$OUT/headers/build" \
+		W=1 $SPARSE modules
+}
+
+KERNEL=6.12 "$VM_DIR/fetch.sh" linux
+KERNEL=6.12 "$VM_DIR/unpack.sh" source
 check "checkpatch --strict: our sources" check_sources
 check "checkpatch --strict: our patches" check_patches
-check "W=1: the module's build" check_build w1 "W=1"
-check "sparse: the module's build" check_build sparse "C=2 CF=-D__CHECK_ENDIAN__"
-check "W=1, sparse: the tests' modules" check_test_modules
+check "kernel-doc: our sources" check_kernel_doc
+check "get_maintainer, parse-maintainers: MAINTAINERS" check_maintainers
+check "codespell: all files" check_spelling
 check "shellcheck: all scripts" check_scripts
 check "rst2man: the manual page" check_manual
+
+[ $# -gt 0 ] || for dir in "$PATCHES"/*/; do
+	set -- "$@" "$(basename "$dir")"
+done
+for KERNEL; do
+	export KERNEL
+	OUT=$BUILD/$KERNEL
+	"$VM_DIR/fetch.sh" linux
+	"$VM_DIR/unpack.sh" headers source
+	check "$KERNEL, gcc -Wextra, sparse: the module" check_module by_gcc
+	check "$KERNEL, clang -Wextra: the module" check_module by_clang
+	check "$KERNEL, coccicheck: the module" check_module by_coccinelle
+	check "$KERNEL, gcc W=1, sparse: the tests' modules" check_test_modules
+done
 
 [ "$failed" -eq 0 ]

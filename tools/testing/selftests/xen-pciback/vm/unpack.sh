@@ -13,15 +13,19 @@
 set -eu
 . "${0%/*}/common.sh"
 
-# Only these of the 90,000 files: the driver, checkpatch, and kselftest's
-# own machinery with what its Makefiles include.
+# Only these of the 90,000 files: the driver, the scripts that lint.sh runs, what
+# patches.sh adds lines to, and kselftest's own machinery with what its Makefiles
+# include.
 SOURCE_PARTS='
-	drivers/xen/xen-pciback
 	Documentation/admin-guide/index.rst
 	MAINTAINERS
+	drivers/xen/xen-pciback
 	scripts/checkpatch.pl
-	scripts/get_maintainer.pl
+	scripts/coccinelle
 	scripts/const_structs.checkpatch
+	scripts/get_maintainer.pl
+	scripts/kernel-doc
+	scripts/parse-maintainers.pl
 	scripts/spelling.txt
 	scripts/subarch.include
 	tools/include
@@ -159,7 +163,7 @@ unpack()
 	esac
 	stamp=$OUT/.unpacked-$1
 	now=$(
-		echo "$OUT"
+		echo "$OUT" "$SOURCE_PARTS"
 		for name in $from; do
 			cat "$CACHE/$name"*/SHA256SUMS 2>/dev/null || :
 		done
