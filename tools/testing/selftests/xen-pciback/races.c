@@ -342,7 +342,7 @@ TEST_F_TIMEOUT(busy, do_flr, 120)
 	waiting = fork();
 	if (!waiting)
 		_exit(-do_flr(self->fn));
-	EXPECT_TRUE(wait_until_in(waiting, "do_flr_store"));
+	EXPECT_TRUE(wait_until_in(waiting, "pcibk_make_clean"));
 	expect_busy();
 	EXPECT_EQ(0, fault_set(self->fn, "heal", 1));
 	EXPECT_EQ(0, wait_for_child(waiting));
@@ -356,7 +356,7 @@ TEST_F_TIMEOUT(busy, do_flr_killed, 120)
 	waiting = fork();
 	if (!waiting)
 		_exit(-do_flr(self->fn));
-	EXPECT_TRUE(wait_until_in(waiting, "do_flr_store"));
+	EXPECT_TRUE(wait_until_in(waiting, "pcibk_make_clean"));
 	EXPECT_EQ(0, kill(waiting, SIGKILL));
 	EXPECT_EQ(-ECHILD, wait_for_child(waiting));
 	expect_busy();
