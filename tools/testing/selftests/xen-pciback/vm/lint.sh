@@ -106,7 +106,8 @@ check_test_modules()
 	rm -rf "$OUT/lint/test_modules"
 	mkdir -p "$OUT/lint"
 	cp -R "$SELFTEST_DIR/test_modules" "$OUT/lint/test_modules"
-	make -s -C "$OUT/lint/test_modules" KDIR="$OUT/headers/build" \
+	"$VM_DIR/chroot.sh" "$(kernel_suite "$KERNEL")" \
+		make -s -C "$OUT/lint/test_modules" KDIR="$OUT/headers/build" \
 		W=1 C=2 CF=-D__CHECK_ENDIAN__ modules
 }
 
