@@ -3,7 +3,8 @@
 # Thorough resets for xen-pciback. "make help" lists the targets; what they
 # do is in scripts that can be run by hand: tools/testing/selftests/xen-pciback/vm.
 
-# The kernel series and the hypervisor of the VM.
+# The kernel series (5.10, 6.1, 6.12, 7.2) and the hypervisor (4.14, 4.17, 4.20)
+# of the VM.
 KERNEL ?= 6.12
 XEN ?= 4.17
 # Where things are made, and where Debian's packages are kept between runs.
@@ -12,32 +13,38 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/xen-pciback-reset
 # make check: only these (name,name); with each fault of mutations/
 TESTS ?=
 MUTATE ?=
-# make module: a kernel tree or headers to build against; the stock driver
+# make check-matrix: only these (kernel-xen ...); how many at once
+PAIRS ?=
+JOBS ?=
+# make module: a kernel tree or headers to build against
 KSRC ?=
+# make module, run, shell: the stock driver
 STOCK ?=
 # V=1: show the commands' own output, and the VM's console
 V ?=
 
-export KERNEL XEN BUILD CACHE TESTS MUTATE KSRC V
+export KERNEL XEN BUILD CACHE TESTS MUTATE PAIRS JOBS KSRC V
 
 VM := tools/testing/selftests/xen-pciback/vm
 OUT := $(BUILD)/$(KERNEL)
+DRIVER := $(OUT)/$(if $(STOCK),stock/)xen-pciback.ko
 
 # The scripts' own makes are not part of this one.
 unexport MAKEFLAGS MAKELEVEL
 
-.PHONY: help deps module vm run check shell lint patches clean distclean
+.PHONY: help deps module vm run check check-matrix shell lint patches clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 help: ## this list
 	@echo 'Thorough resets for xen-pciback. Targets:'
 	@echo
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | \
-		while IFS='	' read -r name text; do printf '  %-12s%s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | \
+		while IFS='	' read -r name text; do printf '  %-14s%s\n' "$$name" "$$text"; done
 	@echo
-	@echo 'Variables: KERNEL=$(KERNEL) XEN=$(XEN) BUILD=$(BUILD) CACHE=$(CACHE)'
-	@echo '           TESTS=name,... MUTATE=1 KSRC=dir STOCK=1 V=1'
+	@echo 'Variables: KERNEL=5.10|6.1|6.12|7.2 XEN=4.14|4.17|4.20 ($(KERNEL), $(XEN))'
+	@echo '           BUILD=$(BUILD) CACHE=$(CACHE)'
+	@echo '           TESTS=name,... MUTATE=1 PAIRS="kernel-xen ..." KSRC=dir STOCK=1 V=1'
 
 deps: ## install what this machine lacks (qemu, a compiler, ...)
 	@$(VM)/deps.sh lint
@@ -55,16 +62,20 @@ vm: module
 run: vm ## boot Xen and dom0, and show what reset_device does
 	@$(VM)/tests.sh
 	@VM_ENV="COLOR=$$(test -t 1 && echo 1)" \
-		$(VM)/vm.sh -n run -d $(OUT)/selftests /selftests/xen-pciback/story.sh
+		$(VM)/vm.sh -n run -m '$(DRIVER)' -d $(OUT)/selftests /selftests/xen-pciback/story.sh
 
 check: ## run the kselftests in the VM (TESTS=name,... only these; MUTATE=1: can they fail?)
 	@$(VM)/deps.sh
 	@$(VM)/check.sh
 
+check-matrix: ## make check for each kernel with the hypervisors it is used with
+	@$(VM)/deps.sh
+	@$(VM)/matrix.sh
+
 shell: vm ## a root shell in that dom0; leaving it powers off
 	@$(VM)/tests.sh
 	@$(VM)/image.sh xentools
-	@$(VM)/vm.sh -n shell -i -x -d $(OUT)/selftests
+	@$(VM)/vm.sh -n shell -m '$(DRIVER)' -i -x -d $(OUT)/selftests
 
 lint: ## checkpatch, compilers' warnings, sparse, coccicheck, ... for each kernel
 	@$(VM)/deps.sh lint

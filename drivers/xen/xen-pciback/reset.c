@@ -167,11 +167,11 @@ static int pcibk_lock_bridge_and_reset(struct pcibk_reset *r, pcibk_pick_t pick)
 		pcibk_name_blocker(r->blocker, dev, NULL);
 		/* By its own method, for certain, or not at all */
 		if (method == PCIBK_METHOD_PM ||
-		    pcibk_core_may_go_on(dev, method))
+		    pcibk_core_may_go_on(psdev, method))
 			return -EBUSY;
 	}
 
-	bridge = pcibk_bridge_to_lock(dev, method);
+	bridge = pcibk_bridge_to_lock(psdev, method);
 	if (bridge && !pci_dev_trylock(bridge))
 		return -EAGAIN;
 

@@ -23,7 +23,6 @@
 #include <linux/string.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
-#include <xen/pci.h>
 #include <xen/xen.h>
 #include "pciback.h"
 #include "reset.h"
@@ -366,7 +365,7 @@ void xen_pcibk_reset_done(struct pci_dev *dev)
 	claimed = psdev->claim && psdev->claim->committed;
 	spin_unlock_irqrestore(&pcistub_devices_lock, flags);
 
-	method = dev->reset_methods[0];
+	method = pcistub_core_methods(psdev)[0];
 	strong = method == PCIBK_METHOD_FLR || method == PCIBK_METHOD_AF_FLR;
 	pcibk_settle(dev, psdev, claimed ? NULL : "pci core", 0, strong);
 }
@@ -473,6 +472,7 @@ static bool pcibk_has_flr(struct pci_dev *dev)
  */
 enum pcibk_method pcibk_function_method(struct pcistub_device *psdev)
 {
+	const u8 *methods = pcistub_core_methods(psdev);
 	struct pci_dev *dev = psdev->dev;
 	enum pcibk_method method;
 	int i;
@@ -482,7 +482,7 @@ enum pcibk_method pcibk_function_method(struct pcistub_device *psdev)
 		return PCIBK_METHOD_NONE;
 
 	for (i = 0; i < PCI_NUM_RESET_METHODS; i++) {
-		method = dev->reset_methods[i];
+		method = methods[i];
 
 		switch (method) {
 		case PCIBK_METHOD_NONE:
@@ -514,10 +514,8 @@ enum pcibk_method pcibk_function_method(struct pcistub_device *psdev)
  */
 enum pcibk_method pcibk_weak_method(struct pcistub_device *psdev)
 {
-	struct pci_dev *dev = psdev->dev;
-
-	if (dev->hdr_type == PCI_HEADER_TYPE_NORMAL &&
-	    dev->reset_methods[0] == PCIBK_METHOD_PM)
+	if (psdev->dev->hdr_type == PCI_HEADER_TYPE_NORMAL &&
+	    pcistub_core_methods(psdev)[0] == PCIBK_METHOD_PM)
 		return PCIBK_METHOD_PM;
 	return PCIBK_METHOD_NONE;
 }
@@ -527,25 +525,27 @@ enum pcibk_method pcibk_weak_method(struct pcistub_device *psdev)
  * that one times out or turns out not to be supported after all, and does not
  * tell which method it was that succeeded.
  */
-bool pcibk_core_may_go_on(struct pci_dev *dev, enum pcibk_method method)
+bool pcibk_core_may_go_on(const struct pcistub_device *psdev,
+			  enum pcibk_method method)
 {
-	return method != PCIBK_METHOD_FLR && dev->reset_methods[1];
+	return method != PCIBK_METHOD_FLR && pcistub_core_methods(psdev)[1];
 }
 
 /*
  * The bridge to lock, if what the core runs might end in a bus reset.  Not
  * otherwise: functions behind the same bridge reset in parallel.
  */
-struct pci_dev *pcibk_bridge_to_lock(struct pci_dev *dev,
+struct pci_dev *pcibk_bridge_to_lock(const struct pcistub_device *psdev,
 				     enum pcibk_method method)
 {
+	const u8 *methods = pcistub_core_methods(psdev);
 	int i;
 
 	if (method == PCIBK_METHOD_FLR)
 		return NULL;
 	for (i = 0; i < PCI_NUM_RESET_METHODS; i++)
-		if (dev->reset_methods[i] >= PCIBK_METHOD_BUS)
-			return pci_upstream_bridge(dev);
+		if (methods[i] >= PCIBK_METHOD_BUS)
+			return pci_upstream_bridge(psdev->dev);
 	return NULL;
 }
 
@@ -660,7 +660,7 @@ int xen_pcibk_reset_locked(struct pci_dev *dev)
 	if (psdev && pcibk_auto_reset) {
 		method = pcibk_function_method(psdev);
 		if (!method)
-			method = dev->reset_methods[0];
+			method = pcistub_core_methods(psdev)[0];
 	}
 	/* What a bridge or a PF would lose is not only its own */
 	if (!method || dev->hdr_type != PCI_HEADER_TYPE_NORMAL ||
@@ -670,7 +670,7 @@ int xen_pcibk_reset_locked(struct pci_dev *dev)
 	}
 
 	pci_cfg_access_lock(dev);
-	bridge = pcibk_bridge_to_lock(dev, method);
+	bridge = pcibk_bridge_to_lock(psdev, method);
 	err = 0;
 	while (bridge && !pci_dev_trylock(bridge)) {
 		if (time_after(jiffies, end)) {

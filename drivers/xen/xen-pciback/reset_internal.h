@@ -102,8 +102,9 @@ int pcibk_settle(struct pci_dev *dev, struct pcistub_device *psdev,
 		 const char *step, int err, bool strong);
 enum pcibk_method pcibk_function_method(struct pcistub_device *psdev);
 enum pcibk_method pcibk_weak_method(struct pcistub_device *psdev);
-bool pcibk_core_may_go_on(struct pci_dev *dev, enum pcibk_method method);
-struct pci_dev *pcibk_bridge_to_lock(struct pci_dev *dev,
+bool pcibk_core_may_go_on(const struct pcistub_device *psdev,
+			  enum pcibk_method method);
+struct pci_dev *pcibk_bridge_to_lock(const struct pcistub_device *psdev,
 				     enum pcibk_method method);
 int pcibk_wake(struct pci_dev *dev);
 int pcibk_reset_function(struct pci_dev *dev, enum pcibk_method method,

@@ -29,7 +29,7 @@ static int pcibk_plan(struct pci_dev *dev, char *buf, size_t size)
 	enum pcibk_method method, weak;
 	enum pcibk_set_method set;
 	struct pcistub_device *psdev;
-	bool assigned;
+	bool assigned, sure;
 
 	if (pci_num_vf(dev)) {
 		pcibk_name_blocker(claim.blocker, dev, "VFs enabled");
@@ -42,12 +42,13 @@ static int pcibk_plan(struct pci_dev *dev, char *buf, size_t size)
 		method = pcibk_function_method(psdev);
 		weak = pcibk_weak_method(psdev);
 		assigned = pcibk_is_assigned(psdev);
+		sure = !assigned || !pcibk_core_may_go_on(psdev, method);
 	}
 	spin_unlock_irq(&pcistub_devices_lock);
 	if (!psdev)
 		return 0;
 
-	if (method && !(assigned && pcibk_core_may_go_on(dev, method)))
+	if (method && sure)
 		return scnprintf(buf, size, "%s %s\n", pci_name(dev),
 				 pcibk_method_names[method]);
 	if (assigned) {

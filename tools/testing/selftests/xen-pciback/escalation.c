@@ -8,10 +8,12 @@
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "../kselftest_harness.h"
+#include "lib/harness.h"
 #include "lib/fault.h"
 #include "lib/hw.h"
 #include "lib/klog.h"
@@ -39,7 +41,8 @@ FIXTURE_VARIANT(flr)
 {
 	const char *fault;
 	uint32_t val;
-	unsigned int arrived;		/* FLRs, of the one asked for */
+	unsigned int arrived;		/* FLRs, of each asked for */
+	bool once;			/* Only the first FLR */
 	const char *last;		/* With "slot" in it: SBR */
 };
 
@@ -86,11 +89,16 @@ FIXTURE_VARIANT_ADD(flr, transactions_pending)
 	.last = "flr: ok",
 };
 
-/* Gone: nothing is restored into it, and the slot brings it back */
+/*
+ * Gone: nothing is restored into it, and the slot brings it back. Most kernels
+ * save what it reads as meanwhile, and write these ones back after the reset of
+ * the slot: one more FLR.
+ */
 FIXTURE_VARIANT_ADD(flr, kills)
 {
 	.fault = "flr_away_ms",
 	.val = FAULT_FOR_EVER,
+	.once = true,
 	.arrived = 1,
 	.last = "flr: no answer; slot: ok",
 };
@@ -113,17 +121,37 @@ FIXTURE_TEARDOWN(flr)
 	EXPECT_EQ(0, fn_release(self->fn));
 }
 
+static void *spare_after_first(void *data)
+{
+	struct fn *fn = data;
+
+	while (!fault_get(*fn, "flrs"))
+		usleep(1000);
+	fault_set(*fn, "flr_away_ms", 0);
+	return NULL;
+}
+
 TEST_F_TIMEOUT(flr, escalates, CORE_WAIT)
 {
+	unsigned int asked;
+	pthread_t thread;
+
 	adopt(self->fn);
 	ASSERT_EQ(0, fault_set(self->fn, "clear", 1));
 	ASSERT_EQ(0, fault_set(self->fn, variant->fault, variant->val));
+	if (variant->once)
+		ASSERT_EQ(0, pthread_create(&thread, NULL, spare_after_first,
+					    &self->fn));
 
 	hw_begin(&self->hw);
 	EXPECT_EQ(0, reset_device(self->fn));
 	hw_end(&self->hw);
-	EXPECT_EQ(1, fault_get(self->fn, "flrs"));
-	EXPECT_EQ(variant->arrived, hw_flrs(&self->hw, self->fn));
+	if (variant->once)
+		pthread_join(thread, NULL);
+	asked = fault_get(self->fn, "flrs");
+	EXPECT_LE(1, asked);
+	EXPECT_GE(1 + variant->once, asked);
+	EXPECT_EQ(variant->arrived * asked, hw_flrs(&self->hw, self->fn));
 	EXPECT_EQ(!!strstr(variant->last, "slot"),
 		  hw_sbrs(&self->hw, self->port));
 	EXPECT_EQ(0, fn_needs_reset(self->fn));

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../kselftest_harness.h"
+#include "lib/harness.h"
 #include "lib/guest.h"
 #include "lib/hw.h"
 #include "lib/klog.h"

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../kselftest_harness.h"
+#include "lib/harness.h"
 #include "lib/fault.h"
 #include "lib/guest.h"
 #include "lib/hw.h"
@@ -163,6 +163,7 @@ TEST_F(handout, sibling)
 
 	/* And is not in the way any more */
 	ASSERT_EQ(0, guest_destroy(&self->guest));
+	fn_quiesce(third);
 	watched(0, reset_device(third));
 	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
 	EXPECT_EQ(3, hw_all_resets(&self->hw));

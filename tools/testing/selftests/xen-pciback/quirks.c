@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../kselftest_harness.h"
+#include "lib/harness.h"
 #include "lib/guest.h"
 #include "lib/pci.h"
 

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../kselftest_harness.h"
+#include "lib/harness.h"
 #include "lib/fault.h"
 #include "lib/hw.h"
 #include "lib/pci.h"

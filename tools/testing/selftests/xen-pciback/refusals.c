@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../kselftest_harness.h"
+#include "lib/harness.h"
 #include "lib/hw.h"
 #include "lib/klog.h"
 #include "lib/pci.h"

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../kselftest_harness.h"
+#include "lib/harness.h"
 #include "lib/guest.h"
 #include "lib/klog.h"
 #include "lib/pci.h"

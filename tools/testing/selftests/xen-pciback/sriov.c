@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../kselftest_harness.h"
+#include "lib/harness.h"
 #include "lib/hw.h"
 #include "lib/klog.h"
 #include "lib/pci.h"
@@ -92,6 +92,8 @@ TEST_F(sriov, vf_without_flr)
 
 	ASSERT_EQ(0, fn_adopt(vf));
 	fn_quiesce(vf);
+	if (!fn_has_file(vf, "reset_method"))
+		SKIP(return, "the kernel has no reset_method (before 5.15)");
 	fn_path(vf, "reset_method", path, sizeof(path));
 	ASSERT_EQ(0, write_string(path, "\n"));
 

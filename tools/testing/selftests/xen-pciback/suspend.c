@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../kselftest_harness.h"
+#include "lib/harness.h"
 #include "lib/fault.h"
 #include "lib/hw.h"
 #include "lib/klog.h"

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -55,6 +56,14 @@ struct card card_find(void)
 	};
 
 	return card;
+}
+
+bool fn_has_file(struct fn fn, const char *file)
+{
+	char path[256];
+
+	fn_path(fn, file, path, sizeof(path));
+	return !access(path, F_OK);
 }
 
 bool fn_exists(struct fn fn)
@@ -339,6 +348,18 @@ int wait_for_child(pid_t pid)
 	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
 		return -ECHILD;
 	return -WEXITSTATUS(status);
+}
+
+bool kernel_since(unsigned int major, unsigned int minor)
+{
+	unsigned int have_major, have_minor;
+	struct utsname name;
+
+	if (uname(&name) ||
+	    sscanf(name.release, "%u.%u", &have_major, &have_minor) != 2)
+		errx(1, "cannot tell which kernel this is");
+	return have_major > major ||
+	       (have_major == major && have_minor >= minor);
 }
 
 static int run(const char *tool, const char *name)

@@ -44,6 +44,8 @@ struct card card_find(void);
 
 bool fn_exists(struct fn fn);
 void fn_path(struct fn fn, const char *file, char *path, size_t size);
+/* Has it this file in sysfs? Not all kernels have all of them. */
+bool fn_has_file(struct fn fn, const char *file);
 
 void fn_read_config(struct fn fn, unsigned int offset, void *buf, size_t len);
 uint32_t fn_read(struct fn fn, unsigned int offset, size_t len);
@@ -92,6 +94,8 @@ int set_parameter(const char *name, const char *value);
 /* What a child that ends with _exit(-ret) has to say; -ECHILD if it was killed */
 int wait_for_child(pid_t pid);
 
+/* Is the kernel this one, or a later one? */
+bool kernel_since(unsigned int major, unsigned int minor);
 int load_module(const char *name);
 int unload_module(const char *name);
 

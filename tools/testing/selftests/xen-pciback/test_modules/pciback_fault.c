@@ -239,8 +239,12 @@ static struct pci_ops pcif_ops;
  */
 static struct pci_ops *pcif_native(struct pci_bus *bus)
 {
-	struct pci_host_bridge *host = pci_find_host_bridge(bus);
+	struct pci_host_bridge *host;
+	struct pci_bus *root = bus;
 
+	while (!pci_is_root_bus(root))
+		root = root->parent;
+	host = to_pci_host_bridge(root->bridge);
 	if (host->child_ops && !pci_is_root_bus(bus))
 		return host->child_ops;
 	return host->ops;

@@ -66,6 +66,11 @@
 #include <linux/spinlock.h>
 #include <linux/string.h>
 
+/* Linux has a name for it since 6.7 */
+#ifndef PCI_HEADER_TYPE_MFD
+#define PCI_HEADER_TYPE_MFD	0x80
+#endif
+
 static char *layout;
 module_param(layout, charp, 0444);
 MODULE_PARM_DESC(layout, "what there is, as a tree: port(fn*256)");

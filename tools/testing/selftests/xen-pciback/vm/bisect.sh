@@ -19,8 +19,9 @@ build()
 	rm -rf "$work/xen-pciback"
 	mkdir -p "$work"
 	git -C "$tree" archive "$1" $DRIVER | tar -x -C "$work" --strip-components=2
-	make -C "$OUT/headers/build" M="$work/xen-pciback" W=1 KCFLAGS=-Werror \
-		CONFIG_XEN_PCIDEV_BACKEND=m CONFIG_DEBUG_INFO_BTF_MODULES= \
+	"$VM_DIR/chroot.sh" "$(kernel_suite "$KERNEL")" \
+		make -C "$OUT/headers/build" M="$work/xen-pciback" W=1 \
+		KCFLAGS=-Werror CONFIG_XEN_PCIDEV_BACKEND=m CONFIG_DEBUG_INFO_BTF_MODULES= \
 		-j"$(nproc)" modules
 }
 

@@ -24,6 +24,57 @@ BUILD=$(absolute "$BUILD")
 CACHE=$(absolute "$CACHE")
 OUT=$BUILD/$KERNEL
 
+# The Debian that a kernel series comes from, with the compiler for its modules
+kernel_suite()
+{
+	case $1 in
+	5.10) echo bullseye ;;
+	6.1 | 6.12) echo bookworm ;;
+	7.2) echo trixie ;;
+	*) die "no Debian suite known for KERNEL=$1" ;;
+	esac
+}
+
+# The Debian that a hypervisor comes from, with what else runs in the VM
+xen_suite()
+{
+	case $1 in
+	4.14) echo bullseye ;;
+	4.17) echo bookworm ;;
+	4.20) echo trixie ;;
+	*) die "no Debian suite known for XEN=$1" ;;
+	esac
+}
+
+# The kselftest machinery of one series builds the tests for all: older ones
+# cannot build modules.
+KSELFTEST_KERNEL=6.12
+
+# set_dir NAME: where fetch.sh puts a set of packages
+set_dir()
+{
+	case $1 in
+	linux | source) echo "$CACHE/$1-$KERNEL" ;;
+	xen | xentools) echo "$CACHE/$1-$XEN-$(xen_suite "$XEN")" ;;
+	tools | dash) echo "$CACHE/$1-$(xen_suite "$XEN")" ;;
+	*) die "unknown set of packages: $1" ;;
+	esac
+}
+
+# sources SUITE: for apt
+sources()
+{
+	: "${DEBIAN_MIRROR:=http://deb.debian.org/debian}"
+	: "${DEBIAN_SECURITY_MIRROR:=http://deb.debian.org/debian-security}"
+	signed="deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]"
+
+	echo "$signed $DEBIAN_MIRROR $1 main"
+	echo "$signed $DEBIAN_MIRROR $1-updates main"
+	# Gone from the mirrors once a Debian is no longer maintained
+	[ "$1" = bullseye ] || echo "$signed $DEBIAN_MIRROR $1-backports main"
+	echo "$signed $DEBIAN_SECURITY_MIRROR $1-security main"
+}
+
 # Locales change what tools print, and TIME is nobody's business here.
 export LC_ALL=C
 umask 022

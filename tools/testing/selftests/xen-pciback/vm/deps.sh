@@ -16,6 +16,8 @@ needs()
 		/usr/bin/gcc				gcc
 		/usr/bin/make				make
 		/usr/bin/mawk				mawk
+		/usr/bin/mmdebstrap			mmdebstrap
+		/usr/bin/newuidmap			uidmap
 		/usr/bin/patch				patch
 		/usr/bin/qemu-system-x86_64		qemu-system-x86
 		/usr/bin/rsync				rsync

@@ -18,17 +18,6 @@
 set -eu
 . "${0%/*}/common.sh"
 
-: "${DEBIAN_MIRROR:=http://deb.debian.org/debian}"
-: "${DEBIAN_SECURITY_MIRROR:=http://deb.debian.org/debian-security}"
-KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
-
-case $KERNEL in
-6.1 | 6.12) SUITE=bookworm ;;
-*) die "no Debian suite known for KERNEL=$KERNEL" ;;
-esac
-
-APT=$CACHE/apt/$SUITE
-
 # private apt-get|apt-cache ARG...
 private()
 {
@@ -55,11 +44,7 @@ update_lists()
 {
 	mkdir -p "$APT/cache/archives/partial" "$APT/state/lists/partial"
 	: >"$APT/state/status"
-	cat >"$APT/sources.list" <<-END
-		deb [signed-by=$KEYRING] $DEBIAN_MIRROR $SUITE main
-		deb [signed-by=$KEYRING] $DEBIAN_MIRROR $SUITE-updates main
-		deb [signed-by=$KEYRING] $DEBIAN_SECURITY_MIRROR $SUITE-security main
-	END
+	sources "$suite" >"$APT/sources.list"
 	# Without this an unreachable mirror is only a warning to apt.
 	private apt-get -o APT::Update::Error-Mode=any update
 }
@@ -70,15 +55,23 @@ depends()
 		sed -n 's/^ *\(Pre\)\{0,1\}Depends: \([^<]*\)$/\2/p'
 }
 
-# The packages of a set. "linux-image-6.12-amd64" is a meta package: the one
-# it depends on has the full version in its name, and so have the headers'.
+# newest NAME: the packages whose names begin with it have a version there
+newest()
+{
+	private apt-cache pkgnames "$1" | grep -E "^$1[0-9.]*([-+][a-z0-9]*)?${2-}\$" |
+		sort -V | tail -n 1
+}
+
+# The packages of a set
 packages()
 {
 	case $1 in
 	linux)
-		image=$(depends "linux-image-$KERNEL-amd64")
+		image=$(newest "linux-image-$KERNEL." -amd64)
 		headers=$(echo "$image" | sed s/image/headers/)
 		echo "$image" "$headers" "linux-source-$KERNEL"
+		# from 7.x on the image is in parts
+		depends "$image" | grep -E '^linux-(base|binary|modules)-[0-9]' || :
 		depends "$headers" | grep -E '^linux-(headers|kbuild)-'
 		;;
 	source)
@@ -103,20 +96,15 @@ packages()
 		# of them that nothing here runs.
 		echo "xen-utils-$XEN" xenstore-utils libxen-dev
 		private apt-cache depends --recurse --important \
-			"libxenmisc$XEN" libxenstore4 libyajl2 libncurses6 |
+			"libxenmisc$XEN" "$(newest libxenstore)" libyajl2 libncurses6 |
 			grep '^[a-z]'
-		;;
-	*)
-		die "unknown set of packages: $1"
 		;;
 	esac
 }
 
 download()
 {
-	set_dir=$1
-	shift
-	rm -rf "$set_dir"
+	rm -rf "$set_dir" "$set_dir.part"
 	mkdir -p "$set_dir.part"
 	(
 		cd "$set_dir.part"
@@ -126,25 +114,38 @@ download()
 	mv "$set_dir.part" "$set_dir"
 }
 
-for name; do
-	case $name in
-	linux | source) set_dir=$CACHE/$name-$KERNEL ;;
-	xen | xentools) set_dir=$CACHE/$name-$XEN-$SUITE ;;
-	*) set_dir=$CACHE/$name-$SUITE ;;
-	esac
-	[ ! -e "$set_dir/SHA256SUMS" ] || continue
-	mkdir -p "$CACHE"
+# One at a time: runs for other kernels and hypervisors want the same sets.
+mkdir -p "$CACHE"
+exec 9>"$CACHE/.lock"
+flock 9
 
-	if [ -z "${lists_fresh-}" ]; then
-		step fetch "package lists of Debian $SUITE" update_lists
-		lists_fresh=1
-	fi
+fresh=''
+for name; do
+	set_dir=$(set_dir "$name")
+	[ ! -e "$set_dir/SHA256SUMS" ] || continue
+	case $name in
+	linux) suite=$(kernel_suite "$KERNEL") ;;
+	source)
+		suite=$(kernel_suite "$KERNEL")
+		[ ! -e "$(set_dir linux)/SHA256SUMS" ] || continue
+		;;
+	*) suite=$(xen_suite "$XEN") ;;
+	esac
+
+	APT=$CACHE/apt/$suite
+	case " $fresh " in
+	*" $suite "*) ;;
+	*)
+		step fetch "package lists of Debian $suite" update_lists
+		fresh="$fresh $suite"
+		;;
+	esac
 	list=$(packages "$name" | tr ' ' '\n' | sort -u)
-	[ -n "$list" ] || die "Debian $SUITE has no packages for $name ($KERNEL, Xen $XEN)"
+	[ -n "$list" ] || die "Debian $suite has no packages for $name ($KERNEL, Xen $XEN)"
 	# shellcheck disable=SC2086
 	size=$(private apt-get --print-uris download $list |
 		awk '{ sum += $3 } END { printf "%d", sum / 1e6 }')
 	# shellcheck disable=SC2086
 	step fetch "$name: $(echo "$list" | wc -l) packages, $size MB" \
-		download "$set_dir" $list
+		download $list
 done

@@ -10,7 +10,8 @@
 set -eu
 . "${0%/*}/common.sh"
 
-# Not loaded by themselves: a test that wants a driver says modprobe.
+# Not loaded by themselves: a test that wants a driver says modprobe. Some
+# kernels have some of them built in.
 MODULES='
 	aer_inject
 	e1000
@@ -19,6 +20,7 @@ MODULES='
 	pci-pf-stub
 	pci-stub
 	virtio-rng
+	virtio_console
 	virtio_pci
 	xen-evtchn
 	xen-gntalloc
@@ -38,6 +40,7 @@ PROGRAMS='
 	usr/bin/setpci
 	usr/bin/stdbuf
 	usr/bin/timeout
+	usr/bin/tr
 '
 
 # What starts and talks to guests, by vm/xen-start and stock xl
@@ -49,6 +52,8 @@ XEN_PROGRAMS='
 	xl
 '
 
+LOADER=lib/x86_64-linux-gnu/ld-linux-x86-64.so.2
+
 # put FILE: from the unpacked packages into the image, at its place
 put()
 {
@@ -59,9 +64,16 @@ put()
 # libraries PROGRAM: what it is linked with, without running it
 libraries()
 {
-	"$ROOT/lib64/ld-linux-x86-64.so.2" --library-path \
+	"$ROOT/$LOADER" --library-path \
 		"$ROOT/lib/x86_64-linux-gnu:$ROOT/usr/lib/x86_64-linux-gnu" \
 		--list "$ROOT/$1" | sed -n "s,.*\($ROOT/[^ ]*\).*,\1,p"
+}
+
+# decompress FOLDER: its modules, as far as they are not already
+decompress()
+{
+	find "$1" -name '*.ko.xz' -exec xz -d '{}' +
+	find "$1" -name '*.ko.zst' -exec zstd -q -d --rm '{}' +
 }
 
 make_image()
@@ -72,6 +84,8 @@ make_image()
 		mkdir -p "$IMAGE/$dir"
 	done
 
+	put "$LOADER"
+	ln -s "/$LOADER" "$IMAGE/lib64/"
 	put bin/busybox
 	"$ROOT/bin/busybox" --list-full | grep / >applets
 	while read -r applet; do
@@ -105,8 +119,7 @@ make_image()
 		put "$module"
 	done <modules
 	rm modules
-	find "$IMAGE/lib/modules" -name '*.ko.xz' -exec xz -d '{}' +
-	find "$IMAGE/lib/modules" -name '*.ko.zst' -exec zstd -q -d --rm '{}' +
+	decompress "$IMAGE/lib/modules"
 	for file in modules.builtin modules.order; do
 		put "lib/modules/$release/$file"
 	done
@@ -158,8 +171,9 @@ make_guest()
 	cp root/bin/busybox "$IMAGE/initramfs/bin/"
 	ln -s busybox "$IMAGE/initramfs/bin/sh"
 	install -m 755 "$VM_DIR/guest-init" "$IMAGE/initramfs/init"
-	xz -dc "root/lib/modules/$(cat release)/kernel/drivers/pci/xen-pcifront.ko.xz" \
-		>"$IMAGE/initramfs/xen-pcifront.ko"
+	cp "root/lib/modules/$(cat release)/kernel/drivers/pci"/xen-pcifront.ko* \
+		"$IMAGE/initramfs/"
+	decompress "$IMAGE/initramfs"
 	(cd "$IMAGE/initramfs" && find . | sort |
 		cpio --quiet -o -H newc -R 0:0) >"$IMAGE/guest/initramfs.cpio"
 	rm -r "$IMAGE/initramfs"

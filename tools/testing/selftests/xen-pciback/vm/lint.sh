@@ -249,7 +249,8 @@ check_test_modules()
 	mkdir -p "$OUT/lint"
 	cp -R "$SELFTEST_DIR/test_modules" "$OUT/lint/test_modules"
 	# shellcheck disable=SC2086
-	make -s -C "$OUT/lint/test_modules" KDIR="$OUT/headers/build" \
+	"$VM_DIR/chroot.sh" "$(kernel_suite "$KERNEL")" \
+		make -s -C "$OUT/lint/test_modules" KDIR="$OUT/headers/build" \
 		W=1 $SPARSE modules
 }
 

@@ -3,8 +3,8 @@
 #
 # module.sh [--stock] [-o DIR] [PATCH]...: build DIR/xen-pciback.ko
 #
-# The upstream driver of the series $KERNEL, from Debian's source, with the
-# patches of drivers/xen/xen-pciback/patches/$KERNEL and the files beside them
+# The upstream driver of the series $KERNEL, from Debian's source and by its
+# compiler, with the patches of drivers/xen/xen-pciback/patches/$KERNEL and the files beside them
 # (--stock: without both), and on top each PATCH. The sources it was built
 # from are left in DIR/xen-pciback/. DIR is $BUILD/$KERNEL, or stock/ there.
 #
@@ -81,7 +81,7 @@ build()
 	done
 	# Type information for BPF would need pahole, and nothing here uses it.
 	# shellcheck disable=SC2086
-	make -C "$headers" M="$sources" CONFIG_XEN_PCIDEV_BACKEND=m \
+	$toolchain make -C "$headers" M="$sources" CONFIG_XEN_PCIDEV_BACKEND=m \
 		CONFIG_DEBUG_INFO_BTF_MODULES= -j"$(nproc)" $KBUILD_ARGS modules
 	cp "$sources/xen-pciback.ko" "$out/"
 }
@@ -101,8 +101,10 @@ if [ -n "$KSRC" ]; then
 	headers=$(absolute "$KSRC")
 	KERNEL=$(series_of "$headers")
 	OUT=$BUILD/$KERNEL
+	toolchain=''
 else
 	headers=$OUT/headers/build
+	toolchain="$VM_DIR/chroot.sh $(kernel_suite "$KERNEL")"
 fi
 
 patches=$OURS/patches/$KERNEL
@@ -114,7 +116,7 @@ if [ -n "$KSRC" ] && [ -e "$headers/drivers/xen/xen-pciback/pci_stub.c" ]; then
 	upstream=$headers/drivers/xen/xen-pciback
 elif [ -n "$KSRC" ]; then
 	export KERNEL
-	[ -e "$CACHE/linux-$KERNEL/SHA256SUMS" ] || "$VM_DIR/fetch.sh" source
+	"$VM_DIR/fetch.sh" source
 	"$VM_DIR/unpack.sh" source
 else
 	"$VM_DIR/fetch.sh" linux
@@ -128,6 +130,8 @@ stamp=$out/.xen-pciback.inputs
 now=$(inputs "$@" | sha256sum)
 if [ ! -e "$out/xen-pciback.ko" ] || [ "$(cat "$stamp" 2>/dev/null)" != "$now" ]; then
 	rm -f "$stamp"
+	# shellcheck disable=SC2086
+	[ -z "$toolchain" ] || $toolchain
 	step module "${out#"$TOP/"}/xen-pciback.ko" build "$@"
 	echo "$now" >"$stamp"
 fi

@@ -100,6 +100,11 @@ stage()
 			mkdir -p "$(dirname "$file")"
 			cp -R "$TOP/$file" "$(dirname "$file")/"
 			;;
+		compat.h)
+			# Not for kernels whose patches do not include it
+			! grep -q compat.h "$QUILT/$name.patch" ||
+				cp "$first/$file" "$DRIVER/"
+			;;
 		*) cp "$first/$file" "$DRIVER/" ;;
 		esac
 	done

@@ -4,10 +4,14 @@
 # tests.sh: build the kselftests, by the kernel's own machinery and in the
 # place in its tree that they are made for, into what vm.sh -d takes:
 # $BUILD/$KERNEL/selftests, which becomes /selftests in the VM; and pciback-reset.
+#
+# The machinery is that of one series, whatever kernel runs in the VM. The
+# programs are built where the hypervisor comes from, with its libraries; the
+# modules where the kernel comes from.
 set -eu
 . "${0%/*}/common.sh"
 
-TREE=$OUT/linux/tools/testing/selftests
+TREE=$BUILD/$KSELFTEST_KERNEL/linux/tools/testing/selftests
 INSTALLED=$OUT/selftests/selftests
 
 build_tests()
@@ -15,9 +19,13 @@ build_tests()
 	rsync -a --delete --exclude=/vm --exclude=/mutations \
 		"$SELFTEST_DIR/" "$TREE/xen-pciback/"
 	rm -rf "$INSTALLED"
-	make -C "$TREE" TARGETS=xen-pciback FORCE_TARGETS=1 \
+	"$VM_DIR/chroot.sh" "$(kernel_suite "$KERNEL")" \
+		make -C "$TREE/xen-pciback/test_modules" KDIR="$OUT/headers/build"
+	# There is nothing in KDIR: the modules are built.
+	"$VM_DIR/chroot.sh" "$(xen_suite "$XEN")" \
+		make -C "$TREE" TARGETS=xen-pciback FORCE_TARGETS=1 \
 		KSFT_INSTALL_PATH="$INSTALLED" \
-		XEN_PREFIX="$OUT/xentools/usr" KDIR="$OUT/headers/build" install
+		XEN_PREFIX="$OUT/xentools/usr" KDIR=/nonexistent install
 	# The command that they test, where it belongs
 	rm -rf "$OUT/selftests/etc" "$OUT/selftests/usr"
 	make -C "$TOP/tools/xen" DESTDIR="$OUT/selftests" install
@@ -26,5 +34,9 @@ build_tests()
 }
 
 "$VM_DIR/fetch.sh" linux xentools
-"$VM_DIR/unpack.sh" headers source xentools
+"$VM_DIR/unpack.sh" headers xentools
+KERNEL=$KSELFTEST_KERNEL "$VM_DIR/fetch.sh" source
+KERNEL=$KSELFTEST_KERNEL "$VM_DIR/unpack.sh" source
+"$VM_DIR/chroot.sh" "$(kernel_suite "$KERNEL")"
+"$VM_DIR/chroot.sh" "$(xen_suite "$XEN")"
 step tests "kselftests, by the kernel's Makefiles" build_tests

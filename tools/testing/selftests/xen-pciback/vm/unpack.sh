@@ -40,18 +40,24 @@ SOURCE_PARTS='
 	tools/testing/selftests/run_kselftest.sh
 '
 
-# set_of NAME: where fetch.sh put it. The name of its folder ends in the suite.
+# set_of NAME: where fetch.sh put it
 set_of()
 {
-	for set_dir in "$CACHE/$1" "$CACHE/$1"-*; do
-		if [ -e "$set_dir/SHA256SUMS" ]; then
-			(cd "$set_dir" && sha256sum --quiet -c SHA256SUMS) ||
-				die "$set_dir is damaged: make distclean"
-			echo "$set_dir"
-			return
-		fi
-	done
-	die "$CACHE has no $1: run fetch.sh"
+	set_dir=$(set_dir "$1")
+	[ -e "$set_dir/SHA256SUMS" ] || die "no $set_dir: run fetch.sh"
+	(cd "$set_dir" && sha256sum --quiet -c SHA256SUMS) ||
+		die "$set_dir is damaged: make distclean"
+	echo "$set_dir"
+}
+
+# With a foreign tree (KSRC) the source may be all that was fetched.
+source_set()
+{
+	if [ -e "$(set_dir linux)/SHA256SUMS" ]; then
+		echo linux
+	else
+		echo source
+	fi
 }
 
 # contents DEB TAR-ARG...: unpack some of a package's files here
@@ -59,17 +65,21 @@ contents()
 {
 	deb=$1
 	shift
-	dpkg-deb --fsys-tarfile "$deb" | tar -x "$@"
+	dpkg-deb --fsys-tarfile "$deb" | tar -x --keep-directory-symlink "$@"
+}
+
+# Newer packages have all in /usr. As on any Debian of today:
+merge_usr()
+{
+	for dir in bin lib lib64 sbin; do
+		mkdir -p "$1/usr/$dir"
+		ln -s "usr/$dir" "$1/$dir"
+	done
 }
 
 unpack_source()
 {
-	# With a foreign tree (KSRC) the source may be all that was fetched.
-	if [ -e "$CACHE/linux-$KERNEL/SHA256SUMS" ]; then
-		sources=$(set_of "linux-$KERNEL")
-	else
-		sources=$(set_of "source-$KERNEL")
-	fi
+	sources=$(set_of "$(source_set)")
 	mkdir linux
 	# xz reads the tarball in blocks, on all CPUs.
 	# shellcheck disable=SC2046,SC2086
@@ -81,7 +91,7 @@ unpack_source()
 
 unpack_headers()
 {
-	packages=$(set_of "linux-$KERNEL")
+	packages=$(set_of linux)
 	mkdir headers
 	cd headers
 	for deb in "$packages"/linux-headers-* "$packages"/linux-kbuild-*; do
@@ -122,12 +132,16 @@ extract_vmlinux()
 
 unpack_vm()
 {
-	packages=$(set_of "linux-$KERNEL")
-	hypervisor=$(set_of "xen-$XEN")
+	packages=$(set_of linux)
+	hypervisor=$(set_of xen)
 	tools=$(set_of tools)
 	dash=$(set_of dash)
 	mkdir root
-	contents "$packages"/linux-image-*.deb -C root ./boot ./lib/modules &
+	merge_usr root
+	for deb in "$packages"/linux-image-* "$packages"/linux-b* \
+		"$packages"/linux-modules-*; do
+		[ ! -e "$deb" ] || contents "$deb" -C root --exclude=./usr/share
+	done &
 	job=$!
 	contents "$hypervisor"/*.deb -C root --wildcards './boot/*.gz'
 	for deb in "$tools"/*.deb "$dash"/*.deb; do
@@ -136,7 +150,9 @@ unpack_vm()
 	done
 	wait "$job"
 	gzip -dc root/boot/xen-*.gz >xen.elf
-	extract_vmlinux root/boot/vmlinuz-* vmlinux
+	for file in root/boot/vmlinuz-* root/lib/modules/*/vmlinuz; do
+		[ ! -e "$file" ] || extract_vmlinux "$file" vmlinux
+	done
 	for dir in root/lib/modules/*; do
 		basename "$dir" >release
 	done
@@ -144,8 +160,9 @@ unpack_vm()
 
 unpack_xentools()
 {
-	packages=$(set_of "xentools-$XEN")
+	packages=$(set_of xentools)
 	mkdir xentools
+	merge_usr xentools
 	for deb in "$packages"/*.deb; do
 		contents "$deb" -C xentools --exclude=./usr/share
 	done
@@ -155,17 +172,17 @@ unpack_xentools()
 unpack()
 {
 	case $1 in
-	source) made='linux' from="linux-$KERNEL source-$KERNEL" ;;
-	headers) made='headers' from="linux-$KERNEL" ;;
-	vm) made='root xen.elf vmlinux release' from="linux-$KERNEL xen-$XEN tools dash" ;;
-	xentools) made='xentools' from="xentools-$XEN" ;;
+	source) made='linux' from=$(source_set) ;;
+	headers) made='headers' from=linux ;;
+	vm) made='root xen.elf vmlinux release' from='linux xen tools dash' ;;
+	xentools) made='xentools' from=xentools ;;
 	*) die "unknown part: $1" ;;
 	esac
 	stamp=$OUT/.unpacked-$1
 	now=$(
 		echo "$OUT" "$SOURCE_PARTS"
 		for name in $from; do
-			cat "$CACHE/$name"*/SHA256SUMS 2>/dev/null || :
+			cat "$(set_dir "$name")/SHA256SUMS"
 		done
 	)
 	if [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$now" ]; then

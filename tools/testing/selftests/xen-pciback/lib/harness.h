@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The kernel's test harness, for an emulated machine that shares its CPUs: what
+ * takes a second there may take a minute. A test that hangs is ended all the
+ * same, and so is a program (settings).
+ */
+#ifndef SELFTEST_XEN_PCIBACK_HARNESS_H
+#define SELFTEST_XEN_PCIBACK_HARNESS_H
+
+#include "../../kselftest_harness.h"
+
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT 300
+
+#endif

@@ -1,0 +1,63 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# chroot.sh SUITE [COMMAND [ARG]...]: run COMMAND, in this folder, with the
+# compiler and the libraries of a Debian: a kernel's headers come with programs
+# that want them, and what runs in the VM is linked with some.
+#
+# If this machine is such a Debian itself, its own do. Else mmdebstrap makes one
+# in $CACHE/chroot, once; without a COMMAND that is all. The folders of the
+# project and of what is built are the same inside; nothing else of this machine
+# is there.
+set -eu
+. "${0%/*}/common.sh"
+
+# Beside the essential ones: what kbuild and the kselftests want, and make lint
+PACKAGES=clang,gcc,libc6-dev,libelf1,make,rsync,sparse
+
+suite=$1
+shift
+
+if [ "$suite" = "$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)" ]; then
+	[ $# -gt 0 ] || exit 0
+	exec "$@"
+fi
+
+# Another list is another chroot: somebody may be in the old one.
+root=$CACHE/chroot/$suite-$(echo "$PACKAGES" | cksum | cut -d ' ' -f 1)
+
+make_chroot()
+{
+	rm -rf "$root" "$root.part"
+	mkdir -p "$root.part"
+	# As a tarball in between: so it can be made by anybody, and is theirs.
+	sources "$suite" >"$root.part/sources"
+	mmdebstrap --variant=essential --include="$PACKAGES" --format=tar \
+		"$suite" "$root.part/tar" - <"$root.part/sources"
+	mkdir "$root.part/root"
+	tar -x -C "$root.part/root" -f "$root.part/tar" --exclude='./dev/*'
+	mv "$root.part/root" "$root"
+	rm -r "$root.part"
+}
+
+mkdir -p "$CACHE/chroot"
+exec 9>"$CACHE/chroot/.lock"
+flock 9
+[ -e "$root" ] || step chroot "gcc and make of Debian $suite" make_chroot
+exec 9>&-
+[ $# -gt 0 ] || exit 0
+
+mkdir -p "$BUILD" "$root/$BUILD" "$root/$TOP"
+[ "$(id -u)" -eq 0 ] && user='' || user=--map-root-user
+# shellcheck disable=SC2016,SC2086
+exec unshare $user --mount sh -euc '
+	root=$1
+	folder=$2
+	shift 2
+	while [ "$1" != -- ]; do
+		mount --rbind "$1" "$root/$1"
+		shift
+	done
+	shift
+	exec chroot "$root" /bin/sh -euc "cd \"\$0\"; exec \"\$@\"" "$folder" "$@"
+' sh "$root" "$PWD" /dev /proc "$TOP" "$BUILD" -- "$@"

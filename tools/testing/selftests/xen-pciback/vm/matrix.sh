@@ -1,0 +1,58 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# matrix.sh: run check.sh for each kernel with the hypervisors that it is used
+# with, and print a table; it is also in $BUILD/matrix/table.
+#
+# PAIRS="KERNEL-XEN ..." instead of those below; JOBS of them at once, one a CPU
+# if not said. Each has a folder of its own to build in, $BUILD/matrix/PAIR, and
+# what it said is in $BUILD/matrix/PAIR.log.
+set -eu
+. "${0%/*}/common.sh"
+
+MATRIX=$BUILD/matrix
+
+# one PAIR
+one()
+{
+	log=$MATRIX/$1.log
+	start=$(date +%s)
+	KERNEL=${1%-*} XEN=${1#*-} BUILD=$MATRIX/$1 "$VM_DIR/check.sh" \
+		>"$log" 2>&1 </dev/null || :
+	seconds=$(($(date +%s) - start))
+
+	# A run that did not get as far as its summary has failed.
+	sed -n '$s/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' \
+		"$log" >"$MATRIX/$1.result"
+	read -r passed failed skipped <"$MATRIX/$1.result" ||
+		passed='-' failed=1 skipped='-'
+	printf '%-7s %-5s %6s %6s %7s %3d:%02d\n' "${1%-*}" "${1#*-}" "$passed" \
+		"$failed" "$skipped" $((seconds / 60)) $((seconds % 60)) \
+		>"$MATRIX/$1.result"
+	printf '  %-8s %s\n' matrix "Linux ${1%-*}, Xen ${1#*-}: $passed passed, $failed failed, $skipped skipped"
+	grep -E '^(# not ok|not ok|# the kernel complained)|^#   ' "$log" | sed 's/^/    /' || :
+}
+
+if [ $# -gt 0 ]; then
+	one "$1"
+	exit
+fi
+
+: "${PAIRS:=}" "${JOBS:=}"
+[ -n "$PAIRS" ] || PAIRS='5.10-4.14 6.1-4.17 6.1-4.20 6.12-4.17 6.12-4.20 7.2-4.20'
+[ -n "$JOBS" ] || JOBS=$(nproc)
+
+mkdir -p "$MATRIX"
+# shellcheck disable=SC2086
+printf '%s\n' $PAIRS | xargs -P "$JOBS" -n 1 "$0"
+
+{
+	echo 'Linux   Xen   passed failed skipped  time'
+	echo '------- ----- ------ ------ ------- -----'
+	for pair in $PAIRS; do
+		cat "$MATRIX/$pair.result"
+	done
+} >"$MATRIX/table"
+cat "$MATRIX/table"
+# the fourth column is what failed
+! awk 'NR > 2 && $4 != 0' "$MATRIX/table" | grep -q .
