@@ -253,7 +253,8 @@ test_list_hostile()
 	give $NVME
 	fake lspci <<-'END'
 		#!/bin/sh
-		printf '%s\n' '0000:01:00.0 Class: "a\b" * $(reboot) `reboot` %s'"$(printf '\t\033[2J')x"
+		printf '%s%s\n' '0000:01:00.0 Class: "a\b" * $(reboot) `reboot` %s' \
+			"$(printf '\t\033[2J')x"
 		echo 'not an address: at all'
 		echo
 	END

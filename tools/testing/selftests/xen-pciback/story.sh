@@ -70,7 +70,8 @@ type_it()
 	fi
 	grep 'took:' /tmp/hw
 	dmesg | tail -n "+$((lines + 1))" | grep 'xen_pciback: reset' |
-		sed "s/^\[[^]]*\] [^:]*:\(.*\): xen_pciback: /  log:      \1: /;s/log:      [^ ]* /log:      /"
+		sed -e 's/^\[[^]]*\] [^:]*:\(.*\): xen_pciback: /  log:      \1: /' \
+			-e 's/log:      [^ ]* /log:      /'
 	printf '%s' "$dim"
 	grep 'hardware:' /tmp/hw
 	printf '%s' "$off"
@@ -96,7 +97,9 @@ list()
 }
 
 chapter "Where we are"
-printf '  %-13s %s\n' Xen "$(cat /sys/hypervisor/version/major).$(cat /sys/hypervisor/version/minor)$(cat /sys/hypervisor/version/extra)" \
+version=/sys/hypervisor/version
+printf '  %-13s %s\n' \
+	Xen "$(cat $version/major).$(cat $version/minor)$(cat $version/extra)" \
 	dom0 "Linux $(uname -r)" driver "$version"
 lspci -t | sed 's/^/  /'
 
