@@ -97,9 +97,9 @@ list()
 }
 
 chapter "Where we are"
-version=/sys/hypervisor/version
+hypervisor=/sys/hypervisor/version
 printf '  %-13s %s\n' \
-	Xen "$(cat $version/major).$(cat $version/minor)$(cat $version/extra)" \
+	Xen "$(cat $hypervisor/major).$(cat $hypervisor/minor)$(cat $hypervisor/extra)" \
 	dom0 "Linux $(uname -r)" driver "$version"
 lspci -t | sed 's/^/  /'
 
