@@ -32,7 +32,7 @@ DRIVER := $(OUT)/$(if $(STOCK),stock/)xen-pciback.ko
 # The scripts' own makes are not part of this one.
 unexport MAKEFLAGS MAKELEVEL
 
-.PHONY: help deps module vm run check check-matrix shell lint patches clean distclean
+.PHONY: help deps module vm run check check-matrix shell lint patches bisect-check clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -84,6 +84,10 @@ lint: ## checkpatch, compilers' warnings, sparse, coccicheck, ... for each kerne
 patches: ## the change as a series for mail, in build/patches/6.12
 	@$(VM)/deps.sh
 	@$(VM)/patches.sh
+
+bisect-check: ## see that each commit of that series builds and passes its tests
+	@$(VM)/deps.sh
+	@$(VM)/bisect.sh
 
 clean: ## remove what was built
 	rm -rf '$(BUILD)'

@@ -223,11 +223,47 @@ format()
 	mv "$cover.new" "$cover"
 }
 
+# OpenXT's kernel has another change of its own in the same file: a file
+# "restrictive", beside "permissive". Lines where that has some, to try.
+neighbour()
+{
+	sed -i -e '/^static ssize_t permissive_store/i static int set_policy;' \
+		-e '/^static DRIVER_ATTR_RW(permissive);/a static int restrictive;' \
+		-e '/driver_remove_file(.*driver_attr_quirks)/a\	restrictive = 0;' \
+		-e '/^[[:space:]]*&driver_attr_permissive);$/a\	restrictive = 1;' \
+		"$1/pci_stub.c"
+}
+
+# All in one patch for a quilt series, which applies beside that change, too
+openxt()
+{
+	mkdir -p "$patches/openxt"
+	result=$patches/openxt/xen-pciback-thorough-resets.patch
+	last=$(git -C "$tree" rev-list base..main -- $DRIVER | head -n 1)
+	{
+		cat "$STAGES/openxt"
+		echo
+		echo ---
+		git -C "$tree" diff --no-color base "$last" -- $DRIVER
+	} >"$result"
+	for with in '' neighbour; do
+		rm -rf "$OUT/openxt"
+		mkdir -p "$OUT/openxt"
+		cp -R "$OUT/linux/drivers" "$OUT/openxt/"
+		[ -z "$with" ] || {
+			$with "$OUT/openxt/$DRIVER"
+			[ "$(diff -U0 "$OUT/linux/$DRIVER/pci_stub.c" \
+				"$OUT/openxt/$DRIVER/pci_stub.c" | grep -c '^+[^+]')" -eq 5 ]
+		}
+		patch -s -p1 --fuzz=0 --no-backup-if-mismatch -d "$OUT/openxt" <"$result"
+	done
+}
+
 checkpatch()
 {
 	cd "$OUT/linux"
 	# The names of the states of xenbus are the kernel's: not CamelCase of ours
-	find "$patches" -name '*.patch' ! -name '0000-*' | sort |
+	find "$patches" -name '0*.patch' ! -name '0000-*' | sort |
 		xargs perl scripts/checkpatch.pl --root="$OUT/linux" --no-tree \
 			--strict --show-types --terse |
 		grep -v 'CAMELCASE.*<XenbusState' |
@@ -241,5 +277,6 @@ checkpatch()
 step patches "a series for Linux $KERNEL" commits
 step patches 'is what "make module" builds' compare
 step patches "formatted for mail" format
+[ "$KERNEL" != 6.1 ] || step patches "one for OpenXT's quilt series" openxt
 step patches "checkpatch --strict" checkpatch
 echo "$(find "$patches" -name '*.patch' | wc -l) files in ${patches#"$TOP/"}"
