@@ -261,10 +261,11 @@ openxt()
 
 checkpatch()
 {
-	cd "$OUT/linux"
+	# The one of lint.sh: what it asks for must be in all kernels
+	cd "$BUILD/6.12/linux"
 	# The names of the states of xenbus are the kernel's: not CamelCase of ours
 	find "$patches" -name '0*.patch' ! -name '0000-*' | sort |
-		xargs perl scripts/checkpatch.pl --root="$OUT/linux" --no-tree \
+		xargs perl scripts/checkpatch.pl --root="$PWD" --no-tree \
 			--strict --show-types --terse |
 		grep -v 'CAMELCASE.*<XenbusState' |
 		grep -E '(ERROR|WARNING|CHECK):' && return 1
@@ -274,6 +275,8 @@ checkpatch()
 [ -e "$QUILT/series" ] || die "no patches for Linux $KERNEL"
 "$VM_DIR/fetch.sh" linux
 "$VM_DIR/unpack.sh" source
+KERNEL=6.12 "$VM_DIR/fetch.sh" linux
+KERNEL=6.12 "$VM_DIR/unpack.sh" source
 step patches "a series for Linux $KERNEL" commits
 step patches 'is what "make module" builds' compare
 step patches "formatted for mail" format
