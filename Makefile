@@ -32,7 +32,7 @@ DRIVER := $(OUT)/$(if $(STOCK),stock/)xen-pciback.ko
 # The scripts' own makes are not part of this one.
 unexport MAKEFLAGS MAKELEVEL
 
-.PHONY: help deps module vm run check check-matrix shell lint patches bisect-check clean distclean
+.PHONY: help deps module vm run check check-matrix check-long compare shell lint patches bisect-check clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -71,6 +71,14 @@ check: ## run the kselftests in the VM (TESTS=name,... only these; MUTATE=1: can
 check-matrix: ## make check for each kernel with the hypervisors it is used with
 	@$(VM)/deps.sh
 	@$(VM)/matrix.sh
+
+check-long: ## run those that take long (20 hand-overs, HVM guests, ...)
+	@$(VM)/deps.sh
+	@LONG=1 $(VM)/check.sh
+
+compare: ## hand-overs on the stock driver and on this one, as a table
+	@$(VM)/deps.sh
+	@$(VM)/compare.sh
 
 shell: vm ## a root shell in that dom0; leaving it powers off
 	@$(VM)/tests.sh

@@ -1,190 +1,328 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A real PV guest with xen-pcifront, by the unmodified xl: it sees and uses its
- * functions, they are out of reach meanwhile, and come back as they were.
+ * functions, they are out of reach meanwhile, and the next guest finds them as
+ * they were. What takes longer is in handovers.c.
  */
-#include <fcntl.h>
-#include <linux/pci_regs.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "guest_pv.h"
 
-#include "lib/harness.h"
-#include "lib/guest.h"
-#include "lib/hw.h"
-#include "lib/klog.h"
-#include "lib/owned.h"
-#include "lib/pci.h"
-
-#define KERNEL		"/guest/vmlinux"
-#define CONFIG		"/tmp/pv.cfg"
-#define CONSOLE		"/var/log/xen/console/guest-pv.log"
-#define FUNCTIONS	3
-#define BOOT_S		120
-#define RELEASE_S	60
-
-FIXTURE(guest_pv)
+static bool possible(void)
 {
-	struct card card;
-	struct owned owned;
-	struct hw hw;
-	int klog;
-};
-
-FIXTURE_SETUP(guest_pv)
-{
-	memset(self, 0, sizeof(*self));
-	if (access(KERNEL, F_OK) || !guest_possible())
-		SKIP(return, "no kernel for a guest here");
-	/* Of an earlier one of that name; xenconsoled appends */
-	unlink(CONSOLE);
-
-	self->card = card_find();
-	ASSERT_EQ(0, owned_adopt(&self->owned, self->card.first,
-				 self->card.second, self->card.third));
-	self->klog = klog_begin();
+	return xl_possible();
 }
 
-FIXTURE_TEARDOWN(guest_pv)
+/*
+ * A card without FLR, the whole of it: what a guest that crashed leaves behind is
+ * gone when the same guest, restarted, looks; one reset of the slot for each
+ * hand-over.
+ */
+TEST_F_TIMEOUT(guest_pv, card, BOOTS(2))
 {
-	system("xl destroy pv 2>/dev/null");
-	EXPECT_EQ(0, owned_release(&self->owned));
-	EXPECT_FALSE(klog_has(self->klog, "cut here", NULL, NULL, 0));
-	klog_end(self->klog);
-}
+	unsigned char before[CARD_FNS][PCI_CONFIG_SIZE];
+	unsigned char after[CARD_FNS][PCI_CONFIG_SIZE];
+	char address[32], what[128];
+	unsigned int i, b;
+	int first;
 
-/* What xl is to create; cpus: not where dom0 runs */
-static int write_config(const struct fn *fns)
-{
-	FILE *f = fopen(CONFIG, "w");
-
-	if (!f)
-		return -1;
-	fprintf(f, "name=\"pv\"\n"
-		   "type=\"pv\"\n"
-		   "kernel=\"" KERNEL "\"\n"
-		   "ramdisk=\"/guest/initramfs.cpio\"\n"
-		   "extra=\"console=hvc0 loglevel=4 functions=%d\"\n"
-		   "memory=192\n"
-		   "cpus=\"1\"\n"
-		   "on_crash=\"destroy\"\n"
-		   "pci=[\"%s\",\"%s\",\"%s\"]\n",
-		FUNCTIONS, fns[0].name, fns[1].name, fns[2].name);
-	return fclose(f);
-}
-
-/* Did the guest say that? */
-static bool said(const char *what)
-{
-	char line[512];
-	bool found = false;
-	FILE *f;
-
-	f = fopen(CONSOLE, "r");
-	while (f && !found && fgets(line, sizeof(line), f))
-		found = strstr(line, what);
-	if (f)
-		fclose(f);
-	return found;
-}
-
-static bool wait_until_said(const char *what)
-{
-	unsigned int i;
-
-	for (i = 0; i < BOOT_S && !said(what); i++)
-		sleep(1);
-	return said(what);
-}
-
-static int find_domain(void)
-{
-	int id = -1;
-	FILE *f;
-
-	f = popen("xl domid pv", "r");
-	if (!f || fscanf(f, "%d", &id) != 1)
-		id = -1;
-	if (f)
-		pclose(f);
-	return id;
-}
-
-/* xl does not wait for pciback to have taken the functions back */
-static bool wait_until_released(int id)
-{
-	char device[64];
-	unsigned int i;
-
-	snprintf(device, sizeof(device), "/sys/devices/pci-%d-0", id);
-	for (i = 0; i < RELEASE_S * 10 && !access(device, F_OK); i++)
-		usleep(100000);
-	return access(device, F_OK);
-}
-
-TEST_F_TIMEOUT(guest_pv, card, 2 * BOOT_S + RELEASE_S)
-{
-	char what[128];
-	unsigned int i;
-	int id;
-
-	ASSERT_EQ(0, write_config(self->owned.fns));
+	own_card();
+	ASSERT_EQ(0, xl_define(&self->one, "one", self->card, CARD_FNS, NULL));
 	hw_begin(&self->hw);
-	/* -e: without a process of xl's that stays */
-	ASSERT_EQ(0, system("xl create -e " CONFIG " >/tmp/xl.log 2>&1"));
-	id = find_domain();
-	ASSERT_LT(0, id);
-	ASSERT_TRUE(wait_until_said("guest: ready")) {
-		system("xl list; tail -n 30 " CONSOLE);
-	}
+	ASSERT_EQ(0, xl_create_monitored(&self->one));
+	ASSERT_EQ(0, xl_wait_ready(&self->one));
 	hw_end(&self->hw);
 	/* They were clean, and xl asked for no more than that */
 	EXPECT_EQ(0, hw_all_resets(&self->hw));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->card_port));
 	EXPECT_FALSE(klog_has(self->klog, "still needs a reset", NULL, NULL,
 			      0));
 
-	for (i = 0; i < FUNCTIONS; i++) {
-		snprintf(what, sizeof(what), "guest: function 0000:00:00.%u 0x%04x 0x%04x",
-			 i, fn_read(self->owned.fns[i], PCI_VENDOR_ID, 2),
-			 fn_read(self->owned.fns[i], PCI_DEVICE_ID, 2));
-		EXPECT_TRUE(said(what)) {
-			TH_LOG("%s", what);
-		}
-		/* It has set them up (vm/guest-init) */
-		EXPECT_NE(0, fn_read(self->owned.fns[i], PCI_COMMAND, 2) &
+	for (i = 0; i < CARD_FNS; i++) {
+		ASSERT_EQ(0, xl_config(&self->one, self->card[i], before[i]));
+		/* It is the one */
+		EXPECT_EQ(0, memcmp(before[i], self->owned.bound[i], 4));
+		xl_address(&self->one, self->card[i], address, sizeof(address));
+		EXPECT_EQ(0, xl_run(&self->one, NULL, 0, "scribble %s",
+				    address));
+		EXPECT_NE(0, fn_read(self->card[i], PCI_COMMAND, 2) &
 			     PCI_COMMAND_MASTER);
-		EXPECT_EQ(0x20, fn_read(self->owned.fns[i], PCI_CACHE_LINE_SIZE, 1));
+		EXPECT_EQ(0x20, fn_read(self->card[i], PCI_CACHE_LINE_SIZE, 1));
 	}
 
 	/* And they are its own */
-	for (i = 0; i < FUNCTIONS; i++) {
+	for (i = 0; i < CARD_FNS; i++) {
 		hw_begin(&self->hw);
-		ASSERT_EQ(-EBUSY, reset_device(self->owned.fns[i]));
+		ASSERT_EQ(-EBUSY, reset_device(self->card[i]));
 		hw_end(&self->hw);
-		EXPECT_EQ(0, hw_sbrs(&self->hw, self->card.port));
+		EXPECT_EQ(0, hw_sbrs(&self->hw, self->card_port));
 		EXPECT_EQ(0, hw_all_resets(&self->hw));
-		EXPECT_EQ(0, hw_all_writes(&self->hw, self->owned.fns[i]));
+		EXPECT_EQ(0, hw_all_writes(&self->hw, self->card[i]));
 		snprintf(what, sizeof(what), "%s (assigned to domain %d)",
-			 self->owned.fns[i].name, id);
-		EXPECT_TRUE(klog_has(self->klog, self->owned.fns[i].name, what, NULL,
+			 self->card[i].name, self->one.id);
+		EXPECT_TRUE(klog_has(self->klog, self->card[i].name, what, NULL,
 				     0));
 	}
 
-	/* One reset makes all of them clean, when the last has been released */
+	/* It crashes, and xl starts it again (on_crash=restart) */
+	first = self->one.id;
 	hw_begin(&self->hw);
-	ASSERT_EQ(0, system("xl destroy pv >>/tmp/xl.log 2>&1"));
-	ASSERT_TRUE(wait_until_released(id));
-	EXPECT_TRUE(fn_wait_clean(self->owned.fns[0]));
-	/* Not only marked, but all of it over */
-	fn_quiesce(self->owned.fns[0]);
+	xl_tell(&self->one, "echo c >/proc/sysrq-trigger");
+	ASSERT_EQ(0, xl_wait_restarted(&self->one));
 	hw_end(&self->hw);
-	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
-	EXPECT_EQ(FUNCTIONS, hw_all_resets(&self->hw));
-	for (i = 0; i < FUNCTIONS; i++)
-		EXPECT_EQ(0, fn_needs_reset(self->owned.fns[i]));
-	EXPECT_EQ(0, owned_changed(&self->owned, PCI_CONFIG_SIZE));
+	EXPECT_NE(first, self->one.id);
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
+	EXPECT_EQ(CARD_FNS, hw_all_resets(&self->hw));
+	EXPECT_FALSE(klog_has(self->klog, "still needs a reset", NULL, NULL,
+			      0));
+	for (i = 0; i < CARD_FNS; i++) {
+		ASSERT_EQ(0, xl_config(&self->one, self->card[i], after[i]));
+		for (b = 0; b < PCI_CONFIG_SIZE; b++) {
+			EXPECT_EQ(before[i][b], after[i][b]) {
+				TH_LOG("%s: byte 0x%02x",
+				       self->card[i].name, b);
+			}
+		}
+	}
+
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, xl_destroy(&self->one));
+	expect_clean_again();
+	hw_end(&self->hw);
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
+	EXPECT_EQ(CARD_FNS, hw_all_resets(&self->hw));
+	for (i = 0; i < CARD_FNS; i++)
+		EXPECT_STREQ("slot: ok", fn_last_reset(self->card[i]));
+}
+
+/* Its drivers work: it reads from the disk, the network card has a link */
+#define expect_drivers_work() do {					\
+	EXPECT_EQ(0, xl_run(&self->one, self->text,			\
+			    sizeof(self->text), "read_disk 262144"));	\
+	EXPECT_STREQ("262144", self->text);				\
+	EXPECT_EQ(0, xl_run(&self->one, self->text,			\
+			    sizeof(self->text), "bring_up_network")) {	\
+		TH_LOG("%s", self->text);				\
+	}								\
+} while (0)
+
+/*
+ * A function with FLR and one without, with their drivers in the guest: detached
+ * and attached again, each is reset its own way and works. The guest is destroyed
+ * while it uses them.
+ */
+TEST_F_TIMEOUT(guest_pv, drivers, BOOTS(1))
+{
+	char nvme[32], nic[32];
+
+	own(self->nvme, self->nic);
+	ASSERT_EQ(0, xl_define(&self->one, "one", self->owned.fns, 2, NULL));
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, xl_create(&self->one, ""));
+	ASSERT_EQ(0, xl_wait_ready(&self->one));
+	hw_end(&self->hw);
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+	expect_drivers_work();
+
+	/*
+	 * Xl has it reset before the guest lets go of it, which an FLR does for
+	 * one that is assigned; when it is released, it is reset once more.
+	 */
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, xl_detach(&self->one, self->nvme));
+	EXPECT_TRUE(fn_wait_clean(self->nvme));
+	fn_quiesce(self->nvme);
+	hw_end(&self->hw);
+	EXPECT_EQ(2, hw_flrs(&self->hw, self->nvme));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->nvme_port));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->nic_port));
+	EXPECT_EQ(0, hw_resets(&self->hw, "e1000e"));
+
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, xl_detach(&self->one, self->nic));
+	EXPECT_TRUE(fn_wait_clean(self->nic));
+	fn_quiesce(self->nic);
+	hw_end(&self->hw);
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->nic_port));
+	EXPECT_EQ(1, hw_all_resets(&self->hw));
+	expect_clean_again();
+
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, xl_attach(&self->one, self->nic));
+	ASSERT_EQ(0, xl_attach(&self->one, self->nvme));
+	hw_end(&self->hw);
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+	EXPECT_EQ(0, hw_flrs(&self->hw, self->nvme));
+	expect_drivers_work();
+
+	/* It goes while it hammers their config space */
+	xl_address(&self->one, self->nvme, nvme, sizeof(nvme));
+	xl_address(&self->one, self->nic, nic, sizeof(nic));
+	EXPECT_EQ(0, xl_run(&self->one, NULL, 0, "hammer %s; hammer %s", nvme,
+			    nic));
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, xl_destroy(&self->one));
+	expect_clean_again();
+	hw_end(&self->hw);
+	EXPECT_EQ(2, hw_flrs(&self->hw, self->nvme));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->nic_port));
+	EXPECT_EQ(1, hw_resets(&self->hw, "e1000e"));
+	EXPECT_STREQ("flr: ok", fn_last_reset(self->nvme));
+	EXPECT_STREQ("slot: ok", fn_last_reset(self->nic));
+}
+
+/* Two guests with a function each of the same card: reset when both are gone */
+TEST_F_TIMEOUT(guest_pv, two_guests, BOOTS(2))
+{
+	own_card();
+	ASSERT_EQ(0, xl_define(&self->one, "one", &self->card[0], 1, NULL));
+	ASSERT_EQ(0, xl_define(&self->other, "other", &self->card[1], 1,
+			       NULL));
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, xl_create(&self->one, ""));
+	ASSERT_EQ(0, xl_create(&self->other, ""));
+	ASSERT_EQ(0, xl_wait_ready(&self->one));
+	ASSERT_EQ(0, xl_wait_ready(&self->other));
+
+	/* Nor for the third, which nobody has */
+	EXPECT_EQ(-EBUSY, reset_device(self->card[2]));
+	EXPECT_EQ(0, do_flr(self->card[2]));
+	ASSERT_EQ(0, xl_destroy(&self->one));
+	EXPECT_EQ(0, do_flr(self->card[0]));
+	EXPECT_EQ(1, fn_needs_reset(self->card[0]));
+	/* The other is still there */
+	EXPECT_EQ(0, xl_run(&self->other, NULL, 0, "true"));
+	hw_end(&self->hw);
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->card_port));
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, xl_destroy(&self->other));
+	expect_clean_again();
+	hw_end(&self->hw);
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
+	EXPECT_EQ(CARD_FNS, hw_all_resets(&self->hw));
+}
+
+/*
+ * strict_reset: half a card cannot be cleaned while dom0 may use the rest, and
+ * nobody gets it. Xl does not wait for what becomes of a function that it gives
+ * to a PV guest, so the error is where a backend's errors are.
+ */
+TEST_F_TIMEOUT(guest_pv, strict, BOOTS(1))
+{
+	own(self->card[0], self->card[1]);
+	EXPECT_EQ(1, fn_needs_reset(self->card[0]));
+	ASSERT_EQ(0, set_parameter("strict_reset", "1"));
+	/* One: for each of a guest that does not run, xl destroy waits 10 s */
+	ASSERT_EQ(0, xl_define(&self->one, "one", self->card, 1, NULL));
+
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, xl_create(&self->one, "-p"));
+	ASSERT_EQ(0, xl_wait_error(&self->one, self->text,
+				   sizeof(self->text)));
+	hw_end(&self->hw);
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->card_port));
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+	EXPECT_NE(NULL, strstr(self->text, self->card[0].name));
+	EXPECT_NE(NULL, strstr(self->text,
+			       "Needs a reset first (strict_reset)")) {
+		TH_LOG("%s", self->text);
+	}
+	EXPECT_TRUE(klog_has(self->klog, self->card[0].name,
+			     "still needs a reset (strict_reset)", NULL, 0));
+	/* Nobody has it: the third is in the way, which is not owned */
+	EXPECT_EQ(-EBUSY, reset_device(self->card[0]));
+	EXPECT_FALSE(klog_has(self->klog, "assigned to domain", NULL, NULL, 0));
+	ASSERT_EQ(0, xl_destroy(&self->one));
+
+	/* With the third, the whole can be cleaned, and goes */
+	own(self->card[2]);
+	EXPECT_TRUE(owned_wait_clean(&self->owned));
+	ASSERT_EQ(0, xl_create(&self->one, "-p"));
+	ASSERT_EQ(0, xl_wait_assigned(&self->one, self->card[0]));
+	EXPECT_EQ(-EBUSY, reset_device(self->card[0]));
+	snprintf(self->text, sizeof(self->text), "(assigned to domain %d)",
+		 self->one.id);
+	EXPECT_TRUE(klog_has(self->klog, self->card[0].name, self->text, NULL,
+			     0));
+	ASSERT_EQ(0, xl_destroy(&self->one));
+	expect_clean_again();
+}
+
+/* xl gives functions to pciback and takes them back, as drivers had them */
+TEST_F_TIMEOUT(guest_pv, assignable, 300)
+{
+	char driver[32];
+	unsigned int i;
+
+	ASSERT_EQ(0, load_module("e1000e"));
+	ASSERT_EQ(0, write_string("/sys/bus/pci/drivers_probe",
+				  self->card[0].name));
+	fn_driver(self->card[0], driver, sizeof(driver));
+	ASSERT_STREQ("e1000e", driver);
+
+	hw_begin(&self->hw);
+	for (i = 0; i < CARD_FNS; i++) {
+		ASSERT_EQ(0, xl_command("pci-assignable-add %s", self->card[i].name));
+		EXPECT_LE(0, fn_needs_reset(self->card[i]));
+	}
+	EXPECT_TRUE(fn_wait_clean(self->card[0]));
+	fn_quiesce(self->card[0]);
+	hw_end(&self->hw);
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
+	EXPECT_EQ(CARD_FNS, hw_all_resets(&self->hw));
+	xl_forget();
+	ASSERT_EQ(0, xl_command("pci-assignable-list"));
+	for (i = 0; i < CARD_FNS; i++)
+		EXPECT_TRUE(xl_said(self->card[i].name));
+
+	hw_begin(&self->hw);
+	/* -r: back to the driver it was taken from */
+	ASSERT_EQ(0, xl_command("pci-assignable-remove -r %s", self->card[0].name));
+	hw_end(&self->hw);
+	/* A reset of the bus is none of a function's that leaves alone */
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->card_port));
+	fn_driver(self->card[0], driver, sizeof(driver));
+	EXPECT_STREQ("e1000e", driver);
+	for (i = 1; i < CARD_FNS; i++) {
+		ASSERT_EQ(0, xl_command("pci-assignable-remove %s",
+					self->card[i].name));
+		EXPECT_EQ(-ENOENT, fn_needs_reset(self->card[i]));
+	}
+	ASSERT_EQ(0, unload_module("e1000e"));
+}
+
+/* seize=1: xl takes a function from its driver for a guest */
+TEST_F_TIMEOUT(guest_pv, seize, BOOTS(1))
+{
+	char more[64], driver[32];
+
+	ASSERT_EQ(0, load_module("e1000e"));
+	ASSERT_EQ(0, write_string("/sys/bus/pci/drivers_probe",
+				  self->nic.name));
+	fn_driver(self->nic, driver, sizeof(driver));
+	ASSERT_STREQ("e1000e", driver);
+	snprintf(more, sizeof(more), "pci=[\"%s,seize=1\"]\n", self->nic.name);
+	ASSERT_EQ(0, xl_define(&self->one, "one", NULL, 0, more));
+
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, xl_create(&self->one, "-p"));
+	ASSERT_EQ(0, xl_wait_assigned(&self->one, self->nic));
+	hw_end(&self->hw);
+	/* Reset when it was seized, before the guest had it */
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->nic_port));
+	EXPECT_EQ(1, hw_all_resets(&self->hw));
+	EXPECT_FALSE(klog_has(self->klog, "still needs a reset", NULL, NULL,
+			      0));
+	EXPECT_EQ(-EBUSY, reset_device(self->nic));
+
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, xl_destroy(&self->one));
+	EXPECT_TRUE(fn_wait_clean(self->nic));
+	hw_end(&self->hw);
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->nic_port));
+	EXPECT_EQ(1, hw_all_resets(&self->hw));
+	EXPECT_EQ(0, fn_release(self->nic));
+	ASSERT_EQ(0, unload_module("e1000e"));
 }
 
 TEST_HARNESS_MAIN

@@ -60,3 +60,13 @@ unsigned int owned_changed(const struct owned *owned, size_t len)
 	}
 	return changed;
 }
+
+bool owned_wait_clean(const struct owned *owned)
+{
+	unsigned int i;
+
+	for (i = 0; i < owned->nr; i++)
+		if (!fn_wait_clean(owned->fns[i]))
+			return false;
+	return true;
+}

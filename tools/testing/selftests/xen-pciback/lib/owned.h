@@ -5,6 +5,7 @@
 #ifndef SELFTEST_XEN_PCIBACK_OWNED_H
 #define SELFTEST_XEN_PCIBACK_OWNED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "pci.h"
@@ -33,5 +34,8 @@ int owned_release(struct owned *owned);
  * functions. Tells which.
  */
 unsigned int owned_changed(const struct owned *owned, size_t len);
+
+/* Wait until pciback has made all of them clean by itself, as fn_wait_clean() */
+bool owned_wait_clean(const struct owned *owned);
 
 #endif

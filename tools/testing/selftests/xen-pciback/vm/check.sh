@@ -4,6 +4,7 @@
 # check.sh: run the kselftests in the VM, by the kernel's own runner.
 #
 # TESTS=name,...	only these programs; name:test for one test of a program
+# LONG=1		only those that take long, which are not run otherwise
 # MUTATE=1		prove that the tests can fail: for each of mutations/*.patch
 #			build a driver with that fault; some test must fail. A line
 #			"Tests: name,..." at its head says which are enough to run.
@@ -13,10 +14,31 @@
 set -eu
 . "${0%/*}/common.sh"
 
-: "${TESTS:=}" "${MUTATE:=}" "${VM_TIMEOUT:=1800}"
-export VM_TIMEOUT
+: "${TESTS:=}" "${MUTATE:=}" "${LONG:=}"
+LONG_TESTS=handovers,guest_hvm
+LONG_TIMEOUT=7200
 
-# guest_command TEST,...: none means all. The runner takes a program's arguments
+# has_any NAME,... TEST,...: is one of the programs among the tests?
+has_any()
+{
+	echo "$2" | tr ',' '\n' | sed 's/:.*//' |
+		grep -qxF "$(echo "$1" | tr ',' '\n')"
+}
+
+# Those to be run if none are named
+default_tests()
+{
+	if [ -n "$LONG" ]; then
+		echo "$LONG_TESTS"
+	else
+		sed -n 's/^xen-pciback://p' \
+			"$OUT/selftests/selftests/kselftest-list.txt" |
+			grep -vxF "$(echo "$LONG_TESTS" | tr ',' '\n')" |
+			paste -s -d ,
+	fi
+}
+
+# guest_command TEST,...: the runner takes a program's arguments
 # from a variable named after it, and the harness the name of a test with -t.
 guest_command()
 {
@@ -28,6 +50,7 @@ guest_command()
 		[ "$test" = "$program" ] ||
 			echo "export KSELFTEST_$(echo "$program" | tr '[:lower:].-' '[:upper:]__')_ARGS='-t ${test#*:}'"
 	done
+	has_any "$LONG_TESTS" "$1" && list="$list -o $LONG_TIMEOUT"
 	echo "./run_kselftest.sh$list"
 }
 
@@ -109,15 +132,17 @@ run_tests()
 {
 	tap=$OUT/check/$1.tap
 	# A real guest needs more of a machine, which takes longer to boot.
-	case ,$3, in
-	,, | *,guest_pv* | *,command*) with=-g ;;
-	*) with=-x ;;
-	esac
+	with=-x
+	! has_any guest_pv,handovers,command.sh "$3" || with=-g
+	! has_any guest_hvm "$3" || with=-H
+	timeout=1800
+	! has_any "$LONG_TESTS" "$3" || timeout=$LONG_TIMEOUT
 	{
 		vm_rc=0
 		# loglevel 4: no more than errors between the tests' lines;
 		# what the kernel warned of is in the dmesg at the log's end
-		"$VM_DIR/vm.sh" "$with" -l 4 -n "$1" -m "$2" \
+		VM_TIMEOUT=${VM_TIMEOUT:-$timeout} \
+			"$VM_DIR/vm.sh" "$with" -l 4 -n "$1" -m "$2" \
 			-d "$OUT/selftests" "$(guest_command "$3")" || vm_rc=$?
 		echo "$vm_rc" >"$tap.rc"
 	} | tee "$tap" >&3
@@ -154,15 +179,21 @@ caught_by()
 }
 
 "$VM_DIR/module.sh"
-"$VM_DIR/fetch.sh" linux xen tools dash xentools
-"$VM_DIR/unpack.sh" vm xentools
-"$VM_DIR/image.sh" base xentools guest
+# A device model only for those who need it
+hvm=''
+[ -z "$LONG" ] && ! has_any guest_hvm "$TESTS" || hvm=hvm
+# shellcheck disable=SC2086
+"$VM_DIR/fetch.sh" linux xen tools dash xentools $hvm
+# shellcheck disable=SC2086
+"$VM_DIR/unpack.sh" vm xentools $hvm
+# shellcheck disable=SC2086
+"$VM_DIR/image.sh" base xentools guest $hvm
 "$VM_DIR/tests.sh"
 mkdir -p "$OUT/check"
 
 exec 3>&1
 if [ -z "$MUTATE" ]; then
-	run_tests check "$OUT/xen-pciback.ko" "$TESTS"
+	run_tests check "$OUT/xen-pciback.ko" "${TESTS:-$(default_tests)}"
 	echo "$passed passed, $failed failed, $skipped skipped"
 	[ "$failed" -eq 0 ]
 	exit

@@ -55,7 +55,7 @@ set_dir()
 {
 	case $1 in
 	linux | source) echo "$CACHE/$1-$KERNEL" ;;
-	xen | xentools) echo "$CACHE/$1-$XEN-$(xen_suite "$XEN")" ;;
+	xen | xentools | hvm) echo "$CACHE/$1-$XEN-$(xen_suite "$XEN")" ;;
 	tools | dash) echo "$CACHE/$1-$(xen_suite "$XEN")" ;;
 	*) die "unknown set of packages: $1" ;;
 	esac

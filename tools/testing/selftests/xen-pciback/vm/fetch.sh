@@ -10,6 +10,7 @@
 #	tools	what runs in the VM beside the kernel
 #	dash	the sh of Debian, as busybox is none that a dom0 has
 #	xentools	Xen's own tools and libraries, of the hypervisor $XEN
+#	hvm	the device model of HVM guests, for xentools
 #
 # apt does it, with sources, lists and cache of its own: it verifies the
 # archive's signature and each package's hash, and the machine's own apt
@@ -98,6 +99,10 @@ packages()
 		private apt-cache depends --recurse --important \
 			"libxenmisc$XEN" "$(newest libxenstore)" libyajl2 libncurses6 |
 			grep '^[a-z]'
+		;;
+	hvm)
+		private apt-cache depends --recurse --important \
+			qemu-system-xen | grep '^[a-z]'
 		;;
 	esac
 }

@@ -7,6 +7,7 @@
 #	base	base.cpio, for all [this one]
 #	xentools	xentools.cpio, Xen's tools, for vm.sh -x
 #	guest	guest.cpio, what a PV guest boots from, for vm.sh -g
+#	hvm	hvm.cpio, what dom0 runs an HVM guest with, for vm.sh -H
 set -eu
 . "${0%/*}/common.sh"
 
@@ -43,8 +44,16 @@ PROGRAMS='
 	usr/bin/tr
 '
 
+# What a PV guest has a use for
+GUEST_MODULES='
+	e1000e
+	nvme
+	xen-pcifront
+'
+
 # What starts and talks to guests, by vm/xen-start and stock xl
 XEN_PROGRAMS='
+	libxl-save-helper
 	usr/bin/xenstore
 	xen-init-dom0
 	xenconsoled
@@ -74,6 +83,26 @@ decompress()
 {
 	find "$1" -name '*.ko.xz' -exec xz -d '{}' +
 	find "$1" -name '*.ko.zst' -exec zstd -q -d --rm '{}' +
+}
+
+# put_modules NAME...: with all that they need
+put_modules()
+{
+	release=$(cat release)
+	/sbin/depmod -b "$ROOT" "$release"
+	for module; do
+		/sbin/modprobe -d "$ROOT" -S "$release" --show-depends "$module" |
+			sed -n "s,^insmod $ROOT/\([^ ]*\).*,\1,p"
+	done | sort -u >modules
+	while read -r module; do
+		put "$module"
+	done <modules
+	rm modules
+	decompress "$IMAGE/lib/modules"
+	for file in modules.builtin modules.order; do
+		put "lib/modules/$release/$file"
+	done
+	/sbin/depmod -b "$IMAGE" "$release"
 }
 
 make_image()
@@ -109,21 +138,8 @@ make_image()
 	mkdir -p "$IMAGE/usr/lib/x86_64-linux-gnu"
 	cp -R "$ROOT/usr/lib/x86_64-linux-gnu/perl-base" "$IMAGE/usr/lib/x86_64-linux-gnu/"
 
-	release=$(cat release)
-	/sbin/depmod -b "$ROOT" "$release"
-	for module in $MODULES; do
-		/sbin/modprobe -d "$ROOT" -S "$release" --show-depends "$module" |
-			sed -n "s,^insmod $ROOT/\([^ ]*\).*,\1,p"
-	done | sort -u >modules
-	while read -r module; do
-		put "$module"
-	done <modules
-	rm modules
-	decompress "$IMAGE/lib/modules"
-	for file in modules.builtin modules.order; do
-		put "lib/modules/$release/$file"
-	done
-	/sbin/depmod -b "$IMAGE" "$release"
+	# shellcheck disable=SC2086
+	put_modules $MODULES
 
 	echo root:x:0:0:root:/root:/bin/sh >"$IMAGE/etc/passwd"
 	echo nobody:x:65534:65534:nobody:/:/bin/sh >>"$IMAGE/etc/passwd"
@@ -167,19 +183,42 @@ make_xentools()
 make_guest()
 {
 	rm -rf "$IMAGE"
-	mkdir -p "$IMAGE/guest" "$IMAGE/initramfs/bin"
-	cp root/bin/busybox "$IMAGE/initramfs/bin/"
-	ln -s busybox "$IMAGE/initramfs/bin/sh"
-	install -m 755 "$VM_DIR/guest-init" "$IMAGE/initramfs/init"
-	cp "root/lib/modules/$(cat release)/kernel/drivers/pci"/xen-pcifront.ko* \
-		"$IMAGE/initramfs/"
-	decompress "$IMAGE/initramfs"
-	(cd "$IMAGE/initramfs" && find . | sort |
-		cpio --quiet -o -H newc -R 0:0) >"$IMAGE/guest/initramfs.cpio"
-	rm -r "$IMAGE/initramfs"
-	ln vmlinux "$IMAGE/guest/vmlinux"
+	mkdir -p "$IMAGE"
+	put bin/busybox
+	ln -s busybox "$IMAGE/bin/sh"
+	install -m 755 "$VM_DIR/guest-init" "$IMAGE/init"
+	# shellcheck disable=SC2086
+	put_modules $GUEST_MODULES
+	archive guest-initramfs.cpio
 
+	rm -rf "$IMAGE"
+	mkdir -p "$IMAGE/guest"
+	mv guest-initramfs.cpio "$IMAGE/guest/initramfs.cpio"
+	ln vmlinux "$IMAGE/guest/vmlinux"
 	archive guest.cpio
+}
+
+# Xen's firmware, and QEMU as the device model, which will not start without a
+# keymap. Without the libraries that the others have.
+make_hvm()
+{
+	rm -rf "$IMAGE"
+	qemu=usr/libexec/xen-qemu-system-i386
+	put "$qemu"
+	libraries "$qemu" | sort -u >needed
+	while read -r library; do
+		library=${library#"$ROOT/"}
+		[ -e "image/$library" ] || [ -e "image-xentools/$library" ] ||
+			put "$library"
+	done <needed
+	rm needed
+	put usr/share/seabios/bios-256k.bin
+	put usr/share/qemu/kvmvapic.bin
+	put usr/share/qemu/keymaps/en-us
+	ROOT=$OUT/xentools
+	put "usr/lib/xen-$XEN/boot/hvmloader"
+
+	archive hvm.cpio
 }
 
 archive()
@@ -217,10 +256,15 @@ for part; do
 			step image "Xen's tools for dom0" make_xentools
 		;;
 	guest)
-		IMAGE=$OUT/image-guest
+		ROOT=$OUT/root IMAGE=$OUT/image-guest
 		! stale guest.cpio .unpacked-vm "$VM_DIR/guest-init" \
 			"$VM_DIR/image.sh" ||
 			step image "a PV guest to create in dom0" make_guest
+		;;
+	hvm)
+		ROOT=$OUT/hvm IMAGE=$OUT/image-hvm
+		! stale hvm.cpio xentools.cpio .unpacked-hvm "$VM_DIR/image.sh" ||
+			step image "a device model for HVM guests" make_hvm
 		;;
 	*) die "unknown part: $part" ;;
 	esac

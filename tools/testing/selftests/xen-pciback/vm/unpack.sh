@@ -8,6 +8,7 @@
 #	vm	xen.elf, vmlinux, root/	for the machine
 #	xentools	xentools/	Xen's tools for the machine, and what a
 #			test is built with that plays a guest
+#	hvm	hvm/	the device model of HVM guests
 #
 # The packages are verified against what apt verified when they came.
 set -eu
@@ -168,6 +169,16 @@ unpack_xentools()
 	done
 }
 
+unpack_hvm()
+{
+	packages=$(set_of hvm)
+	mkdir hvm
+	for deb in "$packages"/*.deb; do
+		contents "$deb" -C hvm --exclude=./usr/share/doc \
+			--exclude=./usr/share/locale --exclude=./usr/share/man
+	done
+}
+
 # What is there is of the packages it was made from, or it is made anew.
 unpack()
 {
@@ -176,6 +187,7 @@ unpack()
 	headers) made='headers' from=linux ;;
 	vm) made='root xen.elf vmlinux release' from='linux xen tools dash' ;;
 	xentools) made='xentools' from=xentools ;;
+	hvm) made='hvm' from=hvm ;;
 	*) die "unknown part: $1" ;;
 	esac
 	stamp=$OUT/.unpacked-$1
@@ -203,6 +215,7 @@ for part; do
 	headers) unpack headers "headers of Debian's Linux $KERNEL" ;;
 	vm) unpack vm "Linux $KERNEL, Xen $XEN and tools for the VM" ;;
 	xentools) unpack xentools "tools and libraries of Xen $XEN" ;;
+	hvm) unpack hvm "a device model for Xen $XEN" ;;
 	*) die "unknown part: $part" ;;
 	esac
 done

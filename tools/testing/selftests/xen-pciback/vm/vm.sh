@@ -7,6 +7,8 @@
 #	-d DIR		copy what is in DIR to the root of the VM's file system
 #	-g		with a kernel and initramfs for a PV guest, in /guest,
 #			and a CPU for it; implies -x
+#	-H		with what HVM guests need, and a CPU that can run them;
+#			implies -g
 #	-i		no COMMAND but a shell, on this terminal
 #	-l LEVEL	the kernel's loglevel on the console [1]
 #	-m MODULE	the driver [$BUILD/$KERNEL/xen-pciback.ko], or "none"
@@ -37,12 +39,13 @@ usage()
 	exit 2
 }
 
-guest='' overlay='' interactive='' loglevel=1 module=$OUT/xen-pciback.ko name=vm
+guest='' hvm='' overlay='' interactive='' loglevel=1 module=$OUT/xen-pciback.ko name=vm
 parameters='' quiet='' tools='' verbose=$V
-while getopts d:gil:m:n:p:qvx option; do
+while getopts d:gHil:m:n:p:qvx option; do
 	case $option in
 	d) overlay=$(absolute "$OPTARG") ;;
 	g) guest=1 ;;
+	H) guest=1 hvm=1 ;;
 	i) interactive=1 ;;
 	l) loglevel=$OPTARG ;;
 	m) module=$OPTARG ;;
@@ -66,6 +69,12 @@ if [ -n "$guest" ]; then
 	cpus=$((VM_CPUS + 1))
 	pinned=dom0_vcpus_pin
 	tools="$OUT/xentools.cpio $OUT/guest.cpio"
+fi
+svm=off
+if [ -n "$hvm" ]; then
+	svm=on
+	tools="$tools $OUT/hvm.cpio"
+	[ "$VM_MEMORY" -ge 2560 ] || VM_MEMORY=2560
 fi
 
 # A fresh folder, and relative names in it: a socket's must be short.
@@ -103,7 +112,7 @@ qemu()
 {
 	# shellcheck disable=SC2046
 	exec "$@" qemu-system-x86_64 $("$VM_DIR/machine.sh") \
-		-accel "$VM_ACCEL" -cpu max,smap=off,svm=off \
+		-accel "$VM_ACCEL" -cpu max,smap=off,svm=$svm \
 		-smp "$cpus" -m "$VM_MEMORY" \
 		-kernel "$OUT/xen.elf" \
 		-append "com1=115200,8n1 console=com1 loglvl=info dom0_mem=$((VM_MEMORY - 836))M dom0_max_vcpus=$VM_CPUS $pinned" \

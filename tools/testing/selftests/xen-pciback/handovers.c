@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Real PV guests, as guest_pv.c: what takes long. Not part of "make check" but of
+ * "make check-long".
+ */
+#include "guest_pv.h"
+
+#define ROUNDS		20
+#define SAVED		"/tmp/saved"
+
+static bool possible(void)
+{
+	return xl_possible();
+}
+
+/*
+ * The functions of a card leave a guest and come back one by one, in each order:
+ * one reset, when the last has left.
+ */
+TEST_F_TIMEOUT(guest_pv, orders, 4 * BOOTS(1))
+{
+	static const unsigned int orders[][CARD_FNS] = {
+		{ 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 },
+		{ 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 },
+	};
+	char address[32];
+	unsigned int o, i;
+
+	own_card();
+	ASSERT_EQ(0, xl_define(&self->one, "one", self->card, CARD_FNS, NULL));
+	ASSERT_EQ(0, xl_create(&self->one, ""));
+	ASSERT_EQ(0, xl_wait_ready(&self->one));
+
+	for (o = 0; o < ARRAY_SIZE(orders); o++) {
+		const unsigned int *order = orders[o];
+
+		TH_LOG("order %u%u%u", order[0], order[1], order[2]);
+		for (i = 0; i < CARD_FNS; i++) {
+			xl_address(&self->one, self->card[i], address,
+				   sizeof(address));
+			EXPECT_EQ(0, xl_run(&self->one, NULL, 0, "scribble %s",
+					    address));
+		}
+
+		hw_begin(&self->hw);
+		for (i = 0; i < CARD_FNS - 1; i++) {
+			ASSERT_EQ(0, xl_detach(&self->one,
+					       self->card[order[i]]));
+			EXPECT_EQ(1, fn_needs_reset(self->card[order[i]]));
+		}
+		hw_end(&self->hw);
+		EXPECT_EQ(0, hw_sbrs(&self->hw, self->card_port));
+		EXPECT_EQ(0, hw_all_resets(&self->hw));
+
+		hw_begin(&self->hw);
+		ASSERT_EQ(0, xl_detach(&self->one, self->card[order[i]]));
+		expect_clean_again();
+		hw_end(&self->hw);
+		EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
+		EXPECT_EQ(CARD_FNS, hw_all_resets(&self->hw));
+
+		hw_begin(&self->hw);
+		for (i = 0; i < CARD_FNS; i++)
+			ASSERT_EQ(0, xl_attach(&self->one,
+					       self->card[order[i]]));
+		hw_end(&self->hw);
+		EXPECT_EQ(0, hw_sbrs(&self->hw, self->card_port));
+		EXPECT_EQ(0, hw_all_resets(&self->hw));
+	}
+}
+
+/* A guest that reboots is given back what it had, clean */
+TEST_F_TIMEOUT(guest_pv, reboot, BOOTS(2))
+{
+	unsigned char before[PCI_CONFIG_SIZE], after[PCI_CONFIG_SIZE];
+	char address[32];
+
+	own(self->nvme, self->card[0], self->card[1], self->card[2]);
+	ASSERT_EQ(0, xl_define(&self->one, "one", self->owned.fns, 4,
+			       "on_reboot=\"restart\"\n"));
+	ASSERT_EQ(0, xl_create_monitored(&self->one));
+	ASSERT_EQ(0, xl_wait_ready(&self->one));
+	ASSERT_EQ(0, xl_config(&self->one, self->nvme, before));
+	xl_address(&self->one, self->nvme, address, sizeof(address));
+	EXPECT_EQ(0, xl_run(&self->one, NULL, 0, "scribble %s", address));
+
+	hw_begin(&self->hw);
+	xl_tell(&self->one, "reboot -f");
+	ASSERT_EQ(0, xl_wait_restarted(&self->one));
+	hw_end(&self->hw);
+	/* As xl asks while the guest has it, and when it is released */
+	EXPECT_EQ(2, hw_flrs(&self->hw, self->nvme));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->nvme_port));
+	ASSERT_EQ(0, xl_config(&self->one, self->nvme, after));
+	EXPECT_EQ(0, memcmp(before, after, sizeof(before)));
+}
+
+/* Nothing piles up: each of many guests finds the same, and one reset a round */
+TEST_F_TIMEOUT(guest_pv, rounds, BOOTS(ROUNDS))
+{
+	unsigned char first[CARD_FNS + 1][PCI_CONFIG_SIZE];
+	unsigned char now[PCI_CONFIG_SIZE];
+	unsigned int round, i;
+	char address[32];
+
+	own(self->nvme, self->card[0], self->card[1], self->card[2]);
+	ASSERT_EQ(0, xl_define(&self->one, "one", self->owned.fns,
+			       self->owned.nr, NULL));
+	for (round = 0; round < ROUNDS; round++) {
+		TH_LOG("round %u", round);
+		hw_begin(&self->hw);
+		ASSERT_EQ(0, xl_create(&self->one, ""));
+		ASSERT_EQ(0, xl_wait_ready(&self->one));
+		hw_end(&self->hw);
+		EXPECT_EQ(0, hw_all_resets(&self->hw));
+		for (i = 0; i < self->owned.nr; i++) {
+			ASSERT_EQ(0, xl_config(&self->one, self->owned.fns[i],
+					       now));
+			if (!round)
+				memcpy(first[i], now, sizeof(now));
+			EXPECT_EQ(0, memcmp(first[i], now, sizeof(now))) {
+				TH_LOG("%s", self->owned.fns[i].name);
+			}
+			xl_address(&self->one, self->owned.fns[i], address,
+				   sizeof(address));
+			EXPECT_EQ(0, xl_run(&self->one, NULL, 0, "scribble %s",
+					    address));
+		}
+		hw_begin(&self->hw);
+		ASSERT_EQ(0, xl_destroy(&self->one));
+		expect_clean_again();
+		hw_end(&self->hw);
+		/* As xl asks while the guest has it, and when it is released */
+		EXPECT_EQ(2, hw_flrs(&self->hw, self->nvme));
+		EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
+	}
+}
+
+/*
+ * Stock xl saves a PV guest with functions and restores it with them: they are
+ * reset in between. (That its xen-pcifront does not find its way back to them is
+ * another matter.)
+ */
+TEST_F_TIMEOUT(guest_pv, save, BOOTS(2))
+{
+	char address[32];
+	unsigned int i;
+
+	own_card();
+	ASSERT_EQ(0, xl_define(&self->one, "one", self->card, CARD_FNS, NULL));
+	ASSERT_EQ(0, xl_create(&self->one, ""));
+	ASSERT_EQ(0, xl_wait_ready(&self->one));
+	for (i = 0; i < CARD_FNS; i++) {
+		xl_address(&self->one, self->card[i], address, sizeof(address));
+		EXPECT_EQ(0, xl_run(&self->one, NULL, 0, "scribble %s",
+				    address));
+	}
+
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, xl_save(&self->one, SAVED));
+	expect_clean_again();
+	hw_end(&self->hw);
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
+	EXPECT_EQ(CARD_FNS, hw_all_resets(&self->hw));
+
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, xl_restore(&self->one, SAVED));
+	for (i = 0; i < CARD_FNS; i++)
+		ASSERT_EQ(0, xl_wait_assigned(&self->one, self->card[i]));
+	EXPECT_EQ(-EBUSY, reset_device(self->card[0]));
+	hw_end(&self->hw);
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, xl_destroy(&self->one));
+	expect_clean_again();
+	hw_end(&self->hw);
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
+	unlink(SAVED);
+}
+
+TEST_HARNESS_MAIN
