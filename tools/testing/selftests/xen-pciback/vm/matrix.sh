@@ -30,7 +30,10 @@ one()
 		"$failed" "$skipped" $((seconds / 60)) $((seconds % 60)) \
 		>"$MATRIX/$1.result"
 	printf '  %-8s %s\n' matrix "Linux ${1%-*}, Xen ${1#*-}: $passed passed, $failed failed, $skipped skipped"
-	grep -E '^(# not ok|not ok|# the kernel complained)|^#   ' "$log" | sed 's/^/    /' || :
+	# What failed, and why
+	grep -E -B 12 '^(# not ok|not ok)|^# the kernel complained' "$log" |
+		grep -E '^(# not ok|not ok|# the kernel|#   |# # .*[.](c|sh):)' |
+		sed 's/^/    /' || :
 }
 
 if [ $# -gt 0 ]; then
@@ -54,5 +57,12 @@ printf '%s\n' $PAIRS | xargs -P "$JOBS" -n 1 "$0"
 	done
 } >"$MATRIX/table"
 cat "$MATRIX/table"
-# the fourth column is what failed
-! awk 'NR > 2 && $4 != 0' "$MATRIX/table" | grep -q .
+awk 'NR > 2 {
+	passed += $3
+	failed += $4
+	skipped += $5
+}
+END {
+	print passed + 0 " passed, " failed + 0 " failed, " skipped + 0 " skipped"
+	exit failed > 0
+}' "$MATRIX/table"
