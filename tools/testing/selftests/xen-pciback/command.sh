@@ -29,6 +29,7 @@ CARD='0000:04:00.0 0000:04:00.1 0000:04:00.2'
 FIRST=0000:04:00.0 SECOND=0000:04:00.1 THIRD=0000:04:00.2
 PAIR='0000:06:01.0 0000:06:02.0'
 VIRTIO=0000:0a:00.0
+PF=0000:0b:00.0 VF=0000:0b:00.1
 ROOT=0000:00:18.0
 
 WORK=$(mktemp -d)
@@ -41,7 +42,7 @@ for program in cat id mkdir mktemp readlink realpath rm sleep tr; do
 done
 
 TESTS='usage input unknown list_names list_hostile list_no_lspci tree plan cure
-	sets parallel if_needed codes broken denied adopt adopt_undone
+	cure_vfs sets parallel if_needed codes broken denied adopt adopt_undone
 	release_keeps no_xl stock no_driver xl_adopt guest guest_undone
 	guest_refuses scripts guest_refuses_first'
 
@@ -322,6 +323,27 @@ set, and $SECOND is not pciback's (its driver is e1000e)."
 	run 0 reset $FIRST
 	saw "secondary bus reset by 00:13.0 (pcie-root-port)" \
 		"devices reset: qemu-xhci, e1000e x2"
+}
+
+# A PF that its driver left with VFs, one of them pciback's: only that driver can
+# take them away, and not that one
+test_cure_vfs()
+{
+	modprobe nvme
+	echo 0 >"$DEVICES/$PF/sriov_drivers_autoprobe"
+	echo "$PF" >/sys/bus/pci/drivers/nvme/bind 2>/dev/null
+	echo 2 >"$DEVICES/$PF/sriov_numvfs"
+	ALONE=1
+	run 0 adopt --only $PF $VF
+	run 4 plan $PF
+	says "$PF: can't be reset thoroughly: it has VFs enabled."
+	grep '^    ' "$WORK/out" >"$WORK/cure"
+	is "$(grep -c . "$WORK/cure")" 3 "commands"
+	sh "$WORK/cure" >"$WORK/out" || problem "the cure fails"
+	is "$(driver_of $PF)" pciback "the driver"
+	run 0 reset $PF
+	says_like "^$PF  ok "
+	echo 1 >"$DEVICES/$PF/sriov_drivers_autoprobe"
 }
 
 # One write a set, however its functions are named
