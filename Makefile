@@ -32,7 +32,7 @@ DRIVER := $(OUT)/$(if $(STOCK),stock/)xen-pciback.ko
 # The scripts' own makes are not part of this one.
 unexport MAKEFLAGS MAKELEVEL
 
-.PHONY: help deps module vm run check check-matrix check-long compare shell lint patches bisect-check clean distclean
+.PHONY: help deps module vm run check check-matrix check-long compare shell lint docs patches bisect-check clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -47,7 +47,7 @@ help: ## this list
 	@echo '           TESTS=name,... MUTATE=1 PAIRS="kernel-xen ..." KSRC=dir STOCK=1 V=1'
 
 deps: ## install what this machine lacks (qemu, a compiler, ...)
-	@$(VM)/deps.sh lint
+	@$(VM)/deps.sh vm lint docs
 
 module: ## build build/6.12/xen-pciback.ko (KSRC=dir: for that kernel; STOCK=1: unpatched)
 	@$(VM)/deps.sh
@@ -55,6 +55,7 @@ module: ## build build/6.12/xen-pciback.ko (KSRC=dir: for that kernel; STOCK=1: 
 
 # Not for people: all that the VM needs.
 vm: module
+	@$(VM)/deps.sh vm
 	@$(VM)/fetch.sh linux xen tools dash
 	@$(VM)/unpack.sh vm
 	@$(VM)/image.sh
@@ -65,19 +66,19 @@ run: vm ## boot Xen and dom0, and show what reset_device does
 		$(VM)/vm.sh -n run -m '$(DRIVER)' -d $(OUT)/selftests /selftests/xen-pciback/story.sh
 
 check: ## run the kselftests in the VM (TESTS=name,... only these; MUTATE=1: can they fail?)
-	@$(VM)/deps.sh
+	@$(VM)/deps.sh vm
 	@$(VM)/check.sh
 
 check-matrix: ## make check for each kernel with the hypervisors it is used with
-	@$(VM)/deps.sh
+	@$(VM)/deps.sh vm
 	@$(VM)/matrix.sh
 
 check-long: ## run those that take long (20 hand-overs, HVM guests, ...)
-	@$(VM)/deps.sh
+	@$(VM)/deps.sh vm
 	@LONG=1 $(VM)/check.sh
 
 compare: ## hand-overs on the stock driver and on this one, as a table
-	@$(VM)/deps.sh
+	@$(VM)/deps.sh vm
 	@$(VM)/compare.sh
 
 shell: vm ## a root shell in that dom0; leaving it powers off
@@ -86,15 +87,19 @@ shell: vm ## a root shell in that dom0; leaving it powers off
 	@$(VM)/vm.sh -n shell -m '$(DRIVER)' -i -x -d $(OUT)/selftests
 
 lint: ## checkpatch, compilers' warnings, sparse, coccicheck, ... for each kernel
-	@$(VM)/deps.sh lint
+	@$(VM)/deps.sh lint docs
 	@$(VM)/lint.sh $(if $(filter-out file,$(origin KERNEL)),$(KERNEL))
 
+docs: ## the guide, the manual and the reference as HTML, in build/docs
+	@$(VM)/deps.sh docs
+	@$(VM)/docs.sh
+
 patches: ## the change as a series for mail, in build/patches/6.12
-	@$(VM)/deps.sh
+	@$(VM)/deps.sh vm
 	@$(VM)/patches.sh
 
 bisect-check: ## see that each commit of that series builds and passes its tests
-	@$(VM)/deps.sh
+	@$(VM)/deps.sh vm
 	@$(VM)/bisect.sh
 
 clean: ## remove what was built

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# deps.sh [lint]: install what this machine lacks, from its own Debian.
+# deps.sh [SET]...: install what this machine lacks, from its own Debian: what
+# builds the module, and for "vm" what runs it, for "lint" and "docs" what these need.
 # Everything else (kernel, Xen, what runs in the VM) is only unpacked, by
 # fetch.sh and unpack.sh. Nothing is asked of apt when nothing is missing.
 set -eu
@@ -11,27 +12,50 @@ set -eu
 needs()
 {
 	cat <<-END
-		/usr/bin/cpio				cpio
-		/sbin/depmod				kmod
 		/usr/bin/gcc				gcc
 		/usr/bin/make				make
-		/usr/bin/mawk				mawk
 		/usr/bin/mmdebstrap			mmdebstrap
 		/usr/bin/newuidmap			uidmap
 		/usr/bin/patch				patch
-		/usr/bin/qemu-system-x86_64		qemu-system-x86
-		/usr/bin/rsync				rsync
 		/usr/bin/xz				xz-utils
-		/usr/bin/zstd				zstd
 		/usr/lib/x86_64-linux-gnu/libc.a	libc6-dev
 		/usr/share/keyrings/debian-archive-keyring.gpg	debian-archive-keyring
 	END
-	[ "${1-}" != lint ] || cat <<-END
+	for set; do
+		"needs_$set"
+	done
+}
+
+needs_vm()
+{
+	cat <<-END
+		/usr/bin/cpio				cpio
+		/sbin/depmod				kmod
+		/usr/bin/mawk				mawk
+		/usr/bin/qemu-system-x86_64		qemu-system-x86
+		/usr/bin/rsync				rsync
+		/usr/bin/zstd				zstd
+	END
+}
+
+needs_docs()
+{
+	cat <<-END
+		/usr/bin/dot				graphviz
+		/usr/bin/perl				perl
+		/usr/bin/sphinx-build			python3-sphinx
+	END
+}
+
+needs_lint()
+{
+	cat <<-END
 		/usr/bin/clang				clang
 		/usr/bin/codespell			codespell
 		/usr/bin/git				git
 		/usr/bin/perl				perl
 		/usr/bin/rst2man			python3-docutils
+		/usr/bin/rsync				rsync
 		/usr/bin/shellcheck			shellcheck
 		/usr/bin/sparse				sparse
 		/usr/bin/spatch				coccinelle

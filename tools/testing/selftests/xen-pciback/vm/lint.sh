@@ -10,6 +10,7 @@
 #	codespell		all files of the repository
 #	scripts			shellcheck, every shell script
 #	manual page		rst2man: a warning is an error
+#	documentation		the kernel's tools for it: a warning is an error
 #
 # and for each SERIES, if not said all in drivers/xen/xen-pciback/patches:
 #
@@ -157,6 +158,11 @@ check_manual()
 	rst2man --strict "$TOP/tools/xen/pciback-reset.rst" /dev/null
 }
 
+check_docs()
+{
+	"$VM_DIR/docs.sh" >"$LOG/lint-docs" 2>&1 || cat "$LOG/lint-docs"
+}
+
 # by_kbuild ARGS DIR [--stock]: what is said about the module, built in DIR
 by_kbuild()
 {
@@ -263,6 +269,7 @@ check "get_maintainer, parse-maintainers: MAINTAINERS" check_maintainers
 check "codespell: all files" check_spelling
 check "shellcheck: all scripts" check_scripts
 check "rst2man: the manual page" check_manual
+check "sphinx: the documentation" check_docs
 
 [ $# -gt 0 ] || for dir in "$PATCHES"/*/; do
 	set -- "$@" "$(basename "$dir")"

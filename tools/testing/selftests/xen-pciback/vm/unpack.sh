@@ -4,6 +4,7 @@
 # unpack.sh PART...: unpack into $BUILD/$KERNEL what fetch.sh put in the cache.
 #
 #	source	linux/		the part of the kernel source this project uses
+#	docs	docs/		the kernel's documentation tools
 #	headers	headers/	what an external module is built against
 #	vm	xen.elf, vmlinux, root/	for the machine
 #	xentools	xentools/	Xen's tools for the machine, and what a
@@ -39,6 +40,15 @@ SOURCE_PARTS='
 	tools/testing/selftests/kselftest_install.sh
 	tools/testing/selftests/lib.mk
 	tools/testing/selftests/run_kselftest.sh
+'
+
+# What makes HTML of pages like ours, without the kernel's own
+DOCS_PARTS='
+	Documentation/conf.py
+	Documentation/images/logo.svg
+	Documentation/sphinx
+	Documentation/sphinx-static
+	scripts/get_abi.pl
 '
 
 # set_of NAME: where fetch.sh put it
@@ -78,16 +88,31 @@ merge_usr()
 	done
 }
 
-unpack_source()
+# unpack_tree DIR PATH...: these of the kernel source, in DIR
+unpack_tree()
 {
+	tree=$1
+	shift
 	sources=$(set_of "$(source_set)")
-	mkdir linux
+	mkdir "$tree"
 	# xz reads the tarball in blocks, on all CPUs.
-	# shellcheck disable=SC2046,SC2086
+	# shellcheck disable=SC2046
 	contents "$sources"/linux-source-*.deb -O --wildcards '*.tar.xz' |
 		xz -dcT0 |
-		tar -x -C linux --strip-components=1 \
-			$(printf "linux-source-$KERNEL/%s " $SOURCE_PARTS)
+		tar -x -C "$tree" --strip-components=1 \
+			$(printf "linux-source-$KERNEL/%s " "$@")
+}
+
+unpack_source()
+{
+	# shellcheck disable=SC2086
+	unpack_tree linux $SOURCE_PARTS
+}
+
+unpack_docs()
+{
+	# shellcheck disable=SC2086
+	unpack_tree docs $DOCS_PARTS
 }
 
 unpack_headers()
@@ -184,6 +209,7 @@ unpack()
 {
 	case $1 in
 	source) made='linux' from=$(source_set) ;;
+	docs) made='docs' from=$(source_set) ;;
 	headers) made='headers' from=linux ;;
 	vm) made='root xen.elf vmlinux release' from='linux xen tools dash' ;;
 	xentools) made='xentools' from=xentools ;;
@@ -212,6 +238,7 @@ unpack()
 for part; do
 	case $part in
 	source) unpack source "parts of the Linux $KERNEL source" ;;
+	docs) unpack docs "documentation tools of Linux $KERNEL" ;;
 	headers) unpack headers "headers of Debian's Linux $KERNEL" ;;
 	vm) unpack vm "Linux $KERNEL, Xen $XEN and tools for the VM" ;;
 	xentools) unpack xentools "tools and libraries of Xen $XEN" ;;
