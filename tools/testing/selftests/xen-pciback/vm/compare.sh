@@ -3,12 +3,12 @@
 #
 # compare.sh: hand the same devices to guests on the stock driver and on this
 # one, and print what became of them as a table for the kernel's documentation,
-# where a copy of it is Documentation/admin-guide/xen-pciback-before-after.rst.
+# where a copy of it is Documentation/admin-guide/xen-pciback-before-after.txt.
 # Both runs are selftests/xen-pciback/compare.sh in the VM.
 set -eu
 . "${0%/*}/common.sh"
 
-RESULT=$OUT/compare/before-after.rst
+RESULT=$OUT/compare/before-after.txt
 
 # run NAME MODULE: leaves the rows in compare/NAME
 run()
