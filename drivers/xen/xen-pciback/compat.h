@@ -20,7 +20,9 @@ static inline int xen_reset_device(const struct pci_dev *dev)
 /* Before 6.8 */
 static inline const char *str_plural(size_t num)
 {
-	return num == 1 ? "" : "s";
+	if (num == 1)
+		return "";
+	return "s";
 }
 
 #ifndef PCI_RESET_PROBE	/* before 5.15 */

@@ -205,7 +205,7 @@ format()
 	git format-patch -q -o "$patches" --cover-letter --no-signature \
 		--no-notes "$@" base..main
 	cover=$patches/0000-cover-letter.patch
-	message "$STAGES/cover-letter" >.git/cover
+	message "$STAGES/cover-letter.patch" >.git/cover
 	mawk -v text=.git/cover '
 	/\*\*\* SUBJECT HERE/ {
 		getline subject <text
@@ -241,7 +241,7 @@ openxt()
 	result=$patches/openxt/xen-pciback-thorough-resets.patch
 	last=$(git -C "$tree" rev-list base..main -- $DRIVER | head -n 1)
 	{
-		cat "$STAGES/openxt"
+		cat "$STAGES/openxt.patch"
 		echo
 		echo ---
 		git -C "$tree" diff --no-color base "$last" -- $DRIVER
