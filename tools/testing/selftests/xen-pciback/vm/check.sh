@@ -9,12 +9,14 @@
 #			build a driver with that fault; some test must fail. A line
 #			"Tests: name,..." at its head says which are enough to run.
 #
+# MODULE=FILE		that driver, not the one built of the series $KERNEL
+#
 # The last line is "N passed, N failed, N skipped". Also a failure: no test at
 # all, a VM that died or hung, and a kernel that complained (the log tells).
 set -eu
 . "${0%/*}/common.sh"
 
-: "${TESTS:=}" "${MUTATE:=}" "${LONG:=}"
+: "${TESTS:=}" "${MUTATE:=}" "${LONG:=}" "${MODULE:=}"
 LONG_TESTS=handovers,guest_hvm
 LONG_TIMEOUT=7200
 
@@ -193,7 +195,7 @@ mkdir -p "$OUT/check"
 
 exec 3>&1
 if [ -z "$MUTATE" ]; then
-	run_tests check "$OUT/xen-pciback.ko" "${TESTS:-$(default_tests)}"
+	run_tests check "${MODULE:-$OUT/xen-pciback.ko}" "${TESTS:-$(default_tests)}"
 	echo "$passed passed, $failed failed, $skipped skipped"
 	[ "$failed" -eq 0 ]
 	exit

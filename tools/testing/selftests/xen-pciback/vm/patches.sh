@@ -35,10 +35,9 @@ apply()
 	! has_patch "$1" || patch -s -p1 --fuzz=0 --no-backup-if-mismatch <"$1"
 }
 
-# message PATCH: "Tests:" is for bisect-check
 message()
 {
-	sed -n '/^---$/q; /^Tests: /d; s/^Subject: //; p' "$1"
+	sed -n '/^---$/q; s/^Subject: //; p' "$1"
 }
 
 # Our entry, less the files that are not there yet, in its alphabetical place
