@@ -8,7 +8,6 @@
 # MUTATE=1		prove that the tests can fail: for each of mutations/*.patch
 #			build a driver with that fault; some test must fail. A line
 #			"Tests: name,..." at its head says which are enough to run.
-#
 # MODULE=FILE		that driver, not the one built of the series $KERNEL
 #
 # The last line is "N passed, N failed, N skipped". Also a failure: no test at
