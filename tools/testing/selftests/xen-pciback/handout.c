@@ -542,7 +542,7 @@ TEST_F_TIMEOUT(handout, reset_outlasts_guest, 120)
 	EXPECT_EQ(0, waitpid(pid, NULL, WNOHANG));
 	ASSERT_EQ(0, fault_set(nvme, "heal", 1));
 	EXPECT_EQ(0, wait_for_child(pid));
-	ASSERT_EQ(0, fault_set(nvme, "clear", 1));
+	ASSERT_EQ(0, fault_set(nvme, "flr_away_ms", 0));
 
 	/* It is nobody's */
 	ASSERT_EQ(0, reset_device(nvme));
