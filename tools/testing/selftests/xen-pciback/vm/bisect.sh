@@ -20,7 +20,8 @@ tests()
 	do-flr) echo refusals,clean:do_flr_on_clean_functions,quirks ;;
 	pending) echo refusals,handout:unbind_while_destroyed,quirks ;;
 	reset-device) echo refusals,methods:card,quirks ;;
-	function | claims | share | fix-quirks-list | fix-config-fields-lock) echo quirks ;;
+	claims) echo quirks ;;
+	function | share | fix-config-fields-lock | fix-quirks-list) echo quirks:twins ;;
 	*) echo quirks:field_goes_with_guest ;;
 	esac
 }

@@ -17,6 +17,8 @@ set -eu
 
 : "${TESTS:=}" "${MUTATE:=}" "${LONG:=}" "${MODULE:=}"
 LONG_TESTS=handovers,guest_hvm
+# After these the devices are others, or have been without power
+LAST_TESTS=hotplug,suspend
 LONG_TIMEOUT=7200
 
 # has_any NAME,... TEST,...: is one of the programs among the tests?
@@ -34,9 +36,10 @@ default_tests()
 	else
 		sed -n 's/^xen-pciback://p' \
 			"$OUT/selftests/selftests/kselftest-list.txt" |
-			grep -vxF "$(echo "$LONG_TESTS" | tr ',' '\n')" |
+			grep -vxF "$(echo "$LONG_TESTS,$LAST_TESTS" | tr ',' '\n')" |
 			paste -s -d ,
-	fi
+		echo ",$LAST_TESTS"
+	fi | tr -d '\n'
 }
 
 # guest_command TEST,...: the runner takes a program's arguments
