@@ -36,7 +36,7 @@ DRIVER := $(OUT)/$(if $(STOCK),stock/)xen-pciback.ko
 unexport MAKEFLAGS MAKELEVEL
 
 .PHONY: help deps module vm run check check-matrix check-long compare shell lint docs patches bisect-check \
-	deb install uninstall clean distclean
+	deb deb-check install uninstall clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -109,6 +109,10 @@ bisect-check: ## see that each commit of that series builds and passes its tests
 deb: ## build the Debian packages (DKMS, and the command) into build/deb
 	@$(VM)/deps.sh deb
 	@$(VM)/deb.sh
+
+deb-check: ## install, upgrade, remove and purge them in a chroot; their module in the VM
+	@$(VM)/deps.sh vm deb
+	@$(VM)/deb-test.sh
 
 install: ## module and command without packages (DESTDIR=dir PREFIX=/usr/local KSRC=dir)
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' $(VM)/install.sh
