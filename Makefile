@@ -20,6 +20,9 @@ JOBS ?=
 KSRC ?=
 # make module, run, shell: the stock driver
 STOCK ?=
+# make install: what goes before all paths, and before the command's
+DESTDIR ?=
+PREFIX ?= /usr/local
 # V=1: show the commands' own output, and the VM's console
 V ?=
 
@@ -32,7 +35,8 @@ DRIVER := $(OUT)/$(if $(STOCK),stock/)xen-pciback.ko
 # The scripts' own makes are not part of this one.
 unexport MAKEFLAGS MAKELEVEL
 
-.PHONY: help deps module vm run check check-matrix check-long compare shell lint docs patches bisect-check clean distclean
+.PHONY: help deps module vm run check check-matrix check-long compare shell lint docs patches bisect-check \
+	deb deb-check install uninstall clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -101,6 +105,20 @@ patches: ## the change as a series for mail, in build/patches/6.12
 bisect-check: ## see that each commit of that series builds and passes its tests
 	@$(VM)/deps.sh vm
 	@$(VM)/bisect.sh
+
+deb: ## build the Debian packages (DKMS, and the command) into build/deb
+	@$(VM)/deps.sh deb
+	@$(VM)/deb.sh
+
+deb-check: ## install, upgrade, remove and purge them in a chroot; their module in the VM
+	@$(VM)/deps.sh vm deb
+	@$(VM)/deb-test.sh
+
+install: ## module and command without packages (DESTDIR=dir PREFIX=/usr/local KSRC=dir)
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' $(VM)/install.sh
+
+uninstall: ## remove what "make install" has put there
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' $(VM)/install.sh uninstall
 
 clean: ## remove what was built
 	rm -rf '$(BUILD)'

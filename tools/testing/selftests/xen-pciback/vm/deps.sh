@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # deps.sh [SET]...: install what this machine lacks, from its own Debian: what
-# builds the module, and for "vm" what runs it, for "lint" and "docs" what these need.
+# builds the module, and for "vm" what runs it, for "lint", "docs" and "deb" what these need.
 # Everything else (kernel, Xen, what runs in the VM) is only unpacked, by
 # fetch.sh and unpack.sh. Nothing is asked of apt when nothing is missing.
 set -eu
@@ -61,6 +61,16 @@ needs_lint()
 		/usr/bin/spatch				coccinelle
 		/usr/lib/x86_64-linux-gnu/libpython3.11.so.1.0	libpython3.11
 		/usr/share/perl/5*/Term/ANSIColor.pm	perl
+	END
+}
+
+needs_deb()
+{
+	cat <<-END
+		/usr/bin/dh				debhelper
+		/usr/bin/dh_dkms			dh-dkms
+		/usr/bin/lintian			lintian
+		/usr/bin/rst2man			python3-docutils
 	END
 }
 

@@ -140,7 +140,7 @@ check_spelling()
 
 scripts()
 {
-	find "$TOP/.ci" "$TOP/tools" -type f | sort | while read -r file; do
+	find "$TOP/.ci" "$TOP/debian" "$TOP/tools" -type f | sort | while read -r file; do
 		if head -n 2 "$file" | grep -qaE '^#!/bin/sh|shellcheck shell='; then
 			echo "$file"
 		fi

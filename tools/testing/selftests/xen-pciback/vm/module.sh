@@ -1,12 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# module.sh [--stock] [-o DIR] [PATCH]...: build DIR/xen-pciback.ko
+# module.sh [--stock] [--sources] [-o DIR] [PATCH]...: build DIR/xen-pciback.ko
 #
 # The upstream driver of the series $KERNEL, from Debian's source and by its
 # compiler, with the patches of drivers/xen/xen-pciback/patches/$KERNEL and the files beside them
 # (--stock: without both), and on top each PATCH. The sources it was built
-# from are left in DIR/xen-pciback/. DIR is $BUILD/$KERNEL, or stock/ there.
+# from are left in DIR/xen-pciback/ (--sources: and that is all).
+# DIR is $BUILD/$KERNEL, or stock/ there.
 #
 # KSRC=TREE builds against that kernel tree or those headers instead; the
 # series is then the tree's, and so are the sources, if it has them.
@@ -65,7 +66,7 @@ inputs()
 	echo "$headers $KBUILD_ARGS"
 }
 
-build()
+prepare()
 {
 	rm -rf "$sources" "$out/xen-pciback.ko"
 	mkdir -p "$sources"
@@ -79,6 +80,11 @@ build()
 	for patch; do
 		apply "$patch"
 	done
+}
+
+build()
+{
+	prepare "$@"
 	# Type information for BPF would need pahole, and nothing here uses it.
 	# shellcheck disable=SC2086
 	$toolchain make -C "$headers" M="$sources" CONFIG_XEN_PCIDEV_BACKEND=m \
@@ -86,10 +92,11 @@ build()
 	cp "$sources/xen-pciback.ko" "$out/"
 }
 
-stock='' out=''
+stock='' only_sources='' out=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	--stock) stock=1 ;;
+	--sources) only_sources=1 ;;
 	-o) shift && out=$(absolute "$1") ;;
 	-*) die "unknown option: $1" ;;
 	*) break ;;
@@ -114,7 +121,7 @@ patches=$OURS/patches/$KERNEL
 upstream=$OUT/linux/drivers/xen/xen-pciback
 if [ -n "$KSRC" ] && [ -e "$headers/drivers/xen/xen-pciback/pci_stub.c" ]; then
 	upstream=$headers/drivers/xen/xen-pciback
-elif [ -n "$KSRC" ]; then
+elif [ -n "$KSRC$only_sources" ]; then
 	export KERNEL
 	"$VM_DIR/fetch.sh" source
 	"$VM_DIR/unpack.sh" source
@@ -126,6 +133,10 @@ fi
 [ -n "$out" ] || out=$OUT${stock:+/stock}
 sources=$out/xen-pciback
 mkdir -p "$out"
+if [ -n "$only_sources" ]; then
+	step module "sources for Linux $KERNEL" prepare "$@"
+	exit
+fi
 stamp=$out/.xen-pciback.inputs
 now=$(inputs "$@" | sha256sum)
 if [ ! -e "$out/xen-pciback.ko" ] || [ "$(cat "$stamp" 2>/dev/null)" != "$now" ]; then

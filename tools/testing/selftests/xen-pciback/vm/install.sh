@@ -1,0 +1,52 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# install.sh [uninstall]: the module for the running kernel (KSRC=DIR: for that
+# one), in updates/ where modprobe looks before it takes the kernel's own, and
+# the command with all that belongs to it.
+#
+# DESTDIR goes before all paths, PREFIX [/usr/local] before the command's.
+set -eu
+. "${0%/*}/common.sh"
+
+: "${KSRC:=}" "${DESTDIR:=}" "${PREFIX:=/usr/local}"
+[ -n "$KSRC" ] || KSRC=/lib/modules/$(uname -r)/build
+export KSRC
+[ -z "$DESTDIR" ] || DESTDIR=$(absolute "$DESTDIR")
+
+release=$(make -s -C "$KSRC" kernelrelease 2>/dev/null) ||
+	die "no kernel headers to build with: $KSRC"
+module=$DESTDIR/lib/modules/$release/updates/xen-pciback.ko
+
+# Whoever installs into a DESTDIR runs it where the module ends up.
+run_depmod()
+{
+	[ -n "$DESTDIR" ] || depmod "$release"
+}
+
+tools()
+{
+	make -C "$TOP/tools/xen" OUTPUT="$BUILD/install" DESTDIR="$DESTDIR" \
+		prefix="$PREFIX" "$@"
+}
+
+install_all()
+{
+	install -D -m 644 "$BUILD/install/xen-pciback.ko" "$module"
+	run_depmod
+	tools install install-man
+}
+
+uninstall_all()
+{
+	rm -f "$module"
+	run_depmod
+	tools uninstall
+}
+
+if [ "${1-}" = uninstall ]; then
+	step install "out of $DESTDIR/lib/modules and $DESTDIR$PREFIX" uninstall_all
+	exit
+fi
+"$VM_DIR/module.sh" -o "$BUILD/install"
+step install "into $DESTDIR/lib/modules and $DESTDIR$PREFIX" install_all
