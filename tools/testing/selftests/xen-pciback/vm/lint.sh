@@ -243,11 +243,12 @@ check_module()
 	findings "$1" --stock || return
 	findings "$1" || return
 	awk '
+		# What BUILD_BUG_ON() and READ_ONCE() are made of in 5.10
+		/nested extern declaration of .*__compiletime_assert_/ { next }
 		{
 			finding = $0
 			sub(/:[0-9]+:([-0-9]+:)?/, ":", finding)
 			gsub(/ on line [0-9]+/, "", finding)
-			gsub(/__compiletime_assert_[0-9]+/, "", finding)
 		}
 		FILENAME == ARGV[1] { stock[finding]++; next }
 		stock[finding]-- <= 0
