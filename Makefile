@@ -16,6 +16,9 @@ MUTATE ?=
 # make check-matrix: only these (kernel-xen ...); how many at once
 PAIRS ?=
 JOBS ?=
+# make fuzz: how many inputs, and which
+N ?= 1000000
+SEED ?=
 # make module: a kernel tree or headers to build against
 KSRC ?=
 # make module, run, shell: the stock driver
@@ -26,7 +29,7 @@ PREFIX ?= /usr/local
 # V=1: show the commands' own output, and the VM's console
 V ?=
 
-export KERNEL XEN BUILD CACHE TESTS MUTATE PAIRS JOBS KSRC V
+export KERNEL XEN BUILD CACHE TESTS MUTATE PAIRS JOBS N SEED KSRC V
 
 VM := tools/testing/selftests/xen-pciback/vm
 OUT := $(BUILD)/$(KERNEL)
@@ -35,7 +38,7 @@ DRIVER := $(OUT)/$(if $(STOCK),stock/)xen-pciback.ko
 # The scripts' own makes are not part of this one.
 unexport MAKEFLAGS MAKELEVEL
 
-.PHONY: help deps module vm run check check-matrix check-long compare shell lint docs patches bisect-check \
+.PHONY: help deps module vm run check check-matrix check-long fuzz compare shell lint docs patches bisect-check \
 	deb deb-check install uninstall clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -48,7 +51,8 @@ help: ## this list
 	@echo
 	@echo 'Variables: KERNEL=5.10|6.1|6.12|7.2 XEN=4.14|4.17|4.20 ($(KERNEL), $(XEN))'
 	@echo '           BUILD=$(BUILD) CACHE=$(CACHE)'
-	@echo '           TESTS=name,... MUTATE=1 PAIRS="kernel-xen ..." KSRC=dir STOCK=1 V=1'
+	@echo '           TESTS=name,... MUTATE=1 PAIRS="kernel-xen ..." N=number SEED=number'
+	@echo '           KSRC=dir STOCK=1 V=1'
 
 deps: ## install what this machine lacks (qemu, a compiler, ...)
 	@$(VM)/deps.sh vm lint docs
@@ -80,6 +84,10 @@ check-matrix: ## make check for each kernel with the hypervisors it is used with
 check-long: ## run those that take long (20 hand-overs, HVM guests, ...)
 	@$(VM)/deps.sh vm
 	@LONG=1 $(VM)/check.sh
+
+fuzz: ## addresses, damaged ones and noise, against a reference parser (N=1000000 SEED=)
+	@$(VM)/deps.sh vm fuzz
+	@$(VM)/fuzz.sh
 
 compare: ## hand-overs on the stock driver and on this one, as a table
 	@$(VM)/deps.sh vm

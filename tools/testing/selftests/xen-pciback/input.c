@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/bdf.h"
 #include "lib/harness.h"
 #include "lib/hw.h"
 #include "lib/pci.h"
@@ -166,18 +167,6 @@ static size_t compose(const struct input *input, struct fn fn, char *text)
 	return n;
 }
 
-/* A reproducible sketch of the bytes, for the log */
-static void escape(const char *text, size_t len, char *out, size_t size)
-{
-	size_t i, n = 0;
-
-	for (i = 0; i < len && n + 5 < size; i++)
-		n += snprintf(out + n, size - n,
-			      text[i] > ' ' && text[i] < 0x7f ? "%c" : "\\x%02x",
-			      (unsigned char)text[i]);
-	out[n] = '\0';
-}
-
 FIXTURE(input)
 {
 	struct fn fn;
@@ -210,7 +199,7 @@ TEST_F_TIMEOUT(input, table, 120)
 			continue;
 		len = compose(&inputs[i], self->fn, text);
 		ret = write_file(RESET_DEVICE, text, len);
-		escape(text, len, shown, sizeof(shown));
+		bdf_escape(text, len, shown, sizeof(shown));
 		EXPECT_EQ(0, ret) {
 			TH_LOG("'%s'", shown);
 		}
@@ -230,7 +219,7 @@ TEST_F_TIMEOUT(input, table, 120)
 			continue;
 		len = compose(&inputs[i], self->fn, text);
 		ret = write_file(RESET_DEVICE, text, len);
-		escape(text, len, shown, sizeof(shown));
+		bdf_escape(text, len, shown, sizeof(shown));
 		EXPECT_EQ(inputs[i].ret, ret) {
 			TH_LOG("'%s'", shown);
 		}

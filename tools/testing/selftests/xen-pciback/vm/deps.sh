@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # deps.sh [SET]...: install what this machine lacks, from its own Debian: what
-# builds the module, and for "vm" what runs it, for "lint", "docs" and "deb" what these need.
+# builds the module, and for "vm" what runs it, for "lint", "docs", "deb" and "fuzz" what these
+# need.
 # Everything else (kernel, Xen, what runs in the VM) is only unpacked, by
 # fetch.sh and unpack.sh. Nothing is asked of apt when nothing is missing.
 set -eu
@@ -71,6 +72,15 @@ needs_deb()
 		/usr/bin/dh_dkms			dh-dkms
 		/usr/bin/lintian			lintian
 		/usr/bin/rst2man			python3-docutils
+	END
+}
+
+needs_fuzz()
+{
+	cat <<-END
+		/usr/bin/clang				clang
+		/usr/bin/llvm-cov			llvm
+		/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-x86_64.a	libclang-rt-dev
 	END
 }
 

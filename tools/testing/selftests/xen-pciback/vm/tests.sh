@@ -16,7 +16,7 @@ INSTALLED=$OUT/selftests/selftests
 
 build_tests()
 {
-	rsync -a --delete --exclude=/vm --exclude=/mutations \
+	rsync -a --delete --exclude=/fuzz --exclude=/mutations --exclude=/vm \
 		"$SELFTEST_DIR/" "$TREE/xen-pciback/"
 	rm -rf "$INSTALLED"
 	"$VM_DIR/chroot.sh" "$(kernel_suite "$KERNEL")" \
