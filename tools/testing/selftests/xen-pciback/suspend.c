@@ -160,10 +160,16 @@ static bool appears(struct fn fn)
 }
 
 /*
- * And all the way: everything loses its state, and the clock wakes Xen. Without
- * extended config space the kernel cannot read serial numbers, takes the cards
- * that have one for others, and powers their slots off.
+ * Without extended config space the kernel cannot read serial numbers, takes the
+ * cards that have one for others, and powers their slots off; 6.1 does not look.
  */
+static void refill(struct fn port)
+{
+	if (slot_wait_off(port))
+		slot_fill(port);
+}
+
+/* And all the way: everything loses its state, and the clock wakes Xen */
 TEST_F_TIMEOUT(suspend, to_ram, TIMEOUT)
 {
 	struct fn xhci = fn_below(fn_root(0x15), 0, 0), nic_port = fn_root(0x12);
@@ -193,8 +199,8 @@ TEST_F_TIMEOUT(suspend, to_ram, TIMEOUT)
 	for (i = 0; i < ARRAY_SIZE(forgotten); i++)
 		fn_write(fn_root(forgotten[i].dev), forgotten[i].offset,
 			 kept[i], 4);
-	slot_fill(nic_port);
-	slot_fill(self->card_port);
+	refill(nic_port);
+	refill(self->card_port);
 	EXPECT_TRUE(appears(nic));
 	EXPECT_TRUE(appears(self->card[2]));
 

@@ -132,6 +132,9 @@ void hw_end(struct hw *hw)
 	for (;;) {
 		const char *line = hw_line(hw);
 
+		/* Where the machine has slept meanwhile */
+		if (!*line)
+			continue;
 		if (hw_parse(line, &event))
 			errx(1, "not a line of the hardware's account: '%s'",
 			     line);
