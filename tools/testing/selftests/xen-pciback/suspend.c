@@ -113,6 +113,7 @@ TEST_F_TIMEOUT(suspend, core, TIMEOUT)
 		fn_read_config(fns[i], 0, before[i], sizeof(before[i]));
 
 	hw_begin(&self->hw);
+	self->hw.slept = true;
 	ASSERT_EQ(0, sleep_for("core", "1"));
 	hw_end(&self->hw);
 	EXPECT_EQ(0, hw_all_resets(&self->hw));
@@ -193,6 +194,7 @@ TEST_F_TIMEOUT(suspend, to_ram, TIMEOUT)
 	ASSERT_EQ(0, write_string(PM_DEPTH, "deep"));
 	ASSERT_EQ(0, write_string(WAKE_ALARM, "+3"));
 	hw_begin(&self->hw);
+	self->hw.slept = true;
 	EXPECT_EQ(0, sleep_for("none", "5"));
 	hw_end(&self->hw);
 
@@ -242,6 +244,7 @@ TEST_F_TIMEOUT(suspend, pending, TIMEOUT)
 	ASSERT_EQ(0, fault_set(self->fn, "flr_no_effect", 1));
 
 	hw_begin(&self->hw);
+	self->hw.slept = true;
 	slot_fill(self->port);
 	ASSERT_EQ(0, sleep_for("freezer", "12"));
 	EXPECT_TRUE(fn_wait_clean(self->fn));

@@ -132,8 +132,7 @@ void hw_end(struct hw *hw)
 	for (;;) {
 		const char *line = hw_line(hw);
 
-		/* Where the machine has slept meanwhile */
-		if (!*line)
+		if (hw_parse(line, &event) && hw->slept)
 			continue;
 		if (hw_parse(line, &event))
 			errx(1, "not a line of the hardware's account: '%s'",

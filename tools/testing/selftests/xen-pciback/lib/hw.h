@@ -39,6 +39,8 @@ struct hw {
 	size_t nr, max;
 	char line[256];
 	size_t len;
+	/* It slept: what was under way to the port then is missing, or cut */
+	bool slept;
 };
 
 /* Start a step, and end it: afterwards @events is all that happened between */
