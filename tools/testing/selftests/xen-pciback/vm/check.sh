@@ -3,7 +3,9 @@
 #
 # check.sh: run the kselftests in the VM, by the kernel's own runner.
 #
-# TESTS=name,...	only these programs; name:test for one test of a program
+# TESTS=name,...	only these programs; name:test for one test of a program; each
+#			word runs in a VM of its own
+# VMS=N			so many VMs at once [3]: they wait more than they work
 # LONG=1		only those that take long, which are not run otherwise
 # MUTATE=1		prove that the tests can fail: for each of mutations/*.patch
 #			build a driver with that fault; some test must fail. A line
@@ -15,12 +17,14 @@
 set -eu
 . "${0%/*}/common.sh"
 
-: "${TESTS:=}" "${MUTATE:=}" "${LONG:=}" "${MODULE:=}"
+: "${TESTS:=}" "${MUTATE:=}" "${LONG:=}" "${MODULE:=}" "${VMS:=3}"
 LONG_TESTS=handovers,guest_hvm
-# Where devices were taken out and put in again, Xen lets dom0's own drivers have
-# no MSI-X for them: this one needs some.
-OWN_VM=command.sh
+# Which share a VM, the longest first, and the rest another one. Where devices were
+# taken out and put in again, Xen lets dom0's own drivers have no MSI-X for them,
+# and command.sh needs some: not with races, nor with hotplug.
+TOGETHER='races escalation,hotplug,suspend,quirks,faults,reload command.sh guest_pv'
 LONG_TIMEOUT=7200
+DRIVER=${MODULE:-$OUT/xen-pciback.ko}
 
 # has_any NAME,... TEST,...: is one of the programs among the tests?
 has_any()
@@ -35,11 +39,11 @@ default_tests()
 	if [ -n "$LONG" ]; then
 		echo "$LONG_TESTS" | tr ',' ' '
 	else
+		echo "$TOGETHER"
 		sed -n 's/^xen-pciback://p' \
 			"$OUT/selftests/selftests/kselftest-list.txt" |
-			grep -vxF "$(echo "$LONG_TESTS,$OWN_VM" | tr ',' '\n')" |
+			grep -vxF "$(echo "$TOGETHER $LONG_TESTS" | tr ' ,' '[\n*]')" |
 			paste -s -d ,
-		echo "$OWN_VM" | tr ',' ' '
 	fi
 }
 
@@ -132,7 +136,7 @@ complaints()
 }
 
 # run_tests NAME MODULE TESTS: boot, run, and count; sets what count() does.
-# What the VM says goes to fd 3: the terminal, or nowhere for a mutant.
+# What the VM says goes to fd 3.
 run_tests()
 {
 	tap=$OUT/check/$1.tap
@@ -162,18 +166,53 @@ run_tests()
 	fi
 }
 
-# mutation PATCH: run the tests on a driver with this fault
-mutation()
+# progress: of what a VM says, a line for each program when it ends
+progress()
 {
-	name=$(basename "$1" .patch)
-	"$VM_DIR/module.sh" -o "$OUT/mutants/$name" "$1"
-	only=$(sed -n 's/^Tests: *//p' "$1")
+	mawk -W interactive -v start="$(date +%s)" '
+	/^# ok /	{ passed++ }
+	/^# not ok /	{ failed++ }
+	/^# selftests: /	{ start = systime() }
+	/^(not )?ok [0-9]+ selftests: / {
+		result = /^not/ ? "failed" : / # SKIP/ ? "skipped" : "ok"
+		sub(/^.* selftests: xen-pciback: /, "")
+		printf "  %-8s %-22s %3d passed, %3d failed %15s %3d s\n", "test", $1,
+		       passed, failed, result, systime() - start
+		fflush()
+		passed = failed = 0
+	}'
+}
+
+# in_vm NUMBER TESTS: run_tests(), in one of several VMs
+in_vm()
+{
+	result=$OUT/check/check-$1
+	{
+		run_tests "check-$1" "$DRIVER" "$2" 3>&1 >"$result.out"
+		echo "$passed $failed $skipped" >"$result.result"
+	} | progress
+	read -r passed failed skipped <"$result.result"
+	# What is wrong is to be seen whole, and in one go.
+	[ "$failed" -eq 0 ] || cat "$result.tap" "$result.out"
+}
+
+# mutant NUMBER PATCH: run the tests on a driver with this fault
+mutant()
+{
+	name=$(basename "$2" .patch)
+	"$VM_DIR/module.sh" -o "$OUT/mutants/$name" "$2" >/dev/null
+	only=$(sed -n 's/^Tests: *//p' "$2")
 	run_tests "mutant-$name" "$OUT/mutants/$name/xen-pciback.ko" "${TESTS:-$only}" \
-		>"$OUT/check/mutant-$name.out" 2>&1
+		3>/dev/null >"$OUT/check/mutant-$name.out" 2>&1
 	# A run without tests proves nothing, unless the fault ended it.
 	if [ "$(cat "$tap.rc")" -lt 124 ] && grep -q '^# no test ran' "$tap.counts"; then
 		failed=0
 	fi
+	if [ "$failed" -gt 0 ]; then
+		echo "ok $1 $name # caught by: $(caught_by "$tap")"
+	else
+		echo "not ok $1 $name # no test fails with this fault"
+	fi | tee "$OUT/check/mutant-$name.result"
 }
 
 # By name, what failed: the first is enough to see that it is the right one
@@ -182,6 +221,19 @@ caught_by()
 	sed -n 's/^# not ok [0-9]* //p; s/^not ok [0-9]* selftests: //p' "$1" |
 		head -n 1 | grep . || echo 'the VM or its kernel'
 }
+
+case ${1-} in
+--vm)
+	shift
+	in_vm "$@"
+	exit
+	;;
+--mutant)
+	shift
+	mutant "$@"
+	exit
+	;;
+esac
 
 "$VM_DIR/module.sh"
 # A device model only for those who need it
@@ -196,37 +248,35 @@ hvm=''
 "$VM_DIR/tests.sh"
 mkdir -p "$OUT/check"
 
-exec 3>&1
-if [ -z "$MUTATE" ]; then
-	all_passed=0 all_failed=0 all_skipped=0 run=''
-	for tests in ${TESTS:-$(default_tests)}; do
-		# The first is "check", for whoever looks for its console.log
-		run=check${run:+-${tests%%[.,:]*}}
-		run_tests "$run" "${MODULE:-$OUT/xen-pciback.ko}" "$tests"
+
+if [ -n "$MUTATE" ]; then
+	set -- "$SELFTEST_DIR"/mutations/*.patch
+	echo "TAP version 13"
+	echo "1..$#"
+	rm -f "$OUT"/check/mutant-*.result
+	printf '%s\n' "$@" | cat -n | xargs -P "$VMS" -n 2 "$0" --mutant || :
+	caught=$(cat "$OUT"/check/mutant-*.result | grep -c '^ok ') || :
+	echo "$caught passed, $(($# - caught)) failed, 0 skipped"
+	[ "$caught" -eq $# ]
+	exit
+fi
+
+# shellcheck disable=SC2086
+set -- ${TESTS:-$(default_tests)}
+if [ $# -eq 1 ]; then
+	run_tests check "$DRIVER" "$1" 3>&1
+	all_passed=$passed all_failed=$failed all_skipped=$skipped
+else
+	all_passed=0 all_failed=0 all_skipped=0
+	rm -f "$OUT"/check/check-*.result
+	printf '%s\n' "$@" | cat -n | xargs -P "$VMS" -n 2 "$0" --vm || :
+	for number in $(seq $#); do
+		read -r passed failed skipped <"$OUT/check/check-$number.result" ||
+			passed=0 failed=1 skipped=0
 		all_passed=$((all_passed + passed))
 		all_failed=$((all_failed + failed))
 		all_skipped=$((all_skipped + skipped))
 	done
-	echo "$all_passed passed, $all_failed failed, $all_skipped skipped"
-	[ "$all_failed" -eq 0 ]
-	exit
 fi
-
-exec 3>/dev/null
-caught=0 survived=0 number=0
-set -- "$SELFTEST_DIR"/mutations/*.patch
-echo "TAP version 13"
-echo "1..$#"
-for mutation; do
-	number=$((number + 1))
-	mutation "$mutation"
-	if [ "$failed" -gt 0 ]; then
-		caught=$((caught + 1))
-		echo "ok $number $name # caught by: $(caught_by "$tap")"
-	else
-		survived=$((survived + 1))
-		echo "not ok $number $name # no test fails with this fault"
-	fi
-done
-echo "$caught passed, $survived failed, 0 skipped"
-[ "$survived" -eq 0 ]
+echo "$all_passed passed, $all_failed failed, $all_skipped skipped"
+[ "$all_failed" -eq 0 ]

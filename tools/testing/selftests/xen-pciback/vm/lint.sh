@@ -12,7 +12,8 @@
 #	manual page		rst2man: a warning is an error
 #	documentation		the kernel's tools for it: a warning is an error
 #
-# and for each SERIES, if not said all in drivers/xen/xen-pciback/patches:
+# and for each SERIES, if not said all in drivers/xen/xen-pciback/patches, as many
+# at once as there are CPUs:
 #
 #	gcc and sparse, clang	the module: nothing about our files, and no more
 #	coccicheck		about the upstream ones than without our patches
@@ -26,7 +27,7 @@ set -eu
 PATCHES=$TOP/drivers/xen/xen-pciback/patches
 # The series whose scripts look at what is the same for all
 SCRIPTS=$BUILD/6.12/linux
-LOG=$BUILD/log
+LOG=$BUILD/lint/log
 mkdir -p "$LOG"
 failed=0
 
@@ -48,15 +49,17 @@ CLANG='CC=clang CONFIG_CC_IS_CLANG=y CONFIG_CC_IS_GCC= CONFIG_GCC_VERSION=0
 check()
 {
 	check_name=$1
+	check_log=$LOG/$(echo "$check_name" | tr -c '[:alnum:].\n' _)
 	shift
-	printf '  %-8s %-52s' lint "$check_name"
-	if ("$@") >"$LOG/lint" 2>&1 && ! [ -s "$LOG/lint" ]; then
-		echo " ok"
+	if ("$@") >"$check_log" 2>&1 && ! [ -s "$check_log" ]; then
+		check_result=ok
 	else
-		echo " failed"
-		cat "$LOG/lint"
+		check_result=failed
 		failed=$((failed + 1))
 	fi
+	# In one go: another series says something, too.
+	printf '  %-8s %-52s %s%s\n' lint "$check_name" "$check_result" \
+		"$(sed '1s/^/\n/' "$check_log")"
 }
 
 ours()
@@ -277,6 +280,18 @@ check_test_modules()
 		grep -v 'error: bad constant expression$' || :
 }
 
+if [ "${1-}" = --series ]; then
+	KERNEL=$2
+	OUT=$BUILD/$KERNEL
+	export KERNEL
+	check "$KERNEL, gcc -Wextra, sparse: the module" check_module by_gcc
+	check "$KERNEL, clang -Wextra: the module" check_module by_clang
+	check "$KERNEL, coccicheck: the module" check_module by_coccinelle
+	check "$KERNEL, gcc W=1, sparse: the tests' modules" check_test_modules
+	[ "$failed" -eq 0 ]
+	exit
+fi
+
 KERNEL=6.12 "$VM_DIR/fetch.sh" linux
 KERNEL=6.12 "$VM_DIR/unpack.sh" source
 check "checkpatch --strict: our sources" check_sources
@@ -292,14 +307,9 @@ check "sphinx: the documentation" check_docs
 	set -- "$@" "$(basename "$dir")"
 done
 for KERNEL; do
-	export KERNEL
-	OUT=$BUILD/$KERNEL
-	"$VM_DIR/fetch.sh" linux
-	"$VM_DIR/unpack.sh" headers source
-	check "$KERNEL, gcc -Wextra, sparse: the module" check_module by_gcc
-	check "$KERNEL, clang -Wextra: the module" check_module by_clang
-	check "$KERNEL, coccicheck: the module" check_module by_coccinelle
-	check "$KERNEL, gcc W=1, sparse: the tests' modules" check_test_modules
+	KERNEL=$KERNEL "$VM_DIR/fetch.sh" linux
+	KERNEL=$KERNEL "$VM_DIR/unpack.sh" headers source
 done
+printf '%s\n' "$@" | xargs -P "$(nproc)" -n 1 "$0" --series || failed=1
 
 [ "$failed" -eq 0 ]

@@ -12,6 +12,12 @@ set -eu
 
 MATRIX=$BUILD/matrix
 
+# Of the hypervisor in the VM, as far as it is Xen's own
+xen_version()
+{
+	dpkg-deb -f "$(set_dir xen)"/*.deb Version | sed 's/[+-].*//'
+}
+
 # one PAIR
 one()
 {
@@ -26,9 +32,12 @@ one()
 		"$log" >"$MATRIX/$1.result"
 	read -r passed failed skipped <"$MATRIX/$1.result" ||
 		passed='-' failed=1 skipped='-'
-	printf '%-7s %-5s %6s %6s %7s %3d:%02d\n' "${1%-*}" "${1#*-}" "$passed" \
-		"$failed" "$skipped" $((seconds / 60)) $((seconds % 60)) \
-		>"$MATRIX/$1.result"
+	# Without what Debian adds
+	linux=$(cut -d + -f 1 "$MATRIX/$1/${1%-*}/release") || linux=${1%-*}
+	xen=$(XEN=${1#*-} xen_version) || xen=${1#*-}
+	printf '%-9s %-7s %-8s %6s %6s %7s %3d:%02d\n' "$linux" "$xen" \
+		"$(kernel_suite "${1%-*}")" "$passed" "$failed" "$skipped" \
+		$((seconds / 60)) $((seconds % 60)) >"$MATRIX/$1.result"
 	printf '  %-8s %s\n' matrix "Linux ${1%-*}, Xen ${1#*-}: $passed passed, $failed failed, $skipped skipped"
 	# What failed, and why
 	grep -E -B 12 '^(# not ok|not ok)|^# the kernel complained' "$log" |
@@ -50,17 +59,17 @@ mkdir -p "$MATRIX"
 printf '%s\n' $PAIRS | xargs -P "$JOBS" -n 1 "$0"
 
 {
-	echo 'Linux   Xen   passed failed skipped  time'
-	echo '------- ----- ------ ------ ------- -----'
+	echo 'Linux     Xen     Debian   passed failed skipped   time'
+	echo '--------- ------- -------- ------ ------ ------- ------'
 	for pair in $PAIRS; do
 		cat "$MATRIX/$pair.result"
 	done
 } >"$MATRIX/table"
 cat "$MATRIX/table"
 awk 'NR > 2 {
-	passed += $3
-	failed += $4
-	skipped += $5
+	passed += $4
+	failed += $5
+	skipped += $6
 }
 END {
 	print passed + 0 " passed, " failed + 0 " failed, " skipped + 0 " skipped"
