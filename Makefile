@@ -10,9 +10,10 @@ XEN ?= 4.17
 # Where things are made, and where Debian's packages are kept between runs.
 BUILD ?= build
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/xen-pciback-reset
-# make check: only these (name,name); with each fault of mutations/
+# make check: only these (name,name); with each fault of mutations/; so many VMs at once
 TESTS ?=
 MUTATE ?=
+VMS ?= 3
 # make check-matrix: only these (kernel-xen ...); how many at once
 PAIRS ?=
 JOBS ?=
@@ -29,7 +30,7 @@ PREFIX ?= /usr/local
 # V=1: show the commands' own output, and the VM's console
 V ?=
 
-export KERNEL XEN BUILD CACHE TESTS MUTATE PAIRS JOBS N SEED KSRC V
+export KERNEL XEN BUILD CACHE TESTS MUTATE VMS PAIRS JOBS N SEED KSRC V
 
 VM := tools/testing/selftests/xen-pciback/vm
 OUT := $(BUILD)/$(KERNEL)
@@ -51,7 +52,7 @@ help: ## this list
 	@echo
 	@echo 'Variables: KERNEL=5.10|6.1|6.12|7.2 XEN=4.14|4.17|4.20 ($(KERNEL), $(XEN))'
 	@echo '           BUILD=$(BUILD) CACHE=$(CACHE)'
-	@echo '           TESTS=name,... MUTATE=1 PAIRS="kernel-xen ..." N=number SEED=number'
+	@echo '           TESTS=name,... MUTATE=1 VMS=3 PAIRS="kernel-xen ..." N=number SEED=number'
 	@echo '           KSRC=dir STOCK=1 V=1'
 
 deps: ## install what this machine lacks (qemu, a compiler, ...)
