@@ -380,7 +380,6 @@ TEST_F(scale, virtual_bus_vf)
 {
 	struct fn vf, mate;
 	unsigned int i;
-	char path[256];
 
 	ASSERT_EQ(0, topology_load("port(pf,fn)"));
 	enable_vfs(NR_VFS);
@@ -399,8 +398,24 @@ TEST_F(scale, virtual_bus_vf)
 	expect_resets(0, self->pf);
 	expect_resets(0, mate);
 	expect_restored();
+}
 
-	/* There is no bridge that could reset it otherwise */
+/* There is no bridge that could reset it otherwise */
+TEST_F(scale, virtual_bus_vf_without_flr)
+{
+	unsigned int i;
+	char path[256];
+	struct fn vf;
+
+	ASSERT_EQ(0, topology_load("port(pf,fn)"));
+	enable_vfs(NR_VFS);
+	for (i = 0; i < NR_VFS; i++)
+		adopt(topology_vf(self->pf, i));
+	settle();
+	vf = self->fns[1];
+	if (!fn_has_file(vf, "reset_method"))
+		SKIP(return, "the kernel has no reset_method (before 5.15)");
+
 	fn_path(vf, "reset_method", path, sizeof(path));
 	ASSERT_EQ(0, write_string(path, "\n"));
 	topology_begin();

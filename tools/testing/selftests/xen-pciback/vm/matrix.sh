@@ -33,7 +33,7 @@ one()
 	read -r passed failed skipped <"$MATRIX/$1.result" ||
 		passed='-' failed=1 skipped='-'
 	# Without what Debian adds
-	linux=$(cut -d + -f 1 "$MATRIX/$1/${1%-*}/release") || linux=${1%-*}
+	linux=$(sed 's/+.*//; s/-amd64$//' "$MATRIX/$1/${1%-*}/release") || linux=${1%-*}
 	xen=$(XEN=${1#*-} xen_version) || xen=${1#*-}
 	printf '%-9s %-7s %-8s %6s %6s %7s %3d:%02d\n' "$linux" "$xen" \
 		"$(kernel_suite "${1%-*}")" "$passed" "$failed" "$skipped" \

@@ -178,8 +178,15 @@ show()
 	/^vm: the driver/ {
 		say(verbose ? "" : "\n" $0)
 	}
-	# The kernel and Xen also speak here, see console.log.
-	running && !verbose && !/^(\(XEN\) |\[ *[0-9]+\.[0-9]+\] )/ {
+	# The kernel and Xen also speak here, see console.log; now and then in the middle
+	# of a line, which then goes on.
+	running && !verbose && match($0, /\(XEN\) |\[ *[0-9]+\.[0-9]+\] /) {
+		begun = begun substr($0, 1, RSTART - 1)
+		next
+	}
+	running && !verbose {
+		$0 = begun $0
+		begun = ""
 		# an empty last line is from init, not from COMMAND
 		if (empty)
 			say("")
