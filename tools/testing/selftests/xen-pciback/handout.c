@@ -213,6 +213,27 @@ TEST_F(handout, released_flr)
 	expect_restored(THOROUGHLY);
 }
 
+/* Its FLR is none: by its slot, as soon as it is idle */
+TEST_F(handout, released_flr_does_nothing)
+{
+	struct fn port = fn_root(0x10), nvme = fn_below(port, 0, 0);
+
+	if (!fault_available())
+		SKIP(return, "no " FAULT_MODULE);
+	ASSERT_EQ(0, fault_load());
+	ASSERT_EQ(0, fault_add(nvme));
+	adopt(nvme);
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &nvme, 1));
+	fn_scribble(nvme);
+	ASSERT_EQ(0, fault_set(nvme, "flr_swallow", 1));
+	watched(0, guest_destroy(&self->guest) ?: !fn_wait_clean(nvme));
+
+	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
+	EXPECT_EQ(1, hw_all_resets(&self->hw));
+	expect_logged(nvme, "reset: flr: no effect");
+	expect_restored(THOROUGHLY);
+}
+
 /* Weakly at once, and by its slot as soon as it is idle */
 TEST_F(handout, released_pm)
 {
@@ -772,13 +793,15 @@ TEST_F(handout, frontend_in_reset)
 					      0x10) == -EIO;
 		refused += guest_config_read(&self->guest, nvme, PCI_VENDOR_ID,
 					     4, &val) == -EIO;
+		refused += guest_disable_msi(&self->guest, nvme) == -EIO;
 		usleep(50000);
 	}
 	EXPECT_EQ(0, fault_writes(nvme, PCI_CACHE_LINE_SIZE));
 	EXPECT_EQ(0, wait_for_child(pid));
-	EXPECT_EQ(2 * tries, refused);
+	EXPECT_EQ(3 * tries, refused);
 
 	expect_readable(nvme);
+	EXPECT_EQ(0, guest_disable_msi(&self->guest, nvme));
 }
 
 static int load_pciback(void)

@@ -197,6 +197,18 @@ static int find_fn(const struct guest *guest, struct fn fn)
 	return -ENODEV;
 }
 
+/* Its address there is what pciback writes as soon as it has it there */
+bool guest_has(const struct guest *guest, struct fn fn)
+{
+	int i = find_fn(guest, fn);
+	char vdev[32];
+
+	if (i < 0)
+		return false;
+	get(guest, guest->backend, vdev, sizeof(vdev), "vdev-%d", i);
+	return *vdev;
+}
+
 int guest_begin(struct guest *guest, unsigned int domid, const struct fn *fns,
 		size_t nr)
 {
@@ -248,11 +260,15 @@ int guest_begin(struct guest *guest, unsigned int domid, const struct fn *fns,
 	return 0;
 }
 
+int guest_wait(const struct guest *guest)
+{
+	return wait_backend(guest, "state", STATE_INITIALISED);
+}
+
 int guest_create(struct guest *guest, unsigned int domid, const struct fn *fns,
 		 size_t nr)
 {
-	return guest_begin(guest, domid, fns, nr) ?:
-	       wait_backend(guest, "state", STATE_INITIALISED);
+	return guest_begin(guest, domid, fns, nr) ?: guest_wait(guest);
 }
 
 int guest_destroy(struct guest *guest)
@@ -486,6 +502,13 @@ int guest_config_write(struct guest *guest, struct fn fn, unsigned int offset,
 		.size = len,
 		.value = val,
 	};
+
+	return do_op(guest, fn, &op);
+}
+
+int guest_disable_msi(struct guest *guest, struct fn fn)
+{
+	struct xen_pci_op op = { .cmd = XEN_PCI_OP_disable_msi };
 
 	return do_op(guest, fn, &op);
 }

@@ -41,11 +41,12 @@ bool guest_possible(void);
 
 /*
  * A guest that starts with these functions. guest_begin() does not wait;
- * guest_create() returns when pciback has handed out all, or refused one.
- * guest_destroy() is due either way.
+ * guest_wait() returns when pciback has handed out all, or refused one, and
+ * guest_create() is both. guest_destroy() is due either way.
  */
 int guest_begin(struct guest *guest, unsigned int domid, const struct fn *fns,
 		size_t nr);
+int guest_wait(const struct guest *guest);
 int guest_create(struct guest *guest, unsigned int domid, const struct fn *fns,
 		 size_t nr);
 /* The guest is gone, as when it crashed: returns when pciback has taken back all */
@@ -58,6 +59,8 @@ int guest_destroy(struct guest *guest);
 int guest_attach(struct guest *guest, struct fn fn);
 int guest_detach(struct guest *guest, struct fn fn);
 
+/* Has pciback handed it out to the guest? */
+bool guest_has(const struct guest *guest, struct fn fn);
 /* Is the backend Connected: not closing, nor in the middle of a change? */
 bool guest_connected(const struct guest *guest);
 /* What pciback wrote into xenstore when it refused, or the empty string */
@@ -72,5 +75,7 @@ int guest_config_read(struct guest *guest, struct fn fn, unsigned int offset,
 		      size_t len, uint32_t *val);
 int guest_config_write(struct guest *guest, struct fn fn, unsigned int offset,
 		       size_t len, uint32_t val);
+/* The same for MSI, which need not be enabled */
+int guest_disable_msi(struct guest *guest, struct fn fn);
 
 #endif

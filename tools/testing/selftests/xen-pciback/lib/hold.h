@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Tasks held in a function of the kernel's, so that what happens meanwhile is no
+ * matter of luck: test_modules/pciback_hold.c.
+ */
+#ifndef SELFTEST_XEN_PCIBACK_HOLD_H
+#define SELFTEST_XEN_PCIBACK_HOLD_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#define HOLD_MODULE	"test_modules/pciback_hold.ko"
+#define HOLD_DIR	"/sys/kernel/debug/pciback_hold"
+
+/* Has the module been built? If not, skip the test. */
+bool hold_available(void);
+/* Loading it when it is loaded, and unloading when it is not, is no error */
+int hold_load(void);
+int hold_unload(void);
+
+/* Hold whoever calls @function next: before, or after it is done. One at a time. */
+int hold_at_entry(const char *function);
+int hold_at_return(const char *function);
+/* Wait until somebody is held; false if it does not come to that */
+bool hold_wait(void);
+/* Let go who is held, and hold nobody any more */
+int hold_let_go(void);
+
+/*
+ * Wait until the task is in @function of the kernel's, and stays there: it waits
+ * for somebody. False if it ends, or does not come to that.
+ */
+bool hold_waits_in(pid_t pid, const char *function);
+
+#endif

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The windows of races, held open.
+ *
+ * What happens between two steps of one task while another one acts is a matter
+ * of luck, and on a machine with one CPU hardly ever happens.  This module stops
+ * the first task that comes to a kernel function, for as long as it takes to do
+ * in peace what is to happen meanwhile.  Everything is in debugfs:
+ *
+ *   pciback_hold/entry		write a function's name: whoever calls it next is
+ *				held before anything of it is done
+ *   pciback_hold/return	the same, held when all of it is done
+ *   pciback_hold/held		the PID of who is held; 0: nobody
+ *   pciback_hold/let_go	write 1: go on, and hold nobody any more
+ *
+ * One function at a time, and one task: all others go through.  Whoever is held
+ * sleeps, with the locks that it has by then.  So the function must be one that
+ * may sleep, and it is up to whoever names it that this is so; nor may it take
+ * arguments on the stack.  A task that nobody lets go goes by itself after
+ * PCIH_PATIENCE, before the kernel thinks that those who wait for it hang.
+ *
+ * A kprobe at the function's entry sends the task to pcih_detour(), as the
+ * kernel's fail_function sends it back to its caller.  By the calling convention
+ * that one has the function's arguments, whatever they are, and what it returns
+ * is what the function returns.
+ */
+
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/atomic.h>
+#include <linux/debugfs.h>
+#include <linux/jiffies.h>
+#include <linux/kallsyms.h>
+#include <linux/kprobes.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/ptrace.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+#include <linux/wait.h>
+
+/* Others are said to hang after 120 s */
+#define PCIH_PATIENCE		(100 * HZ)
+
+typedef unsigned long (*pcih_function_t)(unsigned long a, unsigned long b,
+					 unsigned long c, unsigned long d,
+					 unsigned long e, unsigned long f);
+
+/* Serializes the files */
+static DEFINE_MUTEX(pcih_mutex);
+static DECLARE_WAIT_QUEUE_HEAD(pcih_wait);
+static struct dentry *pcih_dir;
+
+/* The probe, and what it is for; changed only while there is none */
+static struct kprobe pcih_probe;
+static char pcih_name[KSYM_NAME_LEN];
+static bool pcih_probing;
+static bool pcih_at_return;
+
+/* 1 for the next task that comes to take */
+static atomic_t pcih_armed = ATOMIC_INIT(0);
+/* Tasks that have this module's code to return to */
+static atomic_t pcih_inside = ATOMIC_INIT(0);
+static bool pcih_let_go;
+static pid_t pcih_held;
+
+static void pcih_hold(void)
+{
+	WRITE_ONCE(pcih_held, task_pid_nr(current));
+	/* Idle: neither load, nor a hung task */
+	if (!wait_event_idle_timeout(pcih_wait, READ_ONCE(pcih_let_go),
+				     PCIH_PATIENCE))
+		pr_warn("nobody lets %d go\n", pcih_held);
+	WRITE_ONCE(pcih_held, 0);
+}
+
+/* What runs instead of the function, and runs it */
+static unsigned long pcih_detour(unsigned long a, unsigned long b,
+				 unsigned long c, unsigned long d,
+				 unsigned long e, unsigned long f)
+{
+	pcih_function_t function = (pcih_function_t)(unsigned long)pcih_probe.addr;
+	bool at_return = pcih_at_return;
+	unsigned long ret;
+
+	if (!at_return)
+		pcih_hold();
+	ret = function(a, b, c, d, e, f);
+	if (at_return)
+		pcih_hold();
+
+	if (atomic_dec_and_test(&pcih_inside))
+		wake_up_all(&pcih_wait);
+	return ret;
+}
+
+static int pcih_hit(struct kprobe *probe, struct pt_regs *regs)
+{
+	if (atomic_cmpxchg(&pcih_armed, 1, 0) != 1)
+		return 0;
+
+	atomic_inc(&pcih_inside);
+	instruction_pointer_set(regs, (unsigned long)pcih_detour);
+	return 1;
+}
+
+NOKPROBE_SYMBOL(pcih_hit);
+
+/* A probe without one cannot send anybody elsewhere */
+static void pcih_after(struct kprobe *probe, struct pt_regs *regs,
+		       unsigned long flags)
+{
+}
+
+NOKPROBE_SYMBOL(pcih_after);
+
+static void pcih_disarm(void)
+{
+	lockdep_assert_held(&pcih_mutex);
+
+	atomic_set(&pcih_armed, 0);
+	if (pcih_probing)
+		unregister_kprobe(&pcih_probe);
+	pcih_probing = false;
+	/* Nobody is on the way to pcih_hold() any more but who is inside */
+	WRITE_ONCE(pcih_let_go, true);
+	wake_up_all(&pcih_wait);
+}
+
+static int pcih_arm(bool at_return)
+{
+	int err;
+
+	lockdep_assert_held(&pcih_mutex);
+
+	/* Also who has been let go, and is still in the function */
+	if (pcih_probing || atomic_read(&pcih_inside))
+		return -EBUSY;
+
+	memset(&pcih_probe, 0, sizeof(pcih_probe));
+	pcih_probe.symbol_name = pcih_name;
+	pcih_probe.pre_handler = pcih_hit;
+	pcih_probe.post_handler = pcih_after;
+	pcih_at_return = at_return;
+	pcih_let_go = false;
+	err = register_kprobe(&pcih_probe);
+	if (err)
+		return err;
+
+	pcih_probing = true;
+	atomic_set(&pcih_armed, 1);
+	return 0;
+}
+
+static ssize_t pcih_write_name(const char __user *user, size_t count,
+			       bool at_return)
+{
+	ssize_t ret;
+
+	mutex_lock(&pcih_mutex);
+	if (pcih_probing) {
+		ret = -EBUSY;
+	} else if (count >= sizeof(pcih_name)) {
+		ret = -EINVAL;
+	} else if (copy_from_user(pcih_name, user, count)) {
+		ret = -EFAULT;
+	} else {
+		pcih_name[count] = '\0';
+		strim(pcih_name);
+		ret = pcih_arm(at_return) ?: count;
+	}
+	mutex_unlock(&pcih_mutex);
+
+	return ret;
+}
+
+static ssize_t pcih_entry_write(struct file *file, const char __user *user,
+				size_t count, loff_t *pos)
+{
+	return pcih_write_name(user, count, false);
+}
+
+static const struct file_operations pcih_entry_fops = {
+	.owner = THIS_MODULE,
+	.open = nonseekable_open,
+	.write = pcih_entry_write,
+};
+
+static ssize_t pcih_return_write(struct file *file, const char __user *user,
+				 size_t count, loff_t *pos)
+{
+	return pcih_write_name(user, count, true);
+}
+
+static const struct file_operations pcih_return_fops = {
+	.owner = THIS_MODULE,
+	.open = nonseekable_open,
+	.write = pcih_return_write,
+};
+
+static int pcih_held_get(void *data, u64 *val)
+{
+	*val = READ_ONCE(pcih_held);
+	return 0;
+}
+
+DEFINE_DEBUGFS_ATTRIBUTE(pcih_held_fops, pcih_held_get, NULL, "%llu\n");
+
+static int pcih_let_go_set(void *data, u64 val)
+{
+	if (val != 1)
+		return -EINVAL;
+
+	mutex_lock(&pcih_mutex);
+	pcih_disarm();
+	mutex_unlock(&pcih_mutex);
+	return 0;
+}
+
+DEFINE_DEBUGFS_ATTRIBUTE(pcih_let_go_fops, NULL, pcih_let_go_set, "%llu\n");
+
+static int __init pcih_init(void)
+{
+	pcih_dir = debugfs_create_dir(KBUILD_MODNAME, NULL);
+	if (IS_ERR(pcih_dir))
+		return PTR_ERR(pcih_dir);
+
+	debugfs_create_file("entry", 0200, pcih_dir, NULL, &pcih_entry_fops);
+	debugfs_create_file("return", 0200, pcih_dir, NULL, &pcih_return_fops);
+	debugfs_create_file_unsafe("held", 0400, pcih_dir, NULL,
+				   &pcih_held_fops);
+	debugfs_create_file_unsafe("let_go", 0200, pcih_dir, NULL,
+				   &pcih_let_go_fops);
+	return 0;
+}
+
+static void __exit pcih_exit(void)
+{
+	debugfs_remove_recursive(pcih_dir);
+
+	mutex_lock(&pcih_mutex);
+	pcih_disarm();
+	mutex_unlock(&pcih_mutex);
+	/* However long the function takes */
+	wait_event(pcih_wait, !atomic_read(&pcih_inside));
+	/* And the last steps of the detour, none of which sleeps */
+	synchronize_rcu_tasks();
+}
+
+module_init(pcih_init);
+module_exit(pcih_exit);
+
+MODULE_DESCRIPTION("Tasks held in a kernel function, to test xen-pciback");
+MODULE_LICENSE("GPL");

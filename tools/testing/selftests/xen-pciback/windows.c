@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The windows of races, held open (lib/hold.h): what may happen between two steps
+ * of a reset, of a hand-out or of an unbind happens there, each time. races.c does
+ * the same by force.
+ */
+#include <errno.h>
+#include <linux/pci_regs.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/harness.h"
+#include "lib/aer.h"
+#include "lib/guest.h"
+#include "lib/hold.h"
+#include "lib/hw.h"
+#include "lib/klog.h"
+#include "lib/owned.h"
+#include "lib/pci.h"
+
+/* Of no domain in this VM */
+#define DOMAIN		7
+#define OTHER_DOMAIN	8
+
+#define DYNAMIC_DEBUG	"/sys/kernel/debug/dynamic_debug/control"
+#define REMOVING	"format \"found device to remove\""
+
+FIXTURE(window)
+{
+	struct card card;
+	struct fn nvme, rng;
+	struct owned owned;
+	struct guest guest, other;
+	struct hw hw;
+	int klog;
+};
+
+FIXTURE_SETUP(window)
+{
+	memset(self, 0, sizeof(*self));
+	if (!guest_possible())
+		SKIP(return, "no Xen toolstack here");
+	if (!hold_available())
+		SKIP(return, "no " HOLD_MODULE);
+	ASSERT_EQ(0, hold_load());
+	self->card = card_find();
+	self->nvme = fn_below(fn_root(0x10), 0, 0);
+	self->rng = fn_below(fn_root(0x17), 0, 0);
+	self->klog = klog_begin();
+}
+
+FIXTURE_TEARDOWN(window)
+{
+	EXPECT_EQ(0, hold_unload());
+	EXPECT_EQ(0, guest_destroy(&self->guest));
+	EXPECT_EQ(0, guest_destroy(&self->other));
+	EXPECT_EQ(0, owned_release(&self->owned));
+	/* The kernel has nothing to say of any of this */
+	EXPECT_FALSE(klog_has(self->klog, "cut here", NULL, NULL, 0));
+	EXPECT_FALSE(klog_has(self->klog, "while still in-use", NULL, NULL, 0));
+	klog_end(self->klog);
+}
+
+#define adopt(...)							\
+	ASSERT_EQ(0, owned_adopt(&self->owned, __VA_ARGS__))
+
+#define adopt_card()							\
+	adopt(self->card.first, self->card.second, self->card.third)
+
+/* In a child, which ends with what it returns */
+#define begin(what) ({							\
+	pid_t child = fork();						\
+									\
+	if (!child)							\
+		_exit(-(what));						\
+	child;								\
+})
+
+/* A reset of the whole card, up to where it comes to @function */
+#define begin_reset(function) ({					\
+	pid_t resetting;						\
+									\
+	ASSERT_EQ(0, hold_at_entry(function));				\
+	hw_begin(&self->hw);						\
+	resetting = begin(reset_device(self->card.third));		\
+	ASSERT_TRUE(hold_wait());					\
+	resetting;							\
+})
+
+/* And the rest of it */
+#define end_reset(ret, resetting, sbrs) do {				\
+	unsigned int times = sbrs;					\
+									\
+	EXPECT_EQ(0, hold_let_go());					\
+	EXPECT_EQ(ret, wait_for_child(resetting));			\
+	hw_end(&self->hw);						\
+	EXPECT_EQ(times, hw_sbrs(&self->hw, self->card.port));		\
+	EXPECT_EQ(3 * times, hw_all_resets(&self->hw));			\
+} while (0)
+
+/* -- rule 1: a claim that only checks gives way ----------------------------- */
+
+TEST_F(window, unbind_while_checking)
+{
+	pid_t resetting;
+
+	adopt_card();
+	resetting = begin_reset("pcibk_claim_commit");
+	EXPECT_EQ(0, fn_release(self->card.second));
+	end_reset(-EBUSY, resetting, 0);
+}
+
+TEST_F(window, handout_while_checking)
+{
+	pid_t resetting;
+
+	adopt_card();
+	resetting = begin_reset("pcibk_claim_commit");
+	EXPECT_EQ(0, guest_create(&self->guest, DOMAIN, &self->card.second, 1));
+	end_reset(-EBUSY, resetting, 0);
+	EXPECT_TRUE(klog_has(self->klog, self->card.third.name,
+			     "assigned to domain 7", NULL, 0));
+}
+
+/* -- rule 1: nobody leaves one that is committed ----------------------------- */
+
+/* The unbind has the device lock that the core tries for: it comes first */
+TEST_F(window, unbind_before_the_locks)
+{
+	pid_t resetting, unbinding;
+
+	adopt_card();
+	resetting = begin_reset("pci_reset_bus");
+	unbinding = begin(fn_release(self->card.second));
+	EXPECT_TRUE(hold_waits_in(unbinding, "xen_pcibk_reset_leave"));
+	end_reset(-EBUSY, resetting, 0);
+	EXPECT_EQ(0, wait_for_child(unbinding));
+}
+
+TEST_F(window, unbind_after_the_locks)
+{
+	pid_t resetting, unbinding;
+
+	adopt_card();
+	resetting = begin_reset("pcibk_claim_wait");
+	unbinding = begin(fn_release(self->card.second));
+	EXPECT_TRUE(hold_waits_in(unbinding, "xen_pcibk_reset_leave"));
+	end_reset(0, resetting, 1);
+	EXPECT_EQ(0, wait_for_child(unbinding));
+}
+
+/*
+ * The guest gets its function when the reset is over. Until then it is not kept
+ * by a task that waits: the other guest's was asked for later.
+ */
+TEST_F(window, handout_in_reset_of_set)
+{
+	pid_t resetting;
+
+	adopt_card();
+	adopt(self->nvme);
+	resetting = begin_reset("pcibk_claim_wait");
+	EXPECT_EQ(0, guest_begin(&self->guest, DOMAIN, &self->card.second, 1));
+	EXPECT_EQ(0, guest_create(&self->other, OTHER_DOMAIN, &self->nvme, 1));
+	EXPECT_FALSE(guest_has(&self->guest, self->card.second));
+	end_reset(0, resetting, 1);
+	EXPECT_EQ(0, guest_wait(&self->guest));
+	EXPECT_TRUE(guest_has(&self->guest, self->card.second));
+}
+
+/* -- who is on its way out -------------------------------------------------- */
+
+/* Is not handed out. The driver says nothing there, unless it is asked to. */
+TEST_F(window, handout_while_unbound)
+{
+	pid_t unbinding;
+
+	adopt(self->nvme, self->rng);
+	ASSERT_EQ(0, write_string(DYNAMIC_DEBUG, REMOVING " +p"));
+	ASSERT_EQ(0, hold_at_entry("__dynamic_dev_dbg"));
+	unbinding = begin(fn_release(self->nvme));
+	EXPECT_TRUE(hold_wait());
+	EXPECT_EQ(0, guest_begin(&self->guest, DOMAIN, &self->nvme, 1));
+	EXPECT_EQ(0, guest_create(&self->other, OTHER_DOMAIN, &self->rng, 1));
+	EXPECT_FALSE(guest_has(&self->guest, self->nvme));
+	EXPECT_EQ(0, hold_let_go());
+	EXPECT_EQ(0, write_string(DYNAMIC_DEBUG, REMOVING " -p"));
+	EXPECT_EQ(0, wait_for_child(unbinding));
+	/* There is nothing any more that it could be given */
+	EXPECT_EQ(-EIO, guest_wait(&self->guest));
+}
+
+/* Waits for its files' readers: what they read is the function's */
+TEST_F(window, unbind_while_read)
+{
+	pid_t reading, unbinding;
+
+	adopt(self->nvme);
+	ASSERT_EQ(0, hold_at_entry("last_reset_show"));
+	reading = begin(!strstr(fn_last_reset(self->nvme), "flr: ok"));
+	EXPECT_TRUE(hold_wait());
+	unbinding = begin(fn_release(self->nvme));
+	EXPECT_TRUE(hold_waits_in(unbinding, "unbind_store"));
+	EXPECT_EQ(0, hold_let_go());
+	EXPECT_EQ(0, wait_for_child(reading));
+	EXPECT_EQ(0, wait_for_child(unbinding));
+}
+
+/* -- rule 2: nobody comes where no slot is what resets ----------------------- */
+
+TEST_F(window, rescan_in_bus_reset)
+{
+	struct fn bridge = fn_below(fn_root(0x14), 0, 0);
+	struct fn nic = fn_below(bridge, 1, 0), testdev = fn_below(bridge, 2, 0);
+	pid_t resetting, rescanning;
+	char path[256];
+
+	fn_path(testdev, "remove", path, sizeof(path));
+	ASSERT_EQ(0, write_string(path, "1"));
+	adopt(nic);
+	ASSERT_EQ(0, hold_at_entry("pci_reset_bus"));
+	hw_begin(&self->hw);
+	resetting = begin(reset_device(nic));
+	EXPECT_TRUE(hold_wait());
+	rescanning = begin(write_string("/sys/bus/pci/rescan", "1"));
+	EXPECT_TRUE(hold_waits_in(rescanning, "rescan_store"));
+	EXPECT_FALSE(fn_exists(testdev));
+	EXPECT_EQ(0, hold_let_go());
+	EXPECT_EQ(0, wait_for_child(resetting));
+	EXPECT_EQ(0, wait_for_child(rescanning));
+	hw_end(&self->hw);
+	EXPECT_EQ(1, hw_sbrs(&self->hw, bridge));
+	EXPECT_TRUE(fn_exists(testdev));
+}
+
+/* -- rule 3: a release does not keep other devices' error recovery waiting ---- */
+
+TEST_F(window, recovery_in_release)
+{
+	struct fn port = fn_root(0x12), nic = fn_below(port, 0, 0);
+	pid_t destroying;
+
+	adopt(self->nvme, nic);
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->nvme, 1));
+	ASSERT_EQ(0, guest_create(&self->other, OTHER_DOMAIN, &nic, 1));
+	ASSERT_EQ(0, hold_at_entry("xen_pcibk_reset_locked"));
+	destroying = begin(guest_destroy(&self->guest));
+	EXPECT_TRUE(hold_wait());
+	EXPECT_EQ(0, aer_recover(port, nic));
+	EXPECT_EQ(0, hold_let_go());
+	EXPECT_EQ(0, wait_for_child(destroying));
+}
+
+/* -- rule 9: what a guest has begun comes to an end first ------------------- */
+
+TEST_F(window, reset_while_guest_writes)
+{
+	pid_t writing, resetting;
+
+	adopt(self->nvme);
+	ASSERT_EQ(0, guest_create(&self->guest, 0, &self->nvme, 1));
+	ASSERT_EQ(0, guest_connect(&self->guest));
+	ASSERT_NE(0x20, fn_read(self->nvme, PCI_CACHE_LINE_SIZE, 1));
+
+	ASSERT_EQ(0, hold_at_entry("xen_pcibk_config_write"));
+	writing = begin(guest_config_write(&self->guest, self->nvme,
+					   PCI_CACHE_LINE_SIZE, 1, 0x20));
+	EXPECT_TRUE(hold_wait());
+	hw_begin(&self->hw);
+	resetting = begin(reset_device(self->nvme));
+	EXPECT_TRUE(hold_waits_in(resetting, "flush_work"));
+	EXPECT_EQ(0, hold_let_go());
+	EXPECT_EQ(0, wait_for_child(writing));
+	EXPECT_EQ(0, wait_for_child(resetting));
+	hw_end(&self->hw);
+	EXPECT_EQ(1, hw_flrs(&self->hw, self->nvme));
+	EXPECT_EQ(0x20, fn_read(self->nvme, PCI_CACHE_LINE_SIZE, 1));
+}
+
+TEST_HARNESS_MAIN
