@@ -3,15 +3,18 @@
  * The driver's file "quirks": which functions have emulated config space fields,
  * and more of them for a function, until its guest gives it back.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 #include "lib/harness.h"
 #include "lib/guest.h"
+#include "lib/hold.h"
 #include "lib/pci.h"
 
 #define QUIRKS		PCIBACK_DIR "/quirks"
@@ -24,6 +27,7 @@
 FIXTURE(quirks)
 {
 	struct fn first, second, nvme;
+	struct guest guest;
 	char text[4096];
 };
 
@@ -31,6 +35,7 @@ FIXTURE_SETUP(quirks)
 {
 	struct fn port = fn_root(0x13);
 
+	memset(self, 0, sizeof(*self));
 	self->first = fn_below(port, 0, 0);
 	self->second = fn_below(port, 0, 1);
 	self->nvme = fn_below(fn_root(0x10), 0, 0);
@@ -38,6 +43,8 @@ FIXTURE_SETUP(quirks)
 
 FIXTURE_TEARDOWN(quirks)
 {
+	EXPECT_EQ(0, hold_unload());
+	EXPECT_EQ(0, guest_destroy(&self->guest));
 	EXPECT_EQ(0, fn_release(self->first));
 	EXPECT_EQ(0, fn_release(self->second));
 	EXPECT_EQ(0, fn_release(self->nvme));
@@ -88,18 +95,78 @@ TEST_F(quirks, twins)
 /* A field lasts as long as its guest */
 TEST_F(quirks, field_goes_with_guest)
 {
-	struct guest guest;
-
 	ASSERT_TRUE(guest_possible());
 	ASSERT_EQ(0, fn_adopt(self->nvme));
 	fn_quiesce(self->nvme);
-	ASSERT_EQ(0, guest_create(&guest, 41, &self->nvme, 1));
+	ASSERT_EQ(0, guest_create(&self->guest, 41, &self->nvme, 1));
 	EXPECT_EQ(0, add_field(self->nvme));
 	read_quirks(self->text, sizeof(self->text));
 	EXPECT_NE(NULL, strstr(self->text, FIELD_SHOWN));
-	EXPECT_EQ(0, guest_destroy(&guest));
+	EXPECT_EQ(0, guest_destroy(&self->guest));
 	read_quirks(self->text, sizeof(self->text));
 	EXPECT_EQ(NULL, strstr(self->text, FIELD_SHOWN));
+}
+
+/* Two who add the same field at once: there it is, once */
+TEST_F(quirks, added_twice)
+{
+	pid_t adding, other;
+	char *shown;
+
+	if (!hold_available())
+		SKIP(return, "no " HOLD_MODULE);
+	ASSERT_EQ(0, hold_load());
+	ASSERT_EQ(0, fn_adopt(self->nvme));
+
+	/* One has found that it is not there yet, and not added it so far */
+	ASSERT_EQ(0, hold_at_return("xen_pcibk_field_is_dup"));
+	adding = fork();
+	if (!adding)
+		_exit(-add_field(self->nvme));
+	EXPECT_TRUE(hold_wait());
+	other = fork();
+	if (!other)
+		_exit(-add_field(self->nvme));
+	EXPECT_TRUE(hold_waits_in(other, "quirks_store"));
+	EXPECT_EQ(0, hold_let_go());
+	EXPECT_EQ(0, wait_for_child(adding));
+	EXPECT_NE(-ECHILD, wait_for_child(other));
+
+	read_quirks(self->text, sizeof(self->text));
+	shown = strstr(self->text, FIELD_SHOWN);
+	ASSERT_NE(NULL, shown);
+	EXPECT_EQ(NULL, strstr(shown + 1, FIELD_SHOWN));
+}
+
+/* Who reads the fields while they go with their guest sees them or not */
+TEST_F(quirks, read_while_freed)
+{
+	pid_t destroying, reading;
+
+	if (!hold_available())
+		SKIP(return, "no " HOLD_MODULE);
+	ASSERT_TRUE(guest_possible());
+	ASSERT_EQ(0, hold_load());
+	ASSERT_EQ(0, fn_adopt(self->nvme));
+	fn_quiesce(self->nvme);
+	ASSERT_EQ(0, guest_create(&self->guest, 41, &self->nvme, 1));
+	ASSERT_EQ(0, add_field(self->nvme));
+
+	/* It is about to be freed, and still on the list */
+	ASSERT_EQ(0, hold_at_entry("xen_pcibk_config_field_free"));
+	destroying = fork();
+	if (!destroying)
+		_exit(-guest_destroy(&self->guest));
+	EXPECT_TRUE(hold_wait());
+	reading = fork();
+	if (!reading) {
+		read_quirks(self->text, sizeof(self->text));
+		_exit(strstr(self->text, FIELD_SHOWN) ? 1 : 0);
+	}
+	EXPECT_TRUE(hold_waits_in(reading, "quirks_show"));
+	EXPECT_EQ(0, hold_let_go());
+	EXPECT_EQ(0, wait_for_child(reading));
+	EXPECT_EQ(0, wait_for_child(destroying));
 }
 
 struct meddler {

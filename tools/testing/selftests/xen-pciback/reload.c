@@ -8,18 +8,35 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/harness.h"
+#include "lib/hold.h"
 #include "lib/hw.h"
 #include "lib/pci.h"
 #include "lib/release.h"
 
 #define ROUNDS		20
 
-static int load_pciback(void)
+/* As in the kernel's xen/privcmd.h, which Xen's own headers have no place for */
+#define PRIVCMD		"/dev/xen/privcmd"
+
+struct get_gsi {
+	uint32_t sbdf;
+	uint32_t gsi;
+};
+
+#define GET_GSI		_IOC(_IOC_NONE, 'P', 10, sizeof(struct get_gsi))
+
+static int load_pciback(const char *parameters)
 {
-	return system("insmod /lib/modules/xen-pciback.ko") ? -EIO : 0;
+	char command[128];
+
+	snprintf(command, sizeof(command),
+		 "insmod /lib/modules/xen-pciback.ko %s", parameters);
+	return system(command) ? -EIO : 0;
 }
 
 static const char *module_users(char *buf, size_t size)
@@ -51,6 +68,7 @@ FIXTURE_SETUP(reload)
 
 FIXTURE_TEARDOWN(reload)
 {
+	EXPECT_EQ(0, hold_unload());
 }
 
 TEST_F_TIMEOUT(reload, rmmod_and_insmod, 300)
@@ -78,7 +96,7 @@ TEST_F_TIMEOUT(reload, rmmod_and_insmod, 300)
 			EXPECT_STREQ("", driver);
 		}
 		EXPECT_NE(0, access(PCIBACK_DIR, F_OK));
-		ASSERT_EQ(0, load_pciback());
+		ASSERT_EQ(0, load_pciback(""));
 		EXPECT_EQ(0, access(RESET_DEVICE, F_OK));
 	}
 
@@ -91,6 +109,86 @@ TEST_F_TIMEOUT(reload, rmmod_and_insmod, 300)
 	EXPECT_EQ(1, release_count(fn_root(0x10), &self->fns[3], 1));
 	for (f = 0; f < ARRAY_SIZE(self->fns); f++)
 		EXPECT_TRUE(fn_exists(self->fns[f]));
+}
+
+/*
+ * Seized before the driver is ready ("hide="), and unbound while it gets ready: by
+ * then pciback has it, or has not had it at all.
+ */
+TEST_F(reload, unbind_while_loading)
+{
+	struct fn nvme = self->fns[3];
+	pid_t loading, unbinding;
+	char hide[64], driver[32];
+
+	if (!hold_available())
+		SKIP(return, "no " HOLD_MODULE);
+	ASSERT_EQ(0, unload_module("xen_pciback"));
+	ASSERT_EQ(0, hold_load());
+
+	ASSERT_EQ(0, hold_at_entry("pci_store_saved_state"));
+	snprintf(hide, sizeof(hide), "'hide=(%s)'", nvme.name);
+	loading = fork();
+	if (!loading)
+		_exit(-load_pciback(hide));
+	EXPECT_TRUE(hold_wait());
+	fn_driver(nvme, driver, sizeof(driver));
+	EXPECT_STREQ("pciback", driver);
+	unbinding = fork();
+	if (!unbinding)
+		_exit(-fn_unbind(nvme));
+	EXPECT_TRUE(hold_waits_in(unbinding, "unbind_store"));
+	EXPECT_EQ(0, hold_let_go());
+	EXPECT_EQ(0, wait_for_child(loading));
+	EXPECT_EQ(0, wait_for_child(unbinding));
+
+	/* And nothing of it is left */
+	EXPECT_STREQ("", fn_plan(nvme));
+	EXPECT_EQ(-ENODEV, reset_device(nvme));
+	EXPECT_EQ(0, fn_release(nvme));
+	EXPECT_EQ(1, release_count(fn_root(0x10), &nvme, 1));
+}
+
+static int get_gsi(struct fn fn)
+{
+	struct get_gsi get = {
+		.sbdf = fn.domain << 16 | fn.bus << 8 | fn.dev << 3 | fn.func,
+	};
+	int fd = open(PRIVCMD, O_RDWR | O_CLOEXEC);
+	int ret = fd < 0 || ioctl(fd, GET_GSI, &get) ? -errno : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
+/* What a toolstack for PVH asks; a PV dom0 has no answer, but looks for it */
+TEST_F(reload, gsi_asked_for)
+{
+	struct fn nvme = self->fns[3];
+	pid_t releasing, ended = 0;
+	unsigned int tries;
+	int ret, status;
+
+	ASSERT_EQ(0, load_module("xen-privcmd"));
+	ret = get_gsi(nvme);
+	if (ret == -ENOTTY)
+		SKIP(return, "a kernel that cannot be asked");
+	EXPECT_EQ(-ENODEV, ret);
+	ASSERT_EQ(0, fn_adopt(nvme));
+	EXPECT_EQ(-EPERM, get_gsi(nvme));
+
+	/* The unbind would wait for a reference that was kept, for ever */
+	releasing = fork();
+	if (!releasing)
+		_exit(-fn_release(nvme));
+	for (tries = 0; tries < 6000 && !ended; tries++) {
+		ended = waitpid(releasing, &status, WNOHANG);
+		usleep(10000);
+	}
+	ASSERT_EQ(releasing, ended);
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(1, release_count(fn_root(0x10), &nvme, 1));
 }
 
 TEST_HARNESS_MAIN

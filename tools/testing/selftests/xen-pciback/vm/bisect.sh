@@ -21,7 +21,8 @@ tests()
 	pending) echo refusals,handout:unbind_while_destroyed,quirks ;;
 	reset-device) echo refusals,methods:card,quirks ;;
 	claims) echo quirks ;;
-	function | share | fix-config-fields-lock | fix-quirks-list) echo quirks:twins ;;
+	fix-config-fields-lock) echo quirks:added_twice ;;
+	function | share | fix-quirks-list) echo quirks:twins ;;
 	*) echo quirks:field_goes_with_guest ;;
 	esac
 }
