@@ -257,6 +257,48 @@ TEST_F(escalation, sibling_stays_away)
 	EXPECT_STREQ("slot: ok", fn_last_reset(self->card.second));
 }
 
+/* The kernel knows that its FLR is no good: it is not tried, but the slot is */
+TEST_F(escalation, no_flr)
+{
+	adopt(self->fn);
+	ASSERT_EQ(0, fault_set(self->fn, "no_flr", 1));
+	EXPECT_STREQ("slot", fn_plan(self->fn));
+
+	hw_begin(&self->hw);
+	EXPECT_EQ(0, reset_device(self->fn));
+	hw_end(&self->hw);
+	EXPECT_EQ(0, hw_flrs(&self->hw, self->fn));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->port));
+	EXPECT_STREQ("slot: ok", fn_last_reset(self->fn));
+
+	ASSERT_EQ(0, fault_set(self->fn, "no_flr", 0));
+	EXPECT_STREQ("flr", fn_plan(self->fn));
+}
+
+/*
+ * It knows that one of the card does not survive a reset of the slot: there is no
+ * thorough one for any of them then, and all that is left is success.
+ */
+TEST_F(escalation, no_bus_reset)
+{
+	adopt_card();
+	ASSERT_EQ(0, fault_set(self->card.second, "no_bus_reset", 1));
+	EXPECT_STREQ("pm", fn_plan(self->card.first));
+	EXPECT_STREQ("none", fn_plan(self->card.third));
+
+	hw_begin(&self->hw);
+	EXPECT_EQ(0, reset_device(self->card.first));
+	EXPECT_EQ(-ENOTTY, reset_device(self->card.third));
+	hw_end(&self->hw);
+	EXPECT_EQ(1, hw_d3s(&self->hw, self->card.first));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->card.port));
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+	EXPECT_STREQ("pm: ok (weak)", fn_last_reset(self->card.first));
+
+	ASSERT_EQ(0, fault_set(self->card.second, "no_bus_reset", 0));
+	EXPECT_STREQ("slot", fn_plan(self->card.third));
+}
+
 /*
  * Dead before: its own reset is not even tried, and if the slot does not help it
  * stays with us, and nothing is restored into it.

@@ -631,6 +631,31 @@ TEST_F(fault, pending)
 	expect_unchanged(NOBODY);
 }
 
+/* They are the kernel's, and go with the fault */
+TEST_F(fault, quirks)
+{
+	struct fn nvme = self->nvme;
+	char path[256];
+
+	if (!kernel_since(5, 15))
+		SKIP(return, "a kernel that does not tell its reset methods");
+	fn_path(nvme, "reset_method", path, sizeof(path));
+	ASSERT_EQ(0, fault_add(nvme));
+	ASSERT_EQ(0, fault_set(nvme, "no_flr", 1));
+	EXPECT_EQ(-EINVAL, write_string(path, "flr"));
+	EXPECT_EQ(-ERANGE, fault_set(nvme, "no_flr", 2));
+	ASSERT_EQ(0, fault_remove(nvme));
+	EXPECT_EQ(0, write_string(path, "flr"));
+
+	ASSERT_EQ(0, fault_add(nvme));
+	ASSERT_EQ(0, fault_set(nvme, "no_bus_reset", 1));
+	EXPECT_EQ(-EINVAL, write_string(path, "bus"));
+	ASSERT_EQ(0, fault_unload());
+	EXPECT_EQ(0, write_string(path, "bus"));
+	EXPECT_EQ(0, write_string(path, "default"));
+	expect_unchanged(NOBODY);
+}
+
 TEST_F(fault, counts)
 {
 	struct fn nic = self->nic;

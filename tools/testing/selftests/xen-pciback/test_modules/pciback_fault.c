@@ -26,6 +26,8 @@
  *     vanish_at	1 to n: the n-th config read from now on, and whatever
  *			comes after it, finds nobody ("gone").  Counts down
  *     gone		1: surprise, removed
+ *     no_flr		1: as if the kernel had a quirk that forbids an FLR
+ *     no_bus_reset	1: or a bus reset
  *     heal		write 1: ends all absence, also what vanish_at and gone
  *			began; the settings stay
  *     reads, flrs, af_flrs, sbrs, lost_writes
@@ -112,12 +114,15 @@ enum pcif_setting {
 	PCIF_SBR_CRS,
 	PCIF_VANISH_AT,
 	PCIF_GONE,
+	PCIF_NO_FLR,
+	PCIF_NO_BUS_RESET,
 	PCIF_NR_SETTINGS
 };
 
 static const struct {
 	const char *name;
 	u32 max;
+	pci_dev_flags_t quirk;
 } pcif_settings[PCIF_NR_SETTINGS] = {
 	[PCIF_AF] =		{ "af", PCI_CFG_SPACE_SIZE - PCIF_AF_ROOM },
 	[PCIF_AF_CAP] =		{ "af_cap", U8_MAX },
@@ -131,6 +136,9 @@ static const struct {
 	[PCIF_SBR_CRS] =	{ "sbr_crs_ms", U32_MAX },
 	[PCIF_VANISH_AT] =	{ "vanish_at", U32_MAX },
 	[PCIF_GONE] =		{ "gone", 1 },
+	[PCIF_NO_FLR] =		{ "no_flr", 1, PCI_DEV_FLAGS_NO_FLR_RESET },
+	[PCIF_NO_BUS_RESET] =	{ "no_bus_reset", 1,
+				  PCI_DEV_FLAGS_NO_BUS_RESET },
 };
 
 enum pcif_presence {
@@ -790,6 +798,41 @@ static int pcif_knob_get(void *data, u64 *val)
 	return 0;
 }
 
+/* The device lock is who else changes these flags under: pciback */
+static int pcif_set_quirk(struct pcif_knob *knob, bool on)
+{
+	pci_dev_flags_t quirk = pcif_settings[knob->setting].quirk;
+	struct pcif_function *fn = knob->fn;
+	struct pci_dev *dev;
+	int err = 0;
+
+	dev = pci_get_domain_bus_and_slot(fn->domain, fn->bus, fn->devfn);
+	if (!dev)
+		return -ENODEV;
+
+	device_lock(&dev->dev);
+	if (on && !knob->val && dev->dev_flags & quirk) {
+		/* Its own, and not ours to take away */
+		err = -EEXIST;
+	} else if (on != knob->val) {
+		dev->dev_flags ^= quirk;
+		WRITE_ONCE(knob->val, on);
+	}
+	device_unlock(&dev->dev);
+	pci_dev_put(dev);
+
+	return err;
+}
+
+static void pcif_unset_quirks(struct pcif_function *fn)
+{
+	struct pcif_knob *knob;
+
+	for (knob = fn->knobs; knob < fn->knobs + PCIF_NR_SETTINGS; knob++)
+		if (pcif_settings[knob->setting].quirk)
+			pcif_set_quirk(knob, false);
+}
+
 static int pcif_knob_set(void *data, u64 val)
 {
 	struct pcif_knob *knob = data;
@@ -798,6 +841,8 @@ static int pcif_knob_set(void *data, u64 val)
 
 	if (val > pcif_settings[knob->setting].max)
 		return -ERANGE;
+	if (pcif_settings[knob->setting].quirk)
+		return pcif_set_quirk(knob, val);
 	if (knob->setting == PCIF_AF && val == 1) {
 		val = fn->af_room;
 		if (!val)
@@ -1038,6 +1083,7 @@ static int pcif_remove(int domain, u8 bus, u8 devfn)
 
 	/* Waits for whoever is in one of the files */
 	debugfs_remove_recursive(fn->dir);
+	pcif_unset_quirks(fn);
 	kfree_rcu(fn, rcu);
 	return 0;
 }
@@ -1133,8 +1179,10 @@ static void __exit pcif_exit(void)
 	 */
 	synchronize_rcu_tasks();
 
-	list_for_each_entry_safe(fn, next, &pcif_functions, list)
+	list_for_each_entry_safe(fn, next, &pcif_functions, list) {
+		pcif_unset_quirks(fn);
 		kfree(fn);
+	}
 }
 
 module_init(pcif_init);
