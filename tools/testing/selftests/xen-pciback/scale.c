@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the test machine has no devices for: a bus full of functions, sets of
- * several levels, VFs on a bus without a bridge, and more functions than a
- * guest has slots for. They are invented (lib/topology.h), and so is the
- * account of what happened to them.
+ * What the test machine has no devices for: a bus full of functions, device
+ * specific resets, more functions than a slot has, sets of several levels, VFs
+ * on a bus without a bridge, and more functions than a guest has slots for. They
+ * are invented (lib/topology.h), and so is the account of what happened to them.
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
@@ -141,14 +141,14 @@ FIXTURE_TEARDOWN(scale)
 } while (0)
 
 /* Refused because of @blocker and its @why: in the plan, and when it is tried */
-#define expect_blocked(which, blocker, why) do {			\
+#define expect_blocked(step, which, blocker, why) do {			\
 	struct fn named = which;					\
 									\
 	snprintf(self->what, sizeof(self->what), "blocked %s (%s)",	\
 		 (blocker).name, why);					\
 	EXPECT_STREQ(self->what, fn_plan(named));			\
 	EXPECT_EQ(-EBUSY, reset_device(named));				\
-	EXPECT_TRUE(klog_has(self->klog, named.name, "bus: blocked by ",\
+	EXPECT_TRUE(klog_has(self->klog, named.name, step "blocked by ", \
 			     self->text, sizeof(self->text)));		\
 	EXPECT_NE(NULL, strstr(self->text,				\
 			       self->what + strlen("blocked ")));	\
@@ -222,6 +222,77 @@ TEST_F_TIMEOUT(scale, long_plan, 300)
 	EXPECT_EQ(MAX_FNS, lines + more);
 }
 
+/* -- methods ----------------------------------------------------------------- */
+
+/*
+ * The kernel knows how to reset it, and who goes by its capabilities does not. Its
+ * sibling has nothing of the kind, and is not concerned.
+ */
+TEST_F(scale, device_specific)
+{
+	const char *method = kernel_since(5, 15) ? "device_specific" : "bus";
+	struct fn port = topology_port(0);
+	unsigned int own = kernel_since(5, 15);
+
+	ASSERT_EQ(0, topology_load("port(quirky,fn)"));
+	adopt(fn_below(port, 0, 0));
+	adopt(fn_below(port, 0, 1));
+	settle();
+	scribble();
+	EXPECT_STREQ(method, fn_plan(self->fns[0]));
+
+	topology_begin();
+	EXPECT_EQ(0, reset_device(self->fns[0]));
+	EXPECT_EQ(own, topology_count(self->fns[0]).flrs);
+	expect_resets(1, self->fns[0]);
+	expect_resets(!own, self->fns[1]);
+	expect_sbrs(!own, port);
+	snprintf(self->what, sizeof(self->what), "%s: ok", method);
+	EXPECT_STREQ(self->what, fn_last_reset(self->fns[0]));
+}
+
+/* -- slots ----------------------------------------------------------------- */
+
+/* A card's reset by its slot */
+TEST_F(scale, slot)
+{
+	struct fn port = topology_port(0);
+	unsigned int i;
+
+	ASSERT_EQ(0, topology_load("slot(fn*8)"));
+	for (i = 0; i < 8; i++)
+		adopt(fn_below(port, 0, i));
+	settle();
+	scribble();
+	EXPECT_STREQ("slot", fn_plan(self->fns[3]));
+
+	topology_begin();
+	EXPECT_EQ(0, reset_device(self->fns[3]));
+	expect_sbrs(1, port);
+	for (i = 0; i < 8; i++)
+		expect_resets(1, self->fns[i]);
+	expect_restored();
+	EXPECT_STREQ("slot: ok", fn_last_reset(self->fns[5]));
+}
+
+/* ARI functions that it would reset, but that the kernel neither locks nor saves */
+TEST_F(scale, beyond_slot)
+{
+	struct fn port = topology_port(0);
+	unsigned int i;
+
+	ASSERT_EQ(0, topology_load("slot(fn*9)"));
+	for (i = 0; i < 9; i++)
+		adopt(fn_below(port, i / 8, i % 8));
+	settle();
+
+	topology_begin();
+	expect_blocked("slot: ", self->fns[3], self->fns[8], "not in the slot");
+	expect_sbrs(0, port);
+	for (i = 0; i < 9; i++)
+		expect_resets(0, self->fns[i]);
+}
+
 /* -- sets of several levels ------------------------------------------------ */
 
 /* A function beside a switch, whose set is all that is behind the switch, too */
@@ -255,7 +326,7 @@ TEST_F(scale, nested)
 	settle();
 
 	topology_begin();
-	expect_blocked(tree.beside, tree.behind[1], "no driver");
+	expect_blocked("bus: ", tree.beside, tree.behind[1], "no driver");
 	expect_sbrs(0, tree.port);
 	expect_resets(0, tree.beside);
 	expect_resets(0, tree.behind[1]);
@@ -303,7 +374,7 @@ TEST_F(scale, nested_drivers)
 	ASSERT_EQ(0, load_module("pci-stub"));
 	ASSERT_EQ(0, fn_bind(tree.down[1], "pci-stub"));
 	topology_begin();
-	expect_blocked(tree.beside, tree.down[1], "pci-stub");
+	expect_blocked("bus: ", tree.beside, tree.down[1], "pci-stub");
 	expect_sbrs(0, tree.port);
 	expect_resets(0, tree.behind[0]);
 
@@ -327,7 +398,7 @@ TEST_F(scale, nested_hotplug)
 	settle();
 
 	topology_begin();
-	expect_blocked(tree.beside, tree.down[1], "pcieport");
+	expect_blocked("bus: ", tree.beside, tree.down[1], "pcieport");
 	expect_sbrs(0, tree.port);
 	expect_resets(0, tree.behind[0]);
 }
@@ -360,7 +431,7 @@ TEST_F(scale, virtual_bus)
 	settle();
 
 	topology_begin();
-	expect_blocked(mate, self->pf, "VFs enabled");
+	expect_blocked("bus: ", mate, self->pf, "VFs enabled");
 	expect_sbrs(0, port);
 	for (i = 0; i < self->nr; i++)
 		expect_resets(0, self->fns[i]);

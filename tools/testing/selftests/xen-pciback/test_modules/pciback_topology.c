@@ -10,12 +10,15 @@
  *	layout=port(fn*256),port(up(down(fn),hotplug(fn)),fn)
  *
  *   port	PCI Express root port
+ *   slot	the same with a slot that can be reset
  *   up		upstream port of a switch
  *   down	downstream port of a switch
  *   hotplug	the same with a slot for hotplug
  *   fn		endpoint that nothing of its own can reset
  *   flr	endpoint with FLR
- *   pf		the same with SR-IOV: TOPO_VFS VFs, which have FLR, on the bus
+ *   quirky	endpoint that does not tell of its FLR, which the kernel knows: it
+ *		has the name of Intel's 82599 VF, and so a device specific reset
+ *   pf		endpoint with FLR and SR-IOV: TOPO_VFS VFs, which have FLR, on the bus
  *		after its own
  *
  * NAME*n is n of them, (...) is what is behind a bridge.  On the root bus and
@@ -24,6 +27,10 @@
  * more than eight.  An upstream port comes first: the kernel's ASPM takes no
  * other function for the end of the link, and frees the link with that function,
  * while those behind the switch still refer to it.
+ *
+ * A slot is reset by a Secondary Bus Reset of its port, as pciehp does it, but
+ * with nobody who would drive it.  To the kernel device 0 is in it, and ARI
+ * functions with numbers above 7 are not.
  *
  * An endpoint has a memory BAR and no interrupt.  A reset, by FLR or by Secondary
  * Bus Reset of any bridge above, puts all its registers back to what they were
@@ -60,6 +67,7 @@
 #include <linux/module.h>
 #include <linux/notifier.h>
 #include <linux/pci.h>
+#include <linux/pci_hotplug.h>
 #include <linux/seq_file.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
@@ -71,6 +79,13 @@
 #define PCI_HEADER_TYPE_MFD	0x80
 #endif
 
+/* And for what a slot is asked, with another type, since 5.15 */
+#ifdef PCI_RESET_PROBE
+#define TOPO_PROBE_TYPE		bool
+#else
+#define TOPO_PROBE_TYPE		int
+#endif
+
 static char *layout;
 module_param(layout, charp, 0444);
 MODULE_PARM_DESC(layout, "what there is, as a tree: port(fn*256)");
@@ -78,6 +93,9 @@ MODULE_PARM_DESC(layout, "what there is, as a tree: port(fn*256)");
 /* Below 0x10000: no interface of Xen's can name others */
 #define TOPO_DOMAIN		0x5eed
 #define TOPO_WINDOW_SIZE	SZ_32M
+
+/* Whose reset the kernel knows better (drivers/pci/quirks.c) */
+#define TOPO_82599_VF		0x10ed
 
 /* Bridges one below the other */
 #define TOPO_MAX_DEPTH		8
@@ -114,7 +132,9 @@ MODULE_PARM_DESC(layout, "what there is, as a tree: port(fn*256)");
  * @bridge: there can be something behind it
  * @devices: and that is devices, not functions of one
  * @flr: has FLR
- * @slot: has a slot for hotplug
+ * @quirky: does not tell of it
+ * @hotplug: has a slot for hotplug
+ * @slot: has a slot that can be reset
  * @vfs: how many VFs it has
  */
 struct topo_kind {
@@ -123,17 +143,21 @@ struct topo_kind {
 	bool bridge;
 	bool devices;
 	bool flr;
+	bool quirky;
+	bool hotplug;
 	bool slot;
 	u16 vfs;
 };
 
 static const struct topo_kind topo_kinds[] = {
 	{ "port", PCI_EXP_TYPE_ROOT_PORT, .bridge = true },
+	{ "slot", PCI_EXP_TYPE_ROOT_PORT, .bridge = true, .slot = true },
 	{ "up", PCI_EXP_TYPE_UPSTREAM, .bridge = true, .devices = true },
 	{ "down", PCI_EXP_TYPE_DOWNSTREAM, .bridge = true },
-	{ "hotplug", PCI_EXP_TYPE_DOWNSTREAM, .bridge = true, .slot = true },
+	{ "hotplug", PCI_EXP_TYPE_DOWNSTREAM, .bridge = true, .hotplug = true },
 	{ "fn", PCI_EXP_TYPE_ENDPOINT },
 	{ "flr", PCI_EXP_TYPE_ENDPOINT, .flr = true },
+	{ "quirky", PCI_EXP_TYPE_ENDPOINT, .flr = true, .quirky = true },
 	{ "pf", PCI_EXP_TYPE_ENDPOINT, .flr = true, .vfs = TOPO_VFS },
 };
 
@@ -163,6 +187,7 @@ struct topo_bus {
  * @kind: what it is
  * @below: what is behind a bridge
  * @vf: a PF's VFs
+ * @slot: the slot of a port
  * @sriov: where a PF has its SR-IOV capability
  * @ext_last: the last extended capability so far, or 0
  * @ext_next: where the next one goes
@@ -184,6 +209,7 @@ struct topo_function {
 	const struct topo_kind *kind;
 	struct topo_bus *below;
 	struct topo_function *vf[TOPO_VFS];
+	struct hotplug_slot slot;
 	u16 sriov;
 	u16 ext_last;
 	u16 ext_next;
@@ -280,18 +306,19 @@ static void topo_define_pcie(struct topo_function *fn)
 {
 	const struct topo_kind *kind = fn->kind;
 	u32 flags = 2 | FIELD_PREP(PCI_EXP_FLAGS_TYPE, kind->type);
+	u32 devcap = PCI_EXP_DEVCAP_RBER;
 	u32 speed = PCI_EXP_LNKCAP_SLS_2_5GB | FIELD_PREP(PCI_EXP_LNKCAP_MLW, 1);
 
 	topo_define(fn, TOPO_PCIE, 2, PCI_CAP_ID_EXP, 0);
-	if (kind->slot) {
+	if (kind->hotplug) {
 		flags |= PCI_EXP_FLAGS_SLOT;
 		topo_define(fn, TOPO_PCIE + PCI_EXP_SLTCAP, 4,
 			    PCI_EXP_SLTCAP_HPC, 0);
 	}
 	topo_define(fn, TOPO_PCIE + PCI_EXP_FLAGS, 2, flags, 0);
-	topo_define(fn, TOPO_PCIE + PCI_EXP_DEVCAP, 4,
-		    PCI_EXP_DEVCAP_RBER | (kind->flr ? PCI_EXP_DEVCAP_FLR : 0),
-		    0);
+	if (kind->flr && !kind->quirky)
+		devcap |= PCI_EXP_DEVCAP_FLR;
+	topo_define(fn, TOPO_PCIE + PCI_EXP_DEVCAP, 4, devcap, 0);
 	/* The bit for an FLR always reads as 0 */
 	topo_define(fn, TOPO_PCIE + PCI_EXP_DEVCTL, 2, 0,
 		    PCI_EXP_DEVCTL_BCR_FLR - 1);
@@ -334,6 +361,10 @@ static void topo_define_registers(struct topo_function *fn)
 	/* Of no driver's; a VF has none (PCIe 6.0, sec 9.3.4.1.1) */
 	topo_define(fn, PCI_VENDOR_ID, 2, vf ? 0xffff : PCI_VENDOR_ID_XEN, 0);
 	topo_define(fn, PCI_DEVICE_ID, 2, vf ? 0xffff : TOPO_DOMAIN, 0);
+	if (fn->kind->quirky) {
+		topo_define(fn, PCI_VENDOR_ID, 2, PCI_VENDOR_ID_INTEL, 0);
+		topo_define(fn, PCI_DEVICE_ID, 2, TOPO_82599_VF, 0);
+	}
 	topo_define(fn, PCI_COMMAND, 2, 0, TOPO_COMMAND_MASK);
 	topo_define(fn, PCI_STATUS, 2, PCI_STATUS_CAP_LIST, 0);
 	topo_define(fn, PCI_CLASS_REVISION, 4, class << 8, 0);
@@ -775,6 +806,51 @@ static void topo_remove_host_bridge(void)
 	release_resource(&topo_window);
 }
 
+/* -- slots ------------------------------------------------------------------ */
+
+static int topo_reset_slot(struct hotplug_slot *slot, TOPO_PROBE_TYPE probe)
+{
+	return probe ? 0 : pci_bridge_secondary_bus_reset(slot->pci_slot->bus->self);
+}
+
+static const struct hotplug_slot_ops topo_slot_ops = {
+	.reset_slot = topo_reset_slot,
+};
+
+static void topo_remove_slots(void)
+{
+	struct topo_function *fn;
+
+	list_for_each_entry(fn, &topo_functions, all)
+		if (fn->slot.ops)
+			pci_hp_deregister(&fn->slot);
+}
+
+static int topo_add_slots(void)
+{
+	struct topo_function *fn;
+	struct pci_dev *dev;
+	int err = 0;
+
+	pci_lock_rescan_remove();
+	for_each_pci_bridge(dev, topo_bridge->bus) {
+		fn = topo_root->at[dev->devfn];
+		if (!fn->kind->slot)
+			continue;
+
+		fn->slot.ops = &topo_slot_ops;
+		err = pci_hp_register(&fn->slot, dev->subordinate, 0,
+				      pci_name(dev));
+		if (err) {
+			fn->slot.ops = NULL;
+			break;
+		}
+	}
+	pci_unlock_rescan_remove();
+
+	return err;
+}
+
 /* -- the account ------------------------------------------------------------ */
 
 static int topo_functions_show(struct seq_file *s, void *unused)
@@ -826,6 +902,9 @@ static int __init topo_init(void)
 	err = topo_add_host_bridge();
 	if (err)
 		goto unregister;
+	err = topo_add_slots();
+	if (err)
+		goto remove;
 
 	topo_dir = debugfs_create_dir(KBUILD_MODNAME, NULL);
 	debugfs_create_file("functions", 0400, topo_dir, NULL,
@@ -834,6 +913,9 @@ static int __init topo_init(void)
 				   &topo_clear_fops);
 	return 0;
 
+remove:
+	topo_remove_slots();
+	topo_remove_host_bridge();
 unregister:
 	bus_unregister_notifier(&pci_bus_type, &topo_notifier);
 free:
@@ -844,6 +926,7 @@ free:
 static void __exit topo_exit(void)
 {
 	debugfs_remove_recursive(topo_dir);
+	topo_remove_slots();
 	topo_remove_host_bridge();
 	bus_unregister_notifier(&pci_bus_type, &topo_notifier);
 	topo_free();
