@@ -257,6 +257,8 @@ TEST_F(reset, card)
 	EXPECT_EQ(3, hw_all_resets(&self->hw));
 	expect_restored();
 	expect_logged(first, "reset: slot: ok (3 functions,");
+	/* One line for all of them */
+	EXPECT_EQ(1, klog_count(self->klog, "reset: ", NULL));
 }
 
 /* The same by way of the function that has no method of its own at all */

@@ -36,9 +36,12 @@ int klog_begin(void)
 	return fd;
 }
 
-/* The last such line, and when it was logged; -1 if there is none */
+/*
+ * The last such line, when it was logged, and how many there are; -1 if there is
+ * none
+ */
 static long long find(int klog, const char *one, const char *two, char *line,
-		      unsigned int size)
+		      unsigned int size, unsigned int *count)
 {
 	char record[8192], *text;
 	long long found = -1;
@@ -64,6 +67,7 @@ static long long find(int klog, const char *one, const char *two, char *line,
 			continue;
 		}
 		if (strstr(text, one) && (!two || strstr(text, two))) {
+			++*count;
 			if (line)
 				snprintf(line, size, "%s", text + 1);
 			if (sscanf(record, "%*u,%*u,%lld", &found) != 1)
@@ -76,12 +80,24 @@ static long long find(int klog, const char *one, const char *two, char *line,
 bool klog_has(int klog, const char *one, const char *two, char *line,
 	      unsigned int size)
 {
-	return find(klog, one, two, line, size) >= 0;
+	unsigned int count = 0;
+
+	return find(klog, one, two, line, size, &count) >= 0;
+}
+
+unsigned int klog_count(int klog, const char *one, const char *two)
+{
+	unsigned int count = 0;
+
+	find(klog, one, two, NULL, 0, &count);
+	return count;
 }
 
 long long klog_time(int klog, const char *one, const char *two)
 {
-	return find(klog, one, two, NULL, 0);
+	unsigned int count = 0;
+
+	return find(klog, one, two, NULL, 0, &count);
 }
 
 void klog_end(int klog)

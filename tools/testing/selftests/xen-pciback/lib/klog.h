@@ -15,6 +15,8 @@ int klog_begin(void);
  */
 bool klog_has(int klog, const char *one, const char *two, char *line,
 	      unsigned int size);
+/* And how many such lines are there? */
+unsigned int klog_count(int klog, const char *one, const char *two);
 /* When was the last such line logged? In us; -1 if there is none */
 long long klog_time(int klog, const char *one, const char *two);
 void klog_end(int klog);
