@@ -4,9 +4,10 @@
 # do is in scripts that can be run by hand: tools/testing/selftests/xen-pciback/vm.
 
 # The kernel series (5.10, 6.1, 6.12, 7.2) and the hypervisor (4.14, 4.17, 4.20)
-# of the VM.
+# of the VM, and what kind of guest dom0 is (pv; pvh from 6.12 and 4.20 on)
 KERNEL ?= 6.12
 XEN ?= 4.17
+DOM0 ?= pv
 # Where things are made, and where Debian's packages are kept between runs.
 BUILD ?= build
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/xen-pciback-reset
@@ -14,7 +15,7 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/xen-pciback-reset
 TESTS ?=
 MUTATE ?=
 VMS ?= 3
-# make check-matrix: only these (kernel-xen ...); how many at once
+# make check-matrix: only these (kernel-xen or kernel-xen-pvh ...); how many at once
 PAIRS ?=
 JOBS ?=
 # make fuzz: how many inputs, and which
@@ -30,7 +31,7 @@ PREFIX ?= /usr/local
 # V=1: show the commands' own output, and the VM's console
 V ?=
 
-export KERNEL XEN BUILD CACHE TESTS MUTATE VMS PAIRS JOBS N SEED KSRC V
+export KERNEL XEN DOM0 BUILD CACHE TESTS MUTATE VMS PAIRS JOBS N SEED KSRC V
 
 VM := tools/testing/selftests/xen-pciback/vm
 OUT := $(BUILD)/$(KERNEL)
@@ -51,6 +52,7 @@ help: ## this list
 		while IFS='	' read -r name text; do printf '  %-14s%s\n' "$$name" "$$text"; done
 	@echo
 	@echo 'Variables: KERNEL=5.10|6.1|6.12|7.2 XEN=4.14|4.17|4.20 ($(KERNEL), $(XEN))'
+	@echo '           DOM0=pv|pvh ($(DOM0))'
 	@echo '           BUILD=$(BUILD) CACHE=$(CACHE)'
 	@echo '           TESTS=name,... MUTATE=1 VMS=3 PAIRS="kernel-xen ..." N=number SEED=number'
 	@echo '           KSRC=dir STOCK=1 V=1'

@@ -215,12 +215,24 @@ static bool pcibk_has_af_flr(struct pci_dev *dev)
 /* A PVH dom0's Xen keeps state of its own for the function: MSI, BARs */
 static int pcibk_tell_xen(struct pci_dev *dev)
 {
+	struct xen_pcibk_dev_data *dev_data = pci_get_drvdata(dev);
 	int err;
 
-	if (xen_pv_domain())
+	/* Xen (4.20) keeps nothing about a VF, and crashes if told of one */
+	if (xen_pv_domain() || dev->is_virtfn)
 		return 0;
 
 	err = xen_reset_device(dev);
+	/*
+	 * Xen (4.20) looks for MSI-X's table where the BARs say that it is, and
+	 * the reset has cleared them.  It finds memory there, and then knows
+	 * nothing of the function: until its BARs are back, and it is told anew.
+	 */
+	if (err == -EEXIST &&
+	    !pci_load_saved_state(dev, dev_data->pci_saved_state)) {
+		pci_restore_state(dev);
+		err = xen_reset_device(dev);
+	}
 	if (!err)
 		return 0;
 	dev_warn(&dev->dev, "Xen did not take the reset (%d)\n", err);

@@ -480,6 +480,8 @@ TEST_F(handout, strict_attach_connected)
 	struct card card = card_find();
 	char error[256];
 
+	if (!guest_connectable())
+		SKIP(return, NOT_ITS_OWN_GUEST);
 	adopt(nvme, rng, card.first);
 	ASSERT_EQ(0, set_parameter("strict_reset", "1"));
 	ASSERT_EQ(0, guest_create(&self->guest, 0, &nvme, 1));
@@ -582,6 +584,8 @@ TEST_F(handout, attach_in_reset)
 	struct fn rng = fn_below(fn_root(0x17), 0, 0);
 	pid_t pid;
 
+	if (!guest_connectable())
+		SKIP(return, NOT_ITS_OWN_GUEST);
 	if (!fault_available())
 		SKIP(return, "no " FAULT_MODULE);
 	ASSERT_EQ(0, fault_load());
@@ -741,6 +745,8 @@ TEST_F(handout, frontend)
 	unsigned int used = PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
 	uint32_t val;
 
+	if (!guest_connectable())
+		SKIP(return, NOT_ITS_OWN_GUEST);
 	adopt(nvme);
 	ASSERT_EQ(0, guest_create(&self->guest, 0, &nvme, 1));
 	ASSERT_EQ(0, guest_connect(&self->guest));
@@ -776,6 +782,8 @@ TEST_F(handout, frontend_in_reset)
 	uint32_t val;
 	pid_t pid;
 
+	if (!guest_connectable())
+		SKIP(return, NOT_ITS_OWN_GUEST);
 	if (!fault_available())
 		SKIP(return, "no " FAULT_MODULE);
 	ASSERT_EQ(0, fault_load());

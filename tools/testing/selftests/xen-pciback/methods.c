@@ -4,9 +4,11 @@
  * once by the hardware's account, and that every function it reached has the
  * state of bind time back, whatever a guest had written.
  */
+#include <fcntl.h>
 #include <linux/pci_regs.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "lib/harness.h"
@@ -313,6 +315,53 @@ TEST_F(reset, conventional_two_levels)
 	expect_logged(edu, "reset: bus: ok (2 functions,");
 }
 
+/*
+ * Does its first BAR lead to it? All those asked have a register at its beginning
+ * that is neither 0 nor all ones. As enabled as before on return; -1 if that
+ * can't be tried.
+ */
+static int memory_works(struct fn fn)
+{
+	uint32_t command = fn_read(fn, PCI_COMMAND, 2), val;
+	char path[256];
+	uint32_t *page;
+	int fd;
+
+	fn_path(fn, "resource0", path, sizeof(path));
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	page = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ, MAP_SHARED, fd, 0);
+	close(fd);
+	if (page == MAP_FAILED)
+		return -1;
+
+	fn_write(fn, PCI_COMMAND, command | PCI_COMMAND_MEMORY, 2);
+	val = __atomic_load_n(page, __ATOMIC_RELAXED);
+	fn_write(fn, PCI_COMMAND, command, 2);
+	munmap(page, sysconf(_SC_PAGESIZE));
+	return val && val != UINT32_MAX;
+}
+
+/* By each kind of reset: dom0 reaches its memory as before */
+TEST_F(reset, memory)
+{
+	struct fn second = fn_below(fn_root(0x16), 1, 0);
+	unsigned int i;
+
+	adopt(fn_below(fn_root(0x10), 0, 0), fn_below(fn_root(0x12), 0, 0),
+	      fn_below(fn_root(0x15), 0, 0), fn_below(second, 1, 0),
+	      fn_below(second, 2, 0));
+	for (i = 0; i < self->owned.nr; i++)
+		EXPECT_EQ(1, memory_works(self->owned.fns[i]));
+	scribble_all();
+	for (i = 0; i < self->owned.nr; i++) {
+		EXPECT_EQ(0, reset_device(self->owned.fns[i]));
+		EXPECT_EQ(1, memory_works(self->owned.fns[i]));
+	}
+	expect_restored();
+}
+
 /* An owned function in D3hot is woken, reset and restored */
 TEST_F(reset, asleep)
 {
@@ -396,6 +445,27 @@ TEST_F(reset, by_error_recovery)
 	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
 	EXPECT_EQ(1, hw_resets(&self->hw, "e1000e"));
 	expect_restored();
+}
+
+/*
+ * Nor does it disable first. Xen, which lets a PVH dom0 at the memory of those
+ * functions that are enabled, has to be told, or it ignores the BARs restored.
+ */
+TEST_F(reset, by_error_recovery_while_enabled)
+{
+	struct fn port = fn_root(0x12), nic = fn_below(port, 0, 0);
+
+	adopt(nic);
+	fn_write(nic, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 2);
+
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, aer_recover(port, nic));
+	hw_end(&self->hw);
+
+	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
+	EXPECT_EQ(1, hw_resets(&self->hw, "e1000e"));
+	expect_restored();
+	EXPECT_EQ(1, memory_works(nic));
 }
 
 TEST_HARNESS_MAIN

@@ -398,6 +398,19 @@ int guest_detach(struct guest *guest, struct fn fn)
 
 /* -- frontend --------------------------------------------------------------- */
 
+bool guest_connectable(void)
+{
+	char type[8] = "";
+	FILE *f = fopen("/sys/hypervisor/guest_type", "r");
+
+	if (!f)
+		err(1, "what kind of domain is this?");
+	if (!fgets(type, sizeof(type), f))
+		errx(1, "what kind of domain is this?");
+	fclose(f);
+	return !strcmp(type, "PV\n");
+}
+
 int guest_connect(struct guest *guest)
 {
 	struct ioctl_gntalloc_alloc_gref gref = {

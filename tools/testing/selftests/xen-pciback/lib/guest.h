@@ -67,9 +67,13 @@ bool guest_connected(const struct guest *guest);
 void guest_error(const struct guest *guest, char *buf, size_t size);
 
 /*
- * Only a guest of domain 0: connect its frontend, and access config space by
- * way of it. -EIO also if pciback answers with an error.
+ * Only a guest of domain 0, and only if that one can be its own guest: connect its
+ * frontend, and access config space by way of it. -EIO also if pciback answers with
+ * an error. A PVH domain can't: of a page that it maps from itself Xen leaves it
+ * only the new address.
  */
+#define NOT_ITS_OWN_GUEST	"a PVH dom0 can't be its own guest"
+bool guest_connectable(void);
 int guest_connect(struct guest *guest);
 int guest_config_read(struct guest *guest, struct fn fn, unsigned int offset,
 		      size_t len, uint32_t *val);

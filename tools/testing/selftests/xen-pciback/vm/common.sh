@@ -9,7 +9,7 @@ VM_DIR=$(cd "$(dirname "$0")" && pwd)
 SELFTEST_DIR=${VM_DIR%/*}
 TOP=${VM_DIR%/tools/testing/selftests/xen-pciback/vm}
 
-: "${KERNEL:=6.12}" "${XEN:=4.17}" "${V:=}" "${BUILD:=$TOP/build}"
+: "${KERNEL:=6.12}" "${XEN:=4.17}" "${DOM0:=pv}" "${V:=}" "${BUILD:=$TOP/build}"
 : "${CACHE:=${XDG_CACHE_HOME:-$HOME/.cache}/xen-pciback-reset}"
 
 absolute()

@@ -4,8 +4,8 @@
 # matrix.sh: run check.sh for each kernel with the hypervisors that it is used
 # with, and print a table; it is also in $BUILD/matrix/table.
 #
-# PAIRS="KERNEL-XEN ..." instead of those below; JOBS of them at once, one a CPU
-# if not said. Each has a folder of its own to build in, $BUILD/matrix/PAIR, and
+# PAIRS="KERNEL-XEN ..." instead of those below, KERNEL-XEN-pvh with a PVH dom0; JOBS
+# of them at once, one a CPU if not said. Each has a folder of its own to build in, $BUILD/matrix/PAIR, and
 # what it said is in $BUILD/matrix/PAIR.log.
 set -eu
 . "${0%/*}/common.sh"
@@ -21,10 +21,14 @@ xen_version()
 # one PAIR
 one()
 {
+	KERNEL=${1%%-*} XEN=${1#*-} DOM0=pv
+	case $XEN in
+	*-*) DOM0=${XEN#*-} XEN=${XEN%-*} ;;
+	esac
+	export KERNEL XEN DOM0
 	log=$MATRIX/$1.log
 	start=$(date +%s)
-	KERNEL=${1%-*} XEN=${1#*-} BUILD=$MATRIX/$1 "$VM_DIR/check.sh" \
-		>"$log" 2>&1 </dev/null || :
+	BUILD=$MATRIX/$1 "$VM_DIR/check.sh" >"$log" 2>&1 </dev/null || :
 	seconds=$(($(date +%s) - start))
 
 	# A run that did not get as far as its summary has failed.
@@ -33,12 +37,12 @@ one()
 	read -r passed failed skipped <"$MATRIX/$1.result" ||
 		passed='-' failed=1 skipped='-'
 	# Without what Debian adds
-	linux=$(sed 's/+.*//; s/-amd64$//' "$MATRIX/$1/${1%-*}/release") || linux=${1%-*}
-	xen=$(XEN=${1#*-} xen_version) || xen=${1#*-}
-	printf '%-9s %-7s %-8s %6s %6s %7s %3d:%02d\n' "$linux" "$xen" \
-		"$(kernel_suite "${1%-*}")" "$passed" "$failed" "$skipped" \
+	linux=$(sed 's/+.*//; s/-amd64$//' "$MATRIX/$1/$KERNEL/release") || linux=$KERNEL
+	xen=$(xen_version) || xen=$XEN
+	printf '%-9s %-7s %-4s %-8s %6s %6s %7s %3d:%02d\n' "$linux" "$xen" \
+		"$DOM0" "$(kernel_suite "$KERNEL")" "$passed" "$failed" "$skipped" \
 		$((seconds / 60)) $((seconds % 60)) >"$MATRIX/$1.result"
-	printf '  %-8s %s\n' matrix "Linux ${1%-*}, Xen ${1#*-}: $passed passed, $failed failed, $skipped skipped"
+	printf '  %-8s %s\n' matrix "Linux $KERNEL, Xen $XEN, $DOM0: $passed passed, $failed failed, $skipped skipped"
 	# What failed, and why
 	grep -E -B 12 '^(# not ok|not ok)|^# the kernel complained' "$log" |
 		grep -E '^(# not ok|not ok|# the kernel|#   |# # .*[.](c|sh):)' |
@@ -51,7 +55,7 @@ if [ $# -gt 0 ]; then
 fi
 
 : "${PAIRS:=}" "${JOBS:=}"
-[ -n "$PAIRS" ] || PAIRS='5.10-4.14 6.1-4.17 6.1-4.20 6.12-4.17 6.12-4.20 7.2-4.20'
+[ -n "$PAIRS" ] || PAIRS='5.10-4.14 6.1-4.17 6.1-4.20 6.12-4.17 6.12-4.20 7.2-4.20 7.2-4.20-pvh'
 [ -n "$JOBS" ] || JOBS=$(nproc)
 
 mkdir -p "$MATRIX"
@@ -59,17 +63,17 @@ mkdir -p "$MATRIX"
 printf '%s\n' $PAIRS | xargs -P "$JOBS" -n 1 "$0"
 
 {
-	echo 'Linux     Xen     Debian   passed failed skipped   time'
-	echo '--------- ------- -------- ------ ------ ------- ------'
+	echo 'Linux     Xen     dom0 Debian   passed failed skipped   time'
+	echo '--------- ------- ---- -------- ------ ------ ------- ------'
 	for pair in $PAIRS; do
 		cat "$MATRIX/$pair.result"
 	done
 } >"$MATRIX/table"
 cat "$MATRIX/table"
 awk 'NR > 2 {
-	passed += $4
-	failed += $5
-	skipped += $6
+	passed += $5
+	failed += $6
+	skipped += $7
 }
 END {
 	print passed + 0 " passed, " failed + 0 " failed, " skipped + 0 " skipped"

@@ -31,7 +31,7 @@ set -eu
 . "${0%/*}/common.sh"
 
 : "${VM_TIMEOUT:=600}" "${VM_CPUS:=1}" "${VM_MEMORY:=1536}" "${VM_ENV:=}"
-: "${VM_ACCEL:=tcg,thread=single}" "${DOM0:=pv}"
+: "${VM_ACCEL:=tcg,thread=single}"
 
 usage()
 {
