@@ -24,12 +24,8 @@ LONG_TESTS=handovers,guest_hvm
 # taken out and put in again, Xen lets dom0's own drivers have no MSI-X for them,
 # and command.sh needs some: not with races, nor with hotplug.
 TOGETHER='races escalation,hotplug,suspend,quirks,faults,reload command.sh guest_pv'
-# Not in a PVH dom0 (../README tells why)
-LEFT_OUT=''
-if [ "$DOM0" = pvh ]; then
-	TOGETHER='escalation,quirks,faults,reload handout,matrix'
-	LEFT_OUT=hotplug,races,suspend,scale,command.sh,guest_pv
-fi
+# In a PVH dom0; ../README tells of the rest
+PVH_TESTS=methods,refusals,clean
 LONG_TIMEOUT=7200
 DRIVER=${MODULE:-$OUT/xen-pciback.ko}
 
@@ -45,6 +41,8 @@ default_tests()
 {
 	if [ -n "$LONG" ]; then
 		echo "$LONG_TESTS" | tr ',' ' '
+	elif [ "$DOM0" = pvh ]; then
+		echo "$PVH_TESTS"
 	else
 		echo "$TOGETHER"
 		sed -n 's/^xen-pciback://p' \
