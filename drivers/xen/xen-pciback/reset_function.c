@@ -228,7 +228,7 @@ static int pcibk_tell_xen(struct pci_dev *dev)
 	 * the reset has cleared them.  It finds memory there, and then knows
 	 * nothing of the function: until its BARs are back, and it is told anew.
 	 */
-	if (err == -EEXIST &&
+	if (err == -EEXIST && dev_data->pci_saved_state && pcibk_answers(dev) &&
 	    !pci_load_saved_state(dev, dev_data->pci_saved_state)) {
 		pci_restore_state(dev);
 		err = xen_reset_device(dev);
