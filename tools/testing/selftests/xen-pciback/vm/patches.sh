@@ -154,6 +154,8 @@ commits()
 	git init -q -b main
 	first_versions
 	cp -R "$OUT/linux/." .
+	# What tests.sh has put there to build it is ours
+	rm -rf tools/testing/selftests/xen-pciback
 	maintainer=$(sed -n 's/^M:[[:space:]]*//p' "$TOP/MAINTAINERS" | head -n 1)
 	git config user.name "${maintainer% <*}"
 	git config user.email "$(echo "$maintainer" | sed 's/.*<\(.*\)>/\1/')"
