@@ -15,6 +15,7 @@
 #include "lib/harness.h"
 #include "lib/fault.h"
 #include "lib/guest.h"
+#include "lib/hold.h"
 #include "lib/hw.h"
 #include "lib/klog.h"
 #include "lib/owned.h"
@@ -49,6 +50,7 @@ FIXTURE_TEARDOWN(handout)
 {
 	EXPECT_EQ(0, set_parameter("strict_reset", "0"));
 	EXPECT_EQ(0, set_parameter("auto_reset", "1"));
+	EXPECT_EQ(0, hold_unload());
 	EXPECT_EQ(0, guest_destroy(&self->guest));
 	EXPECT_EQ(0, guest_destroy(&self->other));
 	EXPECT_EQ(0, fault_unload());
@@ -640,6 +642,42 @@ TEST_F(handout, unbind_while_destroyed)
 
 	/* Nobody has it any more, and nothing keeps it */
 	EXPECT_EQ(1, release_count(fn_root(0x10), &nvme, 1));
+}
+
+/*
+ * An unbind when the backend has just got the function, and not told its guest: it
+ * waits for the backend to have done so, and then takes it away.
+ */
+TEST_F(handout, unbind_while_handed_out)
+{
+	struct fn nvme = fn_below(fn_root(0x10), 0, 0);
+	pid_t unbinding;
+
+	if (!hold_available())
+		SKIP(return, "no " HOLD_MODULE);
+	ASSERT_EQ(0, hold_load());
+	adopt(nvme);
+
+	ASSERT_EQ(0, hold_at_return("pcistub_get_pci_dev_by_slot"));
+	ASSERT_EQ(0, guest_begin(&self->guest, DOMAIN, &nvme, 1));
+	EXPECT_TRUE(hold_wait());
+	unbinding = fork();
+	if (!unbinding)
+		_exit(-fn_release(nvme));
+	EXPECT_TRUE(hold_waits_in(unbinding, "pcistub_remove"));
+	EXPECT_EQ(0, hold_let_go());
+	EXPECT_EQ(0, wait_for_child(unbinding));
+	EXPECT_EQ(0, guest_wait(&self->guest));
+	ASSERT_EQ(0, guest_destroy(&self->guest));
+
+	/* Nobody has it any more, and nothing keeps it */
+	EXPECT_EQ(1, release_count(fn_root(0x10), &nvme, 1));
+
+	/* Nor anybody's name on it */
+	ASSERT_EQ(0, fn_adopt(nvme));
+	ASSERT_EQ(0, guest_create(&self->other, OTHER_DOMAIN, &nvme, 1));
+	EXPECT_FALSE(klog_has(self->klog, nvme.name, "Stealing ownership", NULL,
+			      0));
 }
 
 /* Functions come and go while the guest runs */

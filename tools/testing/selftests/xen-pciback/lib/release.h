@@ -19,4 +19,10 @@ unsigned int release_end(void);
  */
 unsigned int release_count(struct fn port, const struct fn *fns, size_t nr);
 
+/*
+ * References to pciback's own record of a function, the only one that it owns: 1,
+ * unless somebody has kept one. Who unbinds it would wait for that for ever.
+ */
+unsigned int release_record_refs(struct fn fn);
+
 #endif
