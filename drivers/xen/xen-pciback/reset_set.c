@@ -116,6 +116,10 @@ static int pcibk_check_one(struct pci_dev *dev, void *data)
 		   dev->slot != claim->slot) {
 		/* Reset as well, but neither locked nor saved by the core */
 		why = "not in the slot";
+	} else if (!claim->slot && dev->bus == claim->dev->bus &&
+		   !pci_probe_reset_slot(dev->slot)) {
+		/* To the driver of its slot a bus reset is a card pulled out */
+		why = "in a slot of its own";
 	} else if (pcibk_is_owned(dev)) {
 		claim->functions++;
 	} else if (!pcibk_is_transparent(dev)) {

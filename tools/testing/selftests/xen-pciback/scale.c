@@ -288,6 +288,8 @@ TEST_F(scale, beyond_slot)
 
 	topology_begin();
 	expect_blocked("slot: ", self->fns[3], self->fns[8], "not in the slot");
+	expect_blocked("bus: ", self->fns[8], self->fns[0],
+		       "in a slot of its own");
 	expect_sbrs(0, port);
 	for (i = 0; i < 9; i++)
 		expect_resets(0, self->fns[i]);
