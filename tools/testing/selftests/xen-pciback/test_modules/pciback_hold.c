@@ -29,6 +29,7 @@
 
 #include <linux/atomic.h>
 #include <linux/debugfs.h>
+#include <linux/fs.h>
 #include <linux/jiffies.h>
 #include <linux/kallsyms.h>
 #include <linux/kprobes.h>
@@ -154,9 +155,10 @@ static int pcih_arm(bool at_return)
 	return 0;
 }
 
-static ssize_t pcih_write_name(const char __user *user, size_t count,
-			       bool at_return)
+static ssize_t pcih_name_write(struct file *file, const char __user *user,
+			       size_t count, loff_t *pos)
 {
+	bool at_return = file->private_data;
 	ssize_t ret;
 
 	mutex_lock(&pcih_mutex);
@@ -176,28 +178,10 @@ static ssize_t pcih_write_name(const char __user *user, size_t count,
 	return ret;
 }
 
-static ssize_t pcih_entry_write(struct file *file, const char __user *user,
-				size_t count, loff_t *pos)
-{
-	return pcih_write_name(user, count, false);
-}
-
-static const struct file_operations pcih_entry_fops = {
+static const struct file_operations pcih_name_fops = {
 	.owner = THIS_MODULE,
-	.open = nonseekable_open,
-	.write = pcih_entry_write,
-};
-
-static ssize_t pcih_return_write(struct file *file, const char __user *user,
-				 size_t count, loff_t *pos)
-{
-	return pcih_write_name(user, count, true);
-}
-
-static const struct file_operations pcih_return_fops = {
-	.owner = THIS_MODULE,
-	.open = nonseekable_open,
-	.write = pcih_return_write,
+	.open = simple_open,
+	.write = pcih_name_write,
 };
 
 static int pcih_held_get(void *data, u64 *val)
@@ -227,8 +211,10 @@ static int __init pcih_init(void)
 	if (IS_ERR(pcih_dir))
 		return PTR_ERR(pcih_dir);
 
-	debugfs_create_file("entry", 0200, pcih_dir, NULL, &pcih_entry_fops);
-	debugfs_create_file("return", 0200, pcih_dir, NULL, &pcih_return_fops);
+	debugfs_create_file("entry", 0200, pcih_dir, (void *)false,
+			    &pcih_name_fops);
+	debugfs_create_file("return", 0200, pcih_dir, (void *)true,
+			    &pcih_name_fops);
 	debugfs_create_file_unsafe("held", 0400, pcih_dir, NULL,
 				   &pcih_held_fops);
 	debugfs_create_file_unsafe("let_go", 0200, pcih_dir, NULL,
