@@ -17,6 +17,7 @@
 
 #include "lib/harness.h"
 #include "lib/fault.h"
+#include "lib/hold.h"
 #include "lib/hw.h"
 #include "lib/pci.h"
 
@@ -290,28 +291,6 @@ FIXTURE_TEARDOWN(busy)
 #define expect_busy()							\
 	EXPECT_EQ(0, waitpid(self->resetting, NULL, WNOHANG))
 
-/* Is a task in that function of the kernel's? Waits for it to get there */
-static bool wait_until_in(pid_t pid, const char *function)
-{
-	char path[64], stack[4096];
-	unsigned int tries;
-	size_t len;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/stack", pid);
-	for (tries = 0; tries < 1000; tries++) {
-		f = fopen(path, "r");
-		len = f ? fread(stack, 1, sizeof(stack) - 1, f) : 0;
-		stack[len] = '\0';
-		if (f)
-			fclose(f);
-		if (strstr(stack, function))
-			return true;
-		usleep(10000);
-	}
-	return false;
-}
-
 /* Who wants to reset it now gives up some time */
 TEST_F_TIMEOUT(busy, locked_out, 120)
 {
@@ -342,7 +321,7 @@ TEST_F_TIMEOUT(busy, do_flr, 120)
 	waiting = fork();
 	if (!waiting)
 		_exit(-do_flr(self->fn));
-	EXPECT_TRUE(wait_until_in(waiting, "pcibk_make_clean"));
+	EXPECT_TRUE(hold_waits_in(waiting, "pcibk_make_clean"));
 	expect_busy();
 	EXPECT_EQ(0, fault_set(self->fn, "heal", 1));
 	EXPECT_EQ(0, wait_for_child(waiting));
@@ -356,7 +335,7 @@ TEST_F_TIMEOUT(busy, do_flr_killed, 120)
 	waiting = fork();
 	if (!waiting)
 		_exit(-do_flr(self->fn));
-	EXPECT_TRUE(wait_until_in(waiting, "pcibk_make_clean"));
+	EXPECT_TRUE(hold_waits_in(waiting, "pcibk_make_clean"));
 	EXPECT_EQ(0, kill(waiting, SIGKILL));
 	EXPECT_EQ(-ECHILD, wait_for_child(waiting));
 	expect_busy();
