@@ -171,10 +171,17 @@ run_tests()
 	fi
 }
 
-# progress: of what a VM says, a line for each program when it ends
+# progress: of what a VM says, a line for each program when it ends, and before it
+# those of its tests that were skipped
 progress()
 {
 	mawk -W interactive -v start="$(date +%s)" '
+	/^# ok .* # SKIP/ {
+		sub(/^# ok [0-9]+ /, "")
+		printf "  %-8s %s\n", "skip", $0
+		fflush()
+		next
+	}
 	/^# ok /	{ passed++ }
 	/^# not ok /	{ failed++ }
 	/^# selftests: /	{ start = systime() }
