@@ -5,8 +5,8 @@
 # with, and print a table; it is also in $BUILD/matrix/table.
 #
 # PAIRS="KERNEL-XEN ..." instead of those below, KERNEL-XEN-pvh with a PVH dom0; JOBS
-# of them at once, one a CPU if not said. Each has a folder of its own to build in, $BUILD/matrix/PAIR, and
-# what it said is in $BUILD/matrix/PAIR.log.
+# of them at once, one a CPU if not said. Each has a folder of its own to build in,
+# $BUILD/matrix/PAIR, and what it said is in $BUILD/matrix/PAIR.log.
 set -eu
 . "${0%/*}/common.sh"
 

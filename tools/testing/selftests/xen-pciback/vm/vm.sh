@@ -263,8 +263,7 @@ boot()
 make_initramfs "$@"
 boot
 [ -z "$interactive" ] || exit "$rc"
-# Once in a hundred boots on a busy machine an emulated CPU goes wrong, long
-# before anything of ours runs.
+# On a busy machine an emulated CPU may go wrong, long before anything of ours runs.
 if ! grep -q 'vm: up' console.log; then
 	mv console.log console-1.log
 	[ -n "$quiet" ] || echo
