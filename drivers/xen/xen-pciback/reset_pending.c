@@ -122,7 +122,8 @@ static void pcibk_pending_work(struct work_struct *work)
  * until the work has been done.  The work holds no reference to the stub's
  * record.
  *
- * Context: process context, device lock held.
+ * Context: process context; device lock held, or pcistub_export_lock by who gives
+ * up a function that was not exported.
  * Return: what to pass to xen_pcibk_reset_start() as soon as it is idle
  */
 struct pcibk_pending *xen_pcibk_reset_note_idle(struct pci_dev *dev)
