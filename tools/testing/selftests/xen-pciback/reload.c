@@ -29,15 +29,6 @@ struct get_gsi {
 
 #define GET_GSI		_IOC(_IOC_NONE, 'P', 10, sizeof(struct get_gsi))
 
-static int load_pciback(const char *parameters)
-{
-	char command[128];
-
-	snprintf(command, sizeof(command),
-		 "insmod /lib/modules/xen-pciback.ko %s", parameters);
-	return system(command) ? -EIO : 0;
-}
-
 static const char *module_users(char *buf, size_t size)
 {
 	FILE *f = fopen("/sys/module/xen_pciback/refcnt", "r");

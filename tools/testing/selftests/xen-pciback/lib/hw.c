@@ -123,6 +123,21 @@ void hw_begin(struct hw *hw)
 	} while (!hw_is_mark(&event, mark));
 }
 
+struct hw_event hw_next(struct hw *hw)
+{
+	struct hw_event event;
+	const char *line;
+
+	for (;;) {
+		line = hw_line(hw);
+		if (!hw_parse(line, &event))
+			return event;
+		if (!hw->slept)
+			errx(1, "not a line of the hardware's account: '%s'",
+			     line);
+	}
+}
+
 void hw_end(struct hw *hw)
 {
 	uint16_t mark = hw_new_mark();
@@ -130,13 +145,7 @@ void hw_end(struct hw *hw)
 
 	hw_mark(mark);
 	for (;;) {
-		const char *line = hw_line(hw);
-
-		if (hw_parse(line, &event) && hw->slept)
-			continue;
-		if (hw_parse(line, &event))
-			errx(1, "not a line of the hardware's account: '%s'",
-			     line);
+		event = hw_next(hw);
 		if (hw_is_mark(&event, mark))
 			break;
 		if (hw->nr == hw->max) {

@@ -46,6 +46,11 @@ struct hw {
 /* Start a step, and end it: afterwards @events is all that happened between */
 void hw_begin(struct hw *hw);
 void hw_end(struct hw *hw);
+/*
+ * Between the two, for one who looks at what happens as it happens: the next
+ * event, which is waited for. It is not kept.
+ */
+struct hw_event hw_next(struct hw *hw);
 /* A mark of one's own between: it comes back as an event. 16 bits. */
 void hw_mark(uint16_t mark);
 /* Is @event that mark? */

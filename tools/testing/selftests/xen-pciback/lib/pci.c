@@ -385,3 +385,12 @@ int unload_module(const char *name)
 {
 	return run("rmmod", name);
 }
+
+int load_pciback(const char *parameters)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command),
+		 "insmod /lib/modules/xen-pciback.ko %s", parameters);
+	return system(command) ? -EIO : 0;
+}

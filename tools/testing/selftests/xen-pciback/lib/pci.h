@@ -98,5 +98,7 @@ int wait_for_child(pid_t pid);
 bool kernel_since(unsigned int major, unsigned int minor);
 int load_module(const char *name);
 int unload_module(const char *name);
+/* The driver under test, which is in no folder where modprobe looks */
+int load_pciback(const char *parameters);
 
 #endif

@@ -63,18 +63,28 @@ int slot_power_off(struct fn port)
 	return write_string(path, "0");
 }
 
-/* The power indicator is the last that pciehp sees to */
-bool slot_wait_off(struct fn port)
+static bool wait_for_control(struct fn port, uint16_t mask, uint16_t val)
 {
 	unsigned int offset = slot_control(port);
 	int waited;
 
 	for (waited = 0; waited < WAIT_MS; waited += POLL_MS) {
-		if ((fn_read(port, offset, 2) & OFF) == OFF)
+		if ((fn_read(port, offset, 2) & mask) == val)
 			return true;
 		usleep(POLL_MS * 1000);
 	}
 	return false;
+}
+
+/* The power indicator is the last that pciehp sees to */
+bool slot_wait_off(struct fn port)
+{
+	return wait_for_control(port, OFF, OFF);
+}
+
+bool slot_wait_on(struct fn port)
+{
+	return wait_for_control(port, OFF, PCI_EXP_SLTCTL_PWR_IND_ON);
 }
 
 void slot_fill(struct fn port)

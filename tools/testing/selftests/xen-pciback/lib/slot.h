@@ -23,5 +23,7 @@ int slot_power_off(struct fn port);
 bool slot_wait_off(struct fn port);
 /* Put the card back in that was there at the start, once the slot is off */
 void slot_fill(struct fn port);
+/* Until the kernel is done with that, drivers and all. False if it never is. */
+bool slot_wait_on(struct fn port);
 
 #endif
