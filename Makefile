@@ -18,8 +18,9 @@ VMS ?= 3
 # make check-matrix: only these (kernel-xen or kernel-xen-pvh ...); how many at once
 PAIRS ?=
 JOBS ?=
-# make fuzz: how many inputs, and which
+# make fuzz: how many inputs; make stress: for how long; both: what of
 N ?= 1000000
+MINUTES ?= 60
 SEED ?=
 # make module: a kernel tree or headers to build against
 KSRC ?=
@@ -31,7 +32,7 @@ PREFIX ?= /usr/local
 # V=1: show the commands' own output, and the VM's console
 V ?=
 
-export KERNEL XEN DOM0 BUILD CACHE TESTS MUTATE VMS PAIRS JOBS N SEED KSRC V
+export KERNEL XEN DOM0 BUILD CACHE TESTS MUTATE VMS PAIRS JOBS N MINUTES SEED KSRC V
 
 VM := tools/testing/selftests/xen-pciback/vm
 OUT := $(BUILD)/$(KERNEL)
@@ -40,7 +41,7 @@ DRIVER := $(OUT)/$(if $(STOCK),stock/)xen-pciback.ko
 # The scripts' own makes are not part of this one.
 unexport MAKEFLAGS MAKELEVEL
 
-.PHONY: help deps module vm run check check-matrix check-long fuzz compare shell lint docs patches bisect-check \
+.PHONY: help deps module vm run check check-matrix check-long fuzz stress compare shell lint docs patches bisect-check \
 	deb deb-check install uninstall clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -55,6 +56,7 @@ help: ## this list
 	@echo '           DOM0=pv|pvh ($(DOM0))'
 	@echo '           BUILD=$(BUILD) CACHE=$(CACHE)'
 	@echo '           TESTS=name,... MUTATE=1 VMS=3 PAIRS="kernel-xen ..." N=number SEED=number'
+	@echo '           MINUTES=number'
 	@echo '           KSRC=dir STOCK=1 V=1'
 
 deps: ## install what this machine lacks (qemu, a compiler, ...)
@@ -91,6 +93,10 @@ check-long: ## run those that take long (20 hand-overs, HVM guests, ...)
 fuzz: ## addresses, damaged ones and noise, against a reference parser (N=1000000 SEED=)
 	@$(VM)/deps.sh vm fuzz
 	@$(VM)/fuzz.sh
+
+stress: ## everything at once, at random, for MINUTES=60 (SEED=)
+	@$(VM)/deps.sh vm
+	@$(VM)/stress.sh
 
 compare: ## hand-overs on the stock driver and on this one, as a table
 	@$(VM)/deps.sh vm

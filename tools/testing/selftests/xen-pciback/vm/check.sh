@@ -12,18 +12,19 @@
 #			"Tests: name,..." at its head says which are enough to run.
 #			With DOM0=pvh those that say "Dom0: pvh", otherwise the rest.
 # MODULE=FILE		that driver, not the one built of the series $KERNEL
+# LIMIT=SECONDS		a program that takes longer hangs [1200; LONG=1: 7200]
 #
 # The last line is "N passed, N failed, N skipped". Also a failure: no test at
 # all, a VM that died or hung, and a kernel that complained (the log tells).
 set -eu
 . "${0%/*}/common.sh"
 
-: "${TESTS:=}" "${MUTATE:=}" "${LONG:=}" "${MODULE:=}" "${VMS:=3}"
+: "${TESTS:=}" "${MUTATE:=}" "${LONG:=}" "${MODULE:=}" "${VMS:=3}" "${LIMIT:=}"
 LONG_TESTS=handovers,guest_hvm
 # Which share a VM, the longest first, and the rest another one. Where devices were
 # taken out and put in again, Xen lets dom0's own drivers have no MSI-X for them,
 # and command.sh needs some: not with races, nor with hotplug.
-TOGETHER='races escalation,hotplug,suspend,quirks,faults,reload command.sh guest_pv'
+TOGETHER='races escalation,hotplug,suspend,quirks,faults,reload command.sh guest_pv stress'
 # In a PVH dom0; ../README tells of the rest
 PVH_TESTS=methods,refusals,clean
 LONG_TIMEOUT=7200
@@ -64,8 +65,9 @@ guest_command()
 		[ "$test" = "$program" ] ||
 			echo "export KSELFTEST_$(echo "$program" | tr '[:lower:].-' '[:upper:]__')_ARGS='-t ${test#*:}'"
 	done
-	has_any "$LONG_TESTS" "$1" && list="$list -o $LONG_TIMEOUT"
-	echo "./run_kselftest.sh$list"
+	limit=$LIMIT
+	[ "$limit" ] || ! has_any "$LONG_TESTS" "$1" || limit=$LONG_TIMEOUT
+	echo "./run_kselftest.sh$list${limit:+ -o $limit}"
 }
 
 # count TAP-FILE: sets passed, failed, skipped; prints what is wrong beside

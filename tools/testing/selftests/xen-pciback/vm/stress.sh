@@ -1,0 +1,29 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# stress.sh: selftests/xen-pciback/stress.c at length, on two CPUs.
+#
+# MINUTES=number	how long its tasks go on [60]
+# SEED=number		which of all that they could do: what failed says which
+#			it was [random]
+#
+# Prints a line each half minute, and tables at the end, which are also in
+# $BUILD/stress/seed-SEED.
+set -eu
+. "${0%/*}/common.sh"
+
+[ "${MINUTES:-}" ] || MINUTES=60
+[ "${SEED:-}" ] || SEED=$(($(od -A n -N 2 -t u2 /dev/urandom) + 1))
+STRESS=$BUILD/stress
+# What comes before and after, and the last that somebody waits for
+MORE=1800
+
+mkdir -p "$STRESS"
+echo "  stress   $MINUTES minutes, SEED=$SEED"
+rc=0
+VM_CPUS=2 VM_ENV="STRESS_SECONDS=$((MINUTES * 60)) STRESS_SEED=$SEED" \
+	VM_TIMEOUT=$((MINUTES * 60 + 2 * MORE)) LIMIT=$((MINUTES * 60 + MORE)) \
+	MUTATE='' LONG='' TESTS=stress "$VM_DIR/check.sh" || rc=$?
+sed -n 's/^# # stress: //p; s/^# # \(witness: \)/\1/p' "$OUT/check/check.tap" >"$STRESS/seed-$SEED"
+echo "  in $STRESS/seed-$SEED"
+exit "$rc"
