@@ -41,7 +41,7 @@ DRIVER := $(OUT)/$(if $(STOCK),stock/)xen-pciback.ko
 # The scripts' own makes are not part of this one.
 unexport MAKEFLAGS MAKELEVEL
 
-.PHONY: help deps module vm run check check-matrix check-long fuzz stress compare shell lint docs patches bisect-check \
+.PHONY: help deps module vm run check check-matrix check-long fuzz stress outcomes compare shell lint docs patches bisect-check \
 	deb deb-check install uninstall clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -97,6 +97,10 @@ fuzz: ## addresses, damaged ones and noise, against a reference parser (N=100000
 stress: ## everything at once, at random, for MINUTES=60 (SEED=)
 	@$(VM)/deps.sh vm
 	@$(VM)/stress.sh
+
+outcomes: ## what goes wrong and what comes of it, as a table
+	@$(VM)/deps.sh vm
+	@$(VM)/outcomes.sh
 
 compare: ## hand-overs on the stock driver and on this one, as a table
 	@$(VM)/deps.sh vm

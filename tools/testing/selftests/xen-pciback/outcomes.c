@@ -1,0 +1,740 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What may go wrong, and what comes of it: what the driver answers and says, what
+ * it leaves behind, and whether the next guest gets the function. A row each,
+ *
+ *	fault: what | who asked | errno, log | state | next guest
+ *
+ * of what the run has read, for the table in Documentation ("make outcomes").
+ * What it should be is here.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <linux/pci_regs.h>
+
+#include "lib/harness.h"
+#include "lib/aer.h"
+#include "lib/fault.h"
+#include "lib/guest.h"
+#include "lib/klog.h"
+#include "lib/pci.h"
+#include "lib/slot.h"
+
+/* Of no domain in this VM */
+#define DOMAIN		7
+#define OTHER_DOMAIN	8
+#define NEXT_DOMAIN	9
+/* The core gives a function a minute to come back, and there are many */
+#define TIMEOUT		1200
+#define POLL_MS		10
+#define WAIT_MS		120000
+
+/* What the next guest gets */
+enum next {
+	CLEAN,				/* It, reset */
+	DIRTY,				/* It, with a warning; or strict_reset */
+	NONE,				/* There is no function to be had */
+};
+
+static const char * const next_names[] = {
+	[CLEAN] = "gets it, reset",
+	[DIRTY] = "gets it with a warning; with strict_reset refused",
+	[NONE] = "is refused: not there",
+};
+
+/* All that a case may need */
+struct scene {
+	struct fn fn;			/* What it is about */
+	struct fn nvme, nic, edu, root_nic, e1000, pf, vf;
+	struct card card;
+	struct guest guest, other;
+	struct fn with_method;		/* Whose reset_method is not the default */
+	int klog;
+	char words[512];		/* The driver's, when it mattered */
+	bool pulled;
+};
+
+struct outcome {
+	const char *fault;
+	const char *asked;
+	/* Brings the scene about, and has it happen: the answer is its result */
+	int (*play)(struct scene *s);
+	int ret;
+	const char *log;		/* Part of the line */
+	bool owned;
+	int needs_reset;
+	enum next next;
+	bool needs_method;		/* reset_method: not in all kernels */
+};
+
+/* -- what there is to do ---------------------------------------------------- */
+
+/* What went before is not to be looked at */
+static void begin(struct scene *s)
+{
+	fn_quiesce(s->fn);
+	klog_end(s->klog);
+	s->klog = klog_begin();
+}
+
+static int adopt(struct scene *s, struct fn fn)
+{
+	int ret = fn_adopt(fn);
+
+	s->fn = fn;
+	begin(s);
+	return ret;
+}
+
+static int adopt_card(struct scene *s)
+{
+	int ret = card_adopt(&s->card);
+
+	s->fn = s->card.first;
+	begin(s);
+	return ret;
+}
+
+static int set_fault(struct fn fn, const char *file, uint32_t val)
+{
+	int ret = fault_add(fn);
+
+	return ret && ret != -EEXIST ? ret : fault_set(fn, file, val);
+}
+
+static int file_write(struct fn fn, const char *file, const char *text)
+{
+	char path[256];
+
+	fn_path(fn, file, path, sizeof(path));
+	return write_string(path, text);
+}
+
+static int set_method(struct scene *s, const char *method)
+{
+	s->with_method = s->fn;
+	return file_write(s->fn, "reset_method", method);
+}
+
+static bool wait_gone(struct fn fn)
+{
+	int waited;
+
+	for (waited = 0; waited < WAIT_MS && fn_exists(fn); waited += POLL_MS)
+		usleep(POLL_MS * 1000);
+	return !fn_exists(fn);
+}
+
+/* The driver's last words on it, less how long it took */
+static void last_words(struct scene *s)
+{
+	static const char out[] = "not restored", reset[] = "reset: ";
+	char line[512], *text, *ms, *from;
+	const char *what = reset;
+
+	if (klog_time(s->klog, s->fn.name, out) >
+	    klog_time(s->klog, s->fn.name, reset))
+		what = out;
+	if (!klog_has(s->klog, s->fn.name, what, line, sizeof(line)))
+		return;
+	text = strstr(line, "xen_pciback: ");
+	text = text ? text + strlen("xen_pciback: ") : line;
+	ms = strstr(text, " ms)");
+	if (ms) {
+		for (from = ms; from > text && *from != ','; from--)
+			;
+		memmove(from, ms + 3, strlen(ms + 3) + 1);
+	}
+	snprintf(s->words, sizeof(s->words), "%s", text);
+}
+
+/* -- resets of its own ------------------------------------------------------ */
+
+static int flr_with(struct scene *s, const char *fault, uint32_t val)
+{
+	return adopt(s, s->nvme) ?: set_fault(s->nvme, fault, val) ?:
+	       reset_device(s->nvme);
+}
+
+static int flr_swallowed(struct scene *s)
+{
+	return flr_with(s, "flr_swallow", 1);
+}
+
+static int flr_no_effect(struct scene *s)
+{
+	return flr_with(s, "flr_no_effect", 1);
+}
+
+static int flr_slow(struct scene *s)
+{
+	return flr_with(s, "flr_away_ms", 700);
+}
+
+static int flr_retries(struct scene *s)
+{
+	return flr_with(s, "flr_crs_ms", 700);
+}
+
+static int flr_pending(struct scene *s)
+{
+	return flr_with(s, "pending", 1);
+}
+
+/* The first; some kernels ask for another as they restore it */
+static int flr_kills(struct scene *s)
+{
+	char path[64];
+	pid_t pid;
+	int ret;
+
+	snprintf(path, sizeof(path), FAULT_DIR "/%s", s->nvme.name);
+	pid = fork();
+	if (!pid) {
+		while (access(path, F_OK) || !fault_get(s->nvme, "flrs"))
+			usleep(1000);
+		_exit(-fault_set(s->nvme, "flr_away_ms", 0));
+	}
+	ret = flr_with(s, "flr_away_ms", FAULT_FOR_EVER);
+	wait_for_child(pid);
+	return ret;
+}
+
+static int dead(struct scene *s)
+{
+	return flr_with(s, "gone", 1);
+}
+
+static int swallowed_on_bind(struct scene *s)
+{
+	s->fn = s->nvme;
+	return set_fault(s->nvme, "flr_swallow", 1) ?: fn_adopt(s->nvme);
+}
+
+static int swallowed_and_blocked(struct scene *s)
+{
+	return fault_add(s->e1000) ?: fault_set(s->e1000, "af", 1) ?:
+	       fault_rediscover(s->e1000) ?: adopt(s, s->e1000) ?:
+	       fault_set(s->e1000, "flr_swallow", 1) ?:
+	       reset_device(s->e1000);
+}
+
+static int half_a_capability(struct scene *s)
+{
+	/* No Transactions Pending */
+	return fault_add(s->e1000) ?: fault_set(s->e1000, "af", 1) ?:
+	       fault_set(s->e1000, "af_cap", 2) ?:
+	       fault_rediscover(s->e1000) ?: adopt(s, s->e1000) ?:
+	       reset_device(s->e1000);
+}
+
+static int forbidden(struct scene *s)
+{
+	return adopt(s, s->nvme) ?: set_method(s, "\n") ?:
+	       reset_device(s->nvme);
+}
+
+static int nothing_can(struct scene *s)
+{
+	return adopt(s, s->edu) ?: reset_device(s->edu);
+}
+
+static int only_pm(struct scene *s)
+{
+	return adopt(s, s->root_nic) ?: reset_device(s->root_nic);
+}
+
+/* -- resets of the set ------------------------------------------------------ */
+
+static int sibling_slow(struct scene *s)
+{
+	return adopt_card(s) ?:
+	       set_fault(s->card.second, "sbr_away_ms", 700) ?:
+	       reset_device(s->fn);
+}
+
+static int sibling_dies(struct scene *s)
+{
+	int ret = adopt_card(s) ?:
+		  set_fault(s->card.second, "sbr_away_ms", FAULT_FOR_EVER) ?:
+		  reset_device(s->fn);
+
+	/* What is left of it is of interest */
+	s->fn = s->card.second;
+	return ret;
+}
+
+/* Never the whole of it, or it would be clean since */
+static int adopt_part(struct scene *s, struct fn named, struct fn other)
+{
+	return fn_adopt(other) ?: adopt(s, named);
+}
+
+static int sibling_unowned(struct scene *s)
+{
+	return adopt_part(s, s->card.first, s->card.second) ?:
+	       reset_device(s->fn);
+}
+
+static int drive_sibling(struct scene *s)
+{
+	return load_module("e1000e") ?: fn_bind(s->card.second, "e1000e");
+}
+
+static int sibling_driven(struct scene *s)
+{
+	return drive_sibling(s) ?:
+	       adopt_part(s, s->card.first, s->card.third) ?:
+	       reset_device(s->fn);
+}
+
+static int sibling_driven_no_pm(struct scene *s)
+{
+	return drive_sibling(s) ?:
+	       adopt_part(s, s->card.third, s->card.first) ?:
+	       reset_device(s->fn);
+}
+
+static int sibling_driven_libxl(struct scene *s)
+{
+	return drive_sibling(s) ?:
+	       adopt_part(s, s->card.first, s->card.third) ?: do_flr(s->fn);
+}
+
+static int sibling_assigned(struct scene *s)
+{
+	return adopt_part(s, s->card.first, s->card.second) ?:
+	       guest_create(&s->guest, DOMAIN, &s->card.second, 1) ?:
+	       fn_adopt(s->card.third) ?: reset_device(s->fn);
+}
+
+static int bus_shared(struct scene *s)
+{
+	return adopt(s, s->e1000) ?: reset_device(s->e1000);
+}
+
+static int enable_vfs(struct scene *s)
+{
+	return load_module("pci-pf-stub") ?: fn_bind(s->pf, "pci-pf-stub") ?:
+	       file_write(s->pf, "sriov_numvfs", "4");
+}
+
+static int pf_with_vfs(struct scene *s)
+{
+	return enable_vfs(s) ?: adopt(s, s->pf) ?: reset_device(s->pf);
+}
+
+static int vf_without_flr(struct scene *s)
+{
+	s->fn = s->vf;
+	return enable_vfs(s) ?: set_method(s, "\n") ?: adopt(s, s->vf) ?:
+	       reset_device(s->vf);
+}
+
+/* -- guests ----------------------------------------------------------------- */
+
+static int assigned_with_flr(struct scene *s)
+{
+	return adopt(s, s->nvme) ?:
+	       guest_create(&s->guest, DOMAIN, &s->nvme, 1) ?:
+	       reset_device(s->nvme) ?: guest_destroy(&s->guest);
+}
+
+static int assigned_without(struct scene *s)
+{
+	int ret = adopt(s, s->nic) ?:
+		  guest_create(&s->guest, DOMAIN, &s->nic, 1) ?:
+		  reset_device(s->nic);
+
+	last_words(s);
+	return guest_destroy(&s->guest) ?: ret;
+}
+
+static int guest_crashes(struct scene *s)
+{
+	int ret = adopt(s, s->nvme) ?:
+		  guest_create(&s->guest, DOMAIN, &s->nvme, 1);
+
+	fn_scribble(s->nvme);
+	return ret ?: guest_destroy(&s->guest);
+}
+
+static int guest_of_card_crashes(struct scene *s)
+{
+	const struct fn fns[] = { s->card.first, s->card.second, s->card.third };
+	int ret = adopt_card(s) ?: guest_create(&s->guest, DOMAIN, fns, 3);
+
+	fn_scribble(s->card.first);
+	return ret ?: guest_destroy(&s->guest);
+}
+
+static int first_of_two_guests(struct scene *s)
+{
+	return adopt_card(s) ?:
+	       guest_create(&s->guest, DOMAIN, &s->card.first, 1) ?:
+	       guest_create(&s->other, OTHER_DOMAIN, &s->card.second, 1) ?:
+	       guest_destroy(&s->guest);
+}
+
+static int dies_with_its_guest(struct scene *s)
+{
+	int ret = adopt(s, s->nvme) ?:
+		  guest_create(&s->guest, DOMAIN, &s->nvme, 1) ?:
+		  set_fault(s->nvme, "gone", 1);
+
+	return guest_destroy(&s->guest) ?: ret;
+}
+
+static int left_to_the_toolstack(struct scene *s)
+{
+	return adopt(s, s->nvme) ?: set_parameter("auto_reset", "0") ?:
+	       guest_create(&s->guest, DOMAIN, &s->nvme, 1) ?:
+	       guest_destroy(&s->guest);
+}
+
+static int unbound_under_guest(struct scene *s)
+{
+	return adopt(s, s->nvme) ?:
+	       guest_create(&s->guest, DOMAIN, &s->nvme, 1) ?:
+	       fn_release(s->nvme) ?: fn_adopt(s->nvme);
+}
+
+/* -- whoever else there is -------------------------------------------------- */
+
+static int not_owned(struct scene *s)
+{
+	s->fn = s->nvme;
+	return reset_device(s->nvme);
+}
+
+static int no_address(struct scene *s)
+{
+	return adopt(s, s->nvme) ?: write_string(RESET_DEVICE, "0000:01:00.0x");
+}
+
+static int being_reset(struct scene *s)
+{
+	int ret = adopt(s, s->nvme) ?: fault_add(s->nvme);
+	pid_t pid = fault_begin_reset(s->nvme, FAULT_FOR_EVER);
+
+	ret = ret ?: reset_device(s->nvme);
+	/* Before the other ends */
+	last_words(s);
+	fault_set(s->nvme, "heal", 1);
+	wait_for_child(pid);
+	return ret;
+}
+
+static int reset_by_core(struct scene *s)
+{
+	return set_parameter("auto_reset", "0") ?: fn_adopt(s->nic) ?:
+	       (s->fn = s->nic, file_write(s->nic, "reset", "1"));
+}
+
+static int link_lost(struct scene *s)
+{
+	s->fn = s->nic;
+	return set_parameter("auto_reset", "0") ?: fn_adopt(s->nic) ?:
+	       aer_recover(fn_root(0x12), s->nic);
+}
+
+static int pulled(struct scene *s)
+{
+	int ret = adopt(s, s->nic);
+
+	s->pulled = true;
+	slot_pull(fn_root(0x12));
+	return ret ?: wait_gone(s->nic) ? reset_device(s->nic) : -ETIMEDOUT;
+}
+
+static int pulled_from_guest(struct scene *s)
+{
+	int ret = adopt(s, s->nic) ?:
+		  guest_create(&s->guest, DOMAIN, &s->nic, 1);
+
+	s->pulled = true;
+	slot_pull(fn_root(0x12));
+	return ret ?: wait_gone(s->nic) ? guest_destroy(&s->guest) : -ETIMEDOUT;
+}
+
+static int pulled_and_back(struct scene *s)
+{
+	int ret = pulled(s), waited;
+
+	slot_fill(fn_root(0x12));
+	s->pulled = false;
+	for (waited = 0; waited < WAIT_MS && fn_needs_reset(s->nic) < 0;
+	     waited += POLL_MS)
+		usleep(POLL_MS * 1000);
+	return ret == -ENODEV ? 0 : ret;
+}
+
+/* -- and what comes of it --------------------------------------------------- */
+
+static const struct outcome outcomes[] = {
+	{ "FLR does nothing", "reset_device", flr_swallowed,
+	  0, "flr: no effect; slot: ok", true, 0, CLEAN },
+	{ "FLR leaves state behind", "reset_device", flr_no_effect,
+	  0, "flr: no effect; slot: ok", true, 0, CLEAN },
+	{ "FLR does nothing", "nobody: bind", swallowed_on_bind,
+	  0, "flr: no effect; slot: ok", true, 0, CLEAN },
+	{ "FLR does nothing, and the bus has a function that is not owned",
+	  "reset_device", swallowed_and_blocked,
+	  -EIO, "af_flr: no effect; bus: blocked by", true, 1, DIRTY },
+	{ "FLR takes 0.7 s", "reset_device", flr_slow,
+	  0, "flr: ok", true, 0, CLEAN },
+	{ "\"Retry\" for 0.7 s after FLR", "reset_device", flr_retries,
+	  0, "flr: ok", true, 0, CLEAN },
+	{ "transactions pending for ever", "reset_device", flr_pending,
+	  0, "flr: ok", true, 0, CLEAN },
+	{ "FLR after which it never answers", "reset_device", flr_kills,
+	  0, "flr: no answer; slot: ok", true, 0, CLEAN },
+	{ "dead", "reset_device", dead,
+	  -ETIMEDOUT, "slot: no answer", true, 1, DIRTY },
+	{ "AF capability without Transactions Pending", "reset_device",
+	  half_a_capability,
+	  -EBUSY, "bus: blocked by", true, 1, DIRTY },
+	{ "administrator forbids FLR", "reset_device", forbidden,
+	  0, "slot: ok", true, 0, CLEAN, true },
+	{ "nothing can reset it", "reset_device", nothing_can,
+	  -ENOTTY, "no method can reset it", true, 1, DIRTY },
+	{ "only power management can reset it", "reset_device", only_pm,
+	  0, "pm: ok (weak)", true, 1, DIRTY },
+
+	{ "no FLR; sibling away for 0.7 s", "reset_device", sibling_slow,
+	  0, "slot: ok", true, 0, CLEAN },
+	{ "no FLR; sibling never comes back: the sibling", "reset_device",
+	  sibling_dies, -ETIMEDOUT, NULL, true, 1, DIRTY },
+	{ "no FLR; sibling not owned", "reset_device", sibling_unowned,
+	  -EBUSY, "slot: blocked by", true, 1, DIRTY },
+	{ "no FLR; sibling has a driver in dom0", "reset_device",
+	  sibling_driven, -EBUSY, "(e1000e); pm: ok (weak)", true, 1, DIRTY },
+	{ "neither FLR nor PM; sibling has a driver in dom0", "reset_device",
+	  sibling_driven_no_pm, -EBUSY, "(e1000e)", true, 1, DIRTY },
+	{ "no FLR; sibling has a driver in dom0", "do_flr",
+	  sibling_driven_libxl, 0, "(e1000e); pm: ok (weak)", true, 1, DIRTY },
+	{ "no FLR; sibling is a guest's", "reset_device", sibling_assigned,
+	  -EBUSY, "(assigned to domain 7)", true, 1, DIRTY },
+	{ "conventional bus; a function in another slot is not owned",
+	  "reset_device", bus_shared, -EBUSY, "bus: blocked by", true, 1, DIRTY },
+	{ "PF with VFs enabled", "reset_device", pf_with_vfs,
+	  -EBUSY, "(VFs enabled)", true, 1, DIRTY },
+	{ "VF whose FLR is forbidden", "reset_device", vf_without_flr,
+	  -EBUSY, "(VFs enabled)", true, 1, DIRTY, true },
+
+	{ "reset while a guest has it; FLR", "reset_device", assigned_with_flr,
+	  0, "flr: ok", true, 0, CLEAN },
+	{ "reset while a guest has it; no FLR", "reset_device",
+	  assigned_without, -EBUSY, "assigned to domain 7", true, 0, CLEAN },
+	{ "guest crashes, having changed the configuration; FLR",
+	  "nobody: release", guest_crashes, 0, "flr: ok", true, 0, CLEAN },
+	{ "guest crashes, having changed the configuration; card without FLR",
+	  "nobody: release", guest_of_card_crashes, 0, NULL, true, 0, CLEAN },
+	{ "guest ends; another guest has a sibling; no FLR", "nobody: release",
+	  first_of_two_guests, 0, "pm: ok (weak)", true, 1, DIRTY },
+	{ "dies while a guest has it", "nobody: release", dies_with_its_guest,
+	  0, "no answer, state not restored", true, 1, DIRTY },
+	{ "guest ends; auto_reset=N", "nobody", left_to_the_toolstack,
+	  0, NULL, true, 1, DIRTY },
+	{ "unbound while a guest has it, and bound again", "nobody: unbind",
+	  unbound_under_guest, 0, "flr: ok", true, 0, CLEAN },
+
+	{ "not owned", "reset_device", not_owned,
+	  -ENODEV, "not owned by pciback (no driver)", false, 0, NONE },
+	{ "malformed address", "reset_device", no_address,
+	  -EINVAL, NULL, true, 0, CLEAN },
+	{ "another reset does not end", "reset_device", being_reset,
+	  -EAGAIN, NULL, true, 0, CLEAN },
+	{ "reset weakly by others", "the reset file", reset_by_core,
+	  0, NULL, true, 1, DIRTY },
+	{ "link lost and recovered (AER)", "error recovery", link_lost,
+	  0, NULL, true, 0, CLEAN },
+	{ "card pulled out", "reset_device", pulled,
+	  -ENODEV, "reset: no function", false, 0, NONE },
+	{ "card pulled out from under a guest", "nobody: removal",
+	  pulled_from_guest, 0, "no answer, state not restored", false, 0,
+	  NONE },
+	{ "card pulled out, and put in again", "nobody: bind", pulled_and_back,
+	  0, "slot: ok", true, 0, CLEAN },
+};
+
+static const char *errno_name(int ret)
+{
+	static const struct {
+		int number;
+		const char *name;
+	} names[] = {
+		{ 0, "success" }, { EIO, "EIO" }, { EAGAIN, "EAGAIN" },
+		{ EBUSY, "EBUSY" }, { ENODEV, "ENODEV" }, { EINVAL, "EINVAL" },
+		{ ENOTTY, "ENOTTY" }, { ETIMEDOUT, "ETIMEDOUT" },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		if (names[i].number == -ret)
+			return names[i].name;
+	return strerror(-ret);
+}
+
+static bool is_owned(struct fn fn)
+{
+	char driver[32];
+
+	fn_driver(fn, driver, sizeof(driver));
+	return !strcmp(driver, "pciback");
+}
+
+static void state_words(struct fn fn, char *buf, size_t size)
+{
+	char last[256];
+
+	if (!fn_exists(fn)) {
+		snprintf(buf, size, "gone");
+		return;
+	}
+	if (!is_owned(fn)) {
+		snprintf(buf, size, "not owned");
+		return;
+	}
+	snprintf(last, sizeof(last), "%s", fn_last_reset(fn));
+	snprintf(buf, size, "owned, %s; needs_reset %d; last_reset \"%s\"",
+		 fn_read(fn, PCI_COMMAND, 2) == 0xffff ? "silent" :
+		 fn_read(fn, PCI_COMMAND, 2) & PCI_COMMAND_MASTER ?
+		 "bus mastering" : "disabled", fn_needs_reset(fn), last);
+}
+
+/* One that comes now; waits for what pciback is about to do by itself */
+static enum next next_guest(struct fn fn)
+{
+	struct guest next;
+	enum next got;
+	int klog;
+
+	set_parameter("strict_reset", "1");
+	got = guest_create(&next, NEXT_DOMAIN, &fn, 1) ? NONE : CLEAN;
+	guest_destroy(&next);
+	set_parameter("strict_reset", "0");
+	if (got == CLEAN)
+		return got;
+
+	klog = klog_begin();
+	if (!guest_create(&next, NEXT_DOMAIN, &fn, 1) &&
+	    klog_has(klog, fn.name, "handed out although it still needs a reset",
+		     NULL, 0))
+		got = DIRTY;
+	guest_destroy(&next);
+	klog_end(klog);
+	return got;
+}
+
+FIXTURE(outcome)
+{
+	struct scene scene;
+};
+
+FIXTURE_SETUP(outcome)
+{
+	struct scene *s = &self->scene;
+	struct fn bridge;
+
+	memset(self, 0, sizeof(*self));
+	if (!guest_possible())
+		SKIP(return, "no Xen toolstack here");
+	if (!fault_available())
+		SKIP(return, "no " FAULT_MODULE);
+
+	bridge = fn_below(fn_root(0x14), 0, 0);
+	s->nvme = fn_below(fn_root(0x10), 0, 0);
+	s->nic = fn_below(fn_root(0x12), 0, 0);
+	s->card = card_find();
+	s->e1000 = fn_below(bridge, 1, 0);
+	s->edu = fn_root(0x18);
+	s->root_nic = fn_root(0x1b);
+	s->pf = fn_below(fn_root(0x1a), 0, 0);
+	s->vf = fn_below(fn_root(0x1a), 0, 1);
+}
+
+/* As it was, for the next */
+static void clear(struct scene *s)
+{
+	klog_end(s->klog);
+	s->words[0] = '\0';
+	guest_destroy(&s->guest);
+	guest_destroy(&s->other);
+	fault_unload();
+	set_parameter("strict_reset", "0");
+	set_parameter("auto_reset", "1");
+	if (*s->with_method.name && fn_exists(s->with_method))
+		file_write(s->with_method, "reset_method", "default");
+	s->with_method.name[0] = '\0';
+	if (s->pulled) {
+		slot_fill(fn_root(0x12));
+		s->pulled = false;
+	}
+	fn_release(s->nvme);
+	fn_release(s->nic);
+	card_release(&s->card);
+	if (!access("/sys/module/e1000e", F_OK))
+		unload_module("e1000e");
+	fn_release(s->e1000);
+	/* It may have had a capability that it has not */
+	fault_rediscover(s->e1000);
+	fn_release(s->edu);
+	fn_release(s->root_nic);
+	fn_release(s->vf);
+	if (fn_exists(s->vf)) {
+		fn_bind(s->pf, "pci-pf-stub");
+		file_write(s->pf, "sriov_numvfs", "0");
+	}
+	fn_release(s->pf);
+	if (!access("/sys/module/pci_pf_stub", F_OK))
+		unload_module("pci-pf-stub");
+}
+
+FIXTURE_TEARDOWN(outcome)
+{
+	clear(&self->scene);
+}
+
+TEST_F_TIMEOUT(outcome, all, TIMEOUT)
+{
+	struct scene *s = &self->scene;
+	const struct outcome *want;
+	char state[512];
+	unsigned int i;
+	enum next next;
+	int ret;
+
+	for (i = 0; i < ARRAY_SIZE(outcomes); i++) {
+		want = &outcomes[i];
+		if (want->needs_method && !fn_has_file(s->nvme, "reset_method"))
+			continue;
+		ASSERT_EQ(0, fault_load());
+		s->klog = klog_begin();
+		ret = want->play(s);
+		/* What pciback does by itself is still to come */
+		if (want->owned && !want->needs_reset)
+			EXPECT_TRUE(fn_wait_clean(s->fn));
+		if (!*s->words)
+			last_words(s);
+		state_words(s->fn, state, sizeof(state));
+
+		EXPECT_EQ(want->ret, ret);
+		EXPECT_NE(NULL, strstr(s->words, want->log ?: ""));
+		EXPECT_EQ(want->owned, is_owned(s->fn));
+		if (want->owned)
+			EXPECT_EQ(want->needs_reset, fn_needs_reset(s->fn));
+		next = next_guest(s->fn);
+		EXPECT_EQ(want->next, next);
+		printf("# fault: %s | %s | %s%s%s | %s | %s\n", want->fault,
+		       want->asked, errno_name(ret), *s->words ? "; " : "",
+		       s->words, state, next_names[next]);
+		fflush(stdout);
+		clear(s);
+	}
+}
+
+TEST_HARNESS_MAIN

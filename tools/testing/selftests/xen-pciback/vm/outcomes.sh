@@ -1,0 +1,47 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# outcomes.sh: have things go wrong, by selftests/xen-pciback/outcomes.c, and
+# print what came of it as a table for the kernel's documentation, where a copy
+# of it is Documentation/admin-guide/xen-pciback-outcomes.txt.
+set -eu
+. "${0%/*}/common.sh"
+
+RESULT=$OUT/outcomes/outcomes.txt
+
+# table ROWS: "what | who asked | answer | state | next guest"
+table()
+{
+	cat <<-END
+		.. SPDX-License-Identifier: GPL-2.0
+		.. Made by "make outcomes"; do not edit.
+
+		.. list-table:: What goes wrong, and what comes of it: Linux $KERNEL, in QEMU
+		   :header-rows: 1
+		   :widths: 20 10 30 25 15
+
+		   * - What goes wrong
+		     - Reset asked for by
+		     - pciback's answer and log
+		     - State afterwards
+		     - The next guest
+	END
+	awk -F ' [|] ' '
+	NF != 5 {
+		print "not a row: " $0 >"/dev/stderr"
+		exit 1
+	}
+	{
+		print "   * - " $1
+		for (i = 2; i <= NF; i++)
+			print "     - " $i
+	}' "$1"
+}
+
+mkdir -p "$OUT/outcomes"
+TESTS=outcomes MUTATE='' LONG='' "$VM_DIR/check.sh"
+sed -n 's/^# # fault: //p' "$OUT/check/check.tap" >"$OUT/outcomes/rows"
+table "$OUT/outcomes/rows" >"$RESULT.new"
+mv "$RESULT.new" "$RESULT"
+cat "$RESULT"
+echo "  in $RESULT"
