@@ -70,6 +70,9 @@
  *
  *   - While pciehp resets a slot, a rescan can add a function to the bus that
  *     is then unlocked without having been locked.
+ *   - A rescan puts back what it has read from the control register of a
+ *     bridge, some time later.  If pciehp was resetting the slot then, the
+ *     reset is asserted again and stays so.
  *   - pci_reset_bus() probes the slot again by itself.  If pciehp is bound to
  *     the port or leaves it just then, the other kind of reset is done, with
  *     or without pci_rescan_remove_lock the wrong way round.
