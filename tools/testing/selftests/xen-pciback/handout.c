@@ -850,6 +850,39 @@ TEST_F(handout, frontend_in_reset)
 	EXPECT_EQ(0, guest_disable_msi(&self->guest, nvme));
 }
 
+/* A guest whose function comes and goes is answered all the time */
+TEST_F_TIMEOUT(handout, access_while_unbound, 300)
+{
+	struct fn nvme = fn_below(fn_root(0x10), 0, 0);
+	struct fn nic = fn_below(fn_root(0x12), 0, 0);
+	unsigned int i;
+	uint32_t val;
+	pid_t pid;
+	int ret;
+
+	adopt(nvme, nic);
+	ASSERT_EQ(0, guest_create(&self->guest, 0, self->owned.fns, 2));
+	ASSERT_EQ(0, guest_connect(&self->guest));
+	pid = fork();
+	if (!pid) {
+		for (i = 0; i < ROUNDS; i++) {
+			fn_release(nvme);
+			usleep(i * 1000);
+			fn_adopt(nvme);
+		}
+		_exit(0);
+	}
+	while (!waitpid(pid, NULL, WNOHANG)) {
+		ret = guest_config_read(&self->guest, nvme, PCI_VENDOR_ID, 4,
+					&val);
+		ASSERT_TRUE(!ret || ret == -EIO) {
+			TH_LOG("%d", ret);
+		}
+		ASSERT_EQ(0, guest_config_read(&self->guest, nic, PCI_VENDOR_ID,
+					       4, &val));
+	}
+}
+
 /* Many guests, one after the other, and nothing of them is left */
 TEST_F_TIMEOUT(handout, many, 10 * ROUNDS)
 {
