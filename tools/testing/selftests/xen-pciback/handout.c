@@ -850,6 +850,26 @@ TEST_F(handout, frontend_in_reset)
 	EXPECT_EQ(0, guest_disable_msi(&self->guest, nvme));
 }
 
+/*
+ * One that was unbound from under its guest leaves its place on the guest's bus to
+ * the next. When it is detached at last, that one stays the guest's.
+ */
+TEST_F(handout, detach_unbound)
+{
+	struct fn nvme = fn_below(fn_root(0x10), 0, 0);
+	struct fn nic = fn_below(fn_root(0x12), 0, 0);
+
+	adopt(nvme, nic);
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &nvme, 1));
+	ASSERT_EQ(0, fn_release(nvme));
+	ASSERT_EQ(0, guest_attach(&self->guest, nic));
+	ASSERT_EQ(0, guest_detach(&self->guest, nvme));
+
+	watched(-EBUSY, reset_device(nic));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, fn_root(0x12)));
+	EXPECT_TRUE(assigned_logged(self->klog, nic, "", nic, DOMAIN));
+}
+
 /* A guest whose function comes and goes is answered all the time */
 TEST_F_TIMEOUT(handout, access_while_unbound, 300)
 {
