@@ -64,7 +64,7 @@
  *
  *   No walk of ours, which takes pci_bus_sem, happens under a device lock or
  *   pcistub_sem: error recovery holds it and waits for device locks.  lockdep
- *   sees neither device locks nor claims.
+ *   does not see device locks; of claims it is told, but for slot resets.
  *
  * What the PCI core leaves open
  *

@@ -117,6 +117,7 @@ void pcibk_claim_drop(struct pcibk_claim *claim);
 bool pcibk_set_is_blocked(struct pcibk_claim *claim);
 int pcibk_claim_check(struct pcibk_claim *claim);
 int pcibk_claim_commit(struct pcibk_claim *claim, bool unless_clean);
+void pcibk_claim_might_wait(void);
 void pcibk_claim_wait(struct pcibk_claim *claim);
 int pcibk_claim_result(struct pcibk_claim *claim, const char *step);
 

@@ -199,6 +199,7 @@ int pcibk_make_clean(struct pci_dev *dev)
 	struct pcistub_device *psdev;
 	bool clean;
 
+	pcibk_claim_might_wait();
 	if (wait_event_killable(pcibk_wait, !pcibk_is_busy(dev)))
 		return -EINTR;
 

@@ -16,6 +16,7 @@
 #include <linux/jiffies.h>
 #include <linux/kernel.h>
 #include <linux/list.h>
+#include <linux/lockdep.h>
 #include <linux/moduleparam.h>
 #include <linux/pci.h>
 #include <linux/spinlock.h>
@@ -36,6 +37,18 @@ MODULE_PARM_DESC(strict_reset,
  * 6.0, sec 6.6.1, and 2^25 clocks, PCI 3.0, sec 4.3.2 (Trhfa).
  */
 #define PCIBK_READY_MS		1100
+
+/*
+ * What lockdep is told of claims: they are one lock, which a commit only tries
+ * for and the drop releases, and which others wait for.  Not of those for a slot
+ * reset: in the middle of it pciehp takes its own lock, whose holder may wait
+ * for one who waits for the claim.  The core leaves that open (see reset.c), so
+ * there is nothing to be learnt from it.
+ */
+#ifdef CONFIG_LOCKDEP
+static struct lockdep_map pcibk_claim_map =
+	STATIC_LOCKDEP_MAP_INIT("pcibk_claim", &pcibk_claim_map);
+#endif
 
 /* Is @dev on or below @top? */
 static bool pcibk_in_set(const struct pci_dev *dev, const struct pci_bus *top)
@@ -139,9 +152,11 @@ void pcibk_claim_drop(struct pcibk_claim *claim)
 	spin_lock_irq(&pcistub_devices_lock);
 	list_for_each_entry(psdev, &pcistub_devices, dev_list)
 		if (psdev->claim == claim)
-			psdev->claim = NULL;
+			WRITE_ONCE(psdev->claim, NULL);
 	spin_unlock_irq(&pcistub_devices_lock);
 
+	if (claim->committed && !claim->slot)
+		lock_map_release(&pcibk_claim_map);
 	wake_up_all(&pcibk_wait);
 }
 
@@ -253,7 +268,21 @@ int pcibk_claim_commit(struct pcibk_claim *claim, bool unless_clean)
 	}
 	spin_unlock_irq(&pcistub_devices_lock);
 
+	if (!err && !claim->slot)
+		lock_acquire_exclusive(&pcibk_claim_map, 0, 1, NULL, _THIS_IP_);
 	return err;
+}
+
+/*
+ * Whoever is about to wait for the end of a claim says so, whether there is one
+ * or not: lockdep learns the order from that.  No lock may be held that a slot
+ * or bus reset takes.
+ */
+void pcibk_claim_might_wait(void)
+{
+	might_sleep();
+	lock_map_acquire(&pcibk_claim_map);
+	lock_map_release(&pcibk_claim_map);
 }
 
 /* The next member after @skip that did not answer the core, with a reference */
@@ -393,6 +422,10 @@ void xen_pcibk_reset_leave(struct pcistub_device *psdev)
 		psdev->claim->cancelled = true;
 		psdev->claim = NULL;
 	}
-	wait_event_lock_irq(pcibk_wait, !psdev->claim,
-			    pcistub_devices_lock);
+	spin_unlock_irq(&pcistub_devices_lock);
+
+	pcibk_claim_might_wait();
+	wait_event(pcibk_wait, !READ_ONCE(psdev->claim));
+
+	spin_lock_irq(&pcistub_devices_lock);
 }
