@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Each write to the driver's files, and the loading of the driver, with the first
+ * allocation failing on the way, then the second, and so on until none is left
+ * to fail. Every time it is done or it is not: -ENOMEM, and nothing is lost, half
+ * done or in the way of the next one.
+ */
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lib/harness.h"
+#include "lib/hw.h"
+#include "lib/leaks.h"
+#include "lib/owned.h"
+#include "lib/pci.h"
+
+#define FAIL_NTH	"/proc/thread-self/fail-nth"
+#define FAILSLAB	"/sys/kernel/debug/failslab"
+#define QUIRKS		PCIBACK_DIR "/quirks"
+#define SLOTS		PCIBACK_DIR "/slots"
+#define MODULE		"/lib/modules/xen-pciback.ko"
+
+/* A field of four bytes that nothing else is at, and how it is shown */
+#define FIELD		"0c8:4:0"
+#define FIELD_SHOWN	"\t\t000000c8:4:00000000\n"
+
+/* More than any of them allocates: the driver's loading does so most often */
+#define NTH_MAX		5000
+#define TIMEOUT		1200
+
+/* Which allocation is to fail, from 1 on, and whether it did: in the last call */
+static struct {
+	unsigned int nth;
+	bool failed;
+	int fd;
+} walk;
+
+FIXTURE(failnth)
+{
+	struct fn nvme;			/* FLR */
+	struct fn slot;			/* PM; slot */
+	struct card card;
+	struct owned owned;
+	struct hw hw;
+	unsigned int leaks;
+};
+
+FIXTURE_SETUP(failnth)
+{
+	if (access(FAIL_NTH, F_OK) || access(FAILSLAB, F_OK))
+		SKIP(return, "no " FAIL_NTH " or " FAILSLAB
+		     " (CONFIG_FAULT_INJECTION, FAILSLAB)");
+
+	memset(self, 0, sizeof(*self));
+	self->nvme = fn_below(fn_root(0x10), 0, 0);
+	self->slot = fn_below(fn_root(0x12), 0, 0);
+	self->card = card_find();
+	/* Those that may sleep, too; and without a trace of each in the log */
+	ASSERT_EQ(0, write_string(FAILSLAB "/ignore-gfp-wait", "N"));
+	ASSERT_EQ(0, write_string(FAILSLAB "/verbose", "0"));
+	self->leaks = leaks_known();
+}
+
+FIXTURE_TEARDOWN(failnth)
+{
+	EXPECT_EQ(0, owned_release(&self->owned));
+	EXPECT_EQ(0, set_parameter("auto_reset", "Y"));
+	EXPECT_EQ(self->leaks, leaks_find(self->leaks));
+}
+
+/* One after the other, as long as there was one to fail, and once more */
+#define for_each_nth()							\
+	for (walk.nth = 1, walk.failed = true;				\
+	     walk.failed && walk.nth < NTH_MAX; walk.nth++)
+
+/* There was one to fail, and an end to it */
+#define expect_walked() do {						\
+	EXPECT_FALSE(walk.failed);					\
+	EXPECT_LT(2, walk.nth);						\
+	TH_LOG("%u allocations", walk.nth - 2);				\
+} while (0)
+
+static void fail_begin(void)
+{
+	char nth[16];
+	int len = snprintf(nth, sizeof(nth), "%u", walk.nth);
+
+	walk.fd = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
+	if (walk.fd < 0 || write(walk.fd, nth, len) != len)
+		err(1, FAIL_NTH);
+}
+
+static void fail_end(void)
+{
+	char left[16] = "";
+
+	/* How many more it would have taken: none if it did fail */
+	if (pread(walk.fd, left, sizeof(left) - 1, 0) <= 0 ||
+	    pwrite(walk.fd, "0", 1, 0) != 1)
+		err(1, FAIL_NTH);
+	close(walk.fd);
+	walk.failed = atoi(left) == 0;
+}
+
+/* A write with the allocation failing, to a file that is opened without */
+static int fail_write(const char *path, const char *s)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), ret = 0;
+
+	if (fd < 0)
+		return -errno;
+	fail_begin();
+	if (write(fd, s, strlen(s)) != (ssize_t)strlen(s))
+		ret = -errno;
+	fail_end();
+	close(fd);
+	return ret;
+}
+
+/* The only error is that there was no memory, and only if there was none */
+static bool is_answer(int ret)
+{
+	if (!ret || (ret == -ENOMEM && walk.failed))
+		return true;
+	fprintf(stderr, "# allocation %u: error %d\n", walk.nth, ret);
+	return false;
+}
+
+static bool file_has(const char *path, const char *s)
+{
+	static char text[65536];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	text[len > 0 ? len : 0] = '\0';
+	if (fd >= 0)
+		close(fd);
+	return strstr(text, s);
+}
+
+/*
+ * Is it pciback's with all that goes with it, or not at all? Tells what is not so.
+ * That it is among the slots says little: it stays there when it is unbound.
+ */
+static bool is_wholly(bool owned, struct fn fn)
+{
+	char driver[32];
+	bool has[4];
+
+	fn_driver(fn, driver, sizeof(driver));
+	has[0] = !strcmp(driver, "pciback");
+	has[1] = fn_has_file(fn, "pciback/needs_reset");
+	has[2] = fn_has_file(fn, "pciback/last_reset");
+	has[3] = *fn_plan(fn);
+	if (has[0] == owned && has[1] == owned && has[2] == owned &&
+	    has[3] == owned)
+		return true;
+	fprintf(stderr, "# allocation %u: driver \"%s\", files %d %d, plan %d\n",
+		walk.nth, driver, has[1], has[2], has[3]);
+	return false;
+}
+
+/* -- resets ---------------------------------------------------------------- */
+
+TEST_F_TIMEOUT(failnth, reset_function, TIMEOUT)
+{
+	int ret;
+
+	ASSERT_EQ(0, owned_adopt(&self->owned, self->nvme));
+	for_each_nth() {
+		hw_begin(&self->hw);
+		ret = fail_write(RESET_DEVICE, self->nvme.name);
+		hw_end(&self->hw);
+		EXPECT_TRUE(is_answer(ret));
+		EXPECT_EQ(!ret, hw_flrs(&self->hw, self->nvme));
+		EXPECT_EQ(!ret, hw_all_resets(&self->hw));
+		EXPECT_EQ(0, fn_needs_reset(self->nvme));
+		EXPECT_EQ(0, owned_changed(&self->owned, PCI_CONFIG_SIZE));
+	}
+	expect_walked();
+}
+
+TEST_F_TIMEOUT(failnth, reset_set, TIMEOUT)
+{
+	int ret;
+
+	ASSERT_EQ(0, owned_adopt(&self->owned, self->card.first,
+				 self->card.second, self->card.third));
+	for_each_nth() {
+		hw_begin(&self->hw);
+		ret = fail_write(RESET_DEVICE, self->card.second.name);
+		hw_end(&self->hw);
+		EXPECT_TRUE(is_answer(ret));
+		EXPECT_EQ(!ret, hw_sbrs(&self->hw, self->card.port));
+		EXPECT_EQ(ret ? 0 : 3, hw_all_resets(&self->hw));
+		EXPECT_EQ(0, owned_changed(&self->owned, PCI_CONFIG_SIZE));
+	}
+	expect_walked();
+}
+
+/* Only what is dirty: with auto_reset off, what was just adopted */
+TEST_F_TIMEOUT(failnth, do_flr, TIMEOUT)
+{
+	int ret;
+
+	ASSERT_EQ(0, set_parameter("auto_reset", "N"));
+	for_each_nth() {
+		ASSERT_EQ(0, fn_adopt(self->nvme));
+		EXPECT_EQ(1, fn_needs_reset(self->nvme));
+		hw_begin(&self->hw);
+		ret = fail_write(DO_FLR, self->nvme.name);
+		hw_end(&self->hw);
+		EXPECT_TRUE(is_answer(ret));
+		EXPECT_EQ(!ret, hw_flrs(&self->hw, self->nvme));
+		EXPECT_EQ(!!ret, fn_needs_reset(self->nvme));
+		ASSERT_EQ(0, fn_release(self->nvme));
+	}
+	expect_walked();
+}
+
+/* -- coming and going ------------------------------------------------------ */
+
+/* Afterwards it is pciback's, and as good as ever; or not at all, and can be */
+static void walk_bind(struct __test_metadata *_metadata, struct fn fn)
+{
+	unsigned char bound[PCI_CONFIG_SIZE], now[PCI_CONFIG_SIZE];
+	char override[256];
+	int ret;
+
+	fn_path(fn, "driver_override", override, sizeof(override));
+	ASSERT_EQ(0, fn_adopt(fn));
+	fn_quiesce(fn);
+	fn_read_config(fn, 0, bound, sizeof(bound));
+	ASSERT_EQ(0, fn_release(fn));
+
+	for_each_nth() {
+		ASSERT_EQ(0, write_string(override, "pciback"));
+		ret = fail_write(PCIBACK_DIR "/bind", fn.name);
+		EXPECT_TRUE(is_answer(ret));
+		EXPECT_TRUE(is_wholly(!ret, fn));
+		if (!ret) {
+			EXPECT_EQ(0, reset_device(fn)) {
+				TH_LOG("allocation %u: %s", walk.nth,
+				       fn_last_reset(fn));
+			}
+			EXPECT_EQ(0, fn_needs_reset(fn));
+			fn_read_config(fn, 0, now, sizeof(now));
+			EXPECT_EQ(0, memcmp(bound, now, sizeof(now)));
+		}
+		ASSERT_EQ(0, fn_release(fn));
+		EXPECT_TRUE(is_wholly(false, fn));
+	}
+	expect_walked();
+}
+
+/* Clean as soon as it is bound, by its FLR */
+TEST_F_TIMEOUT(failnth, bind_flr, TIMEOUT)
+{
+	walk_bind(_metadata, self->nvme);
+}
+
+/* Only afterwards, by a reset of its slot */
+TEST_F_TIMEOUT(failnth, bind_slot, TIMEOUT)
+{
+	walk_bind(_metadata, self->slot);
+}
+
+TEST_F_TIMEOUT(failnth, unbind, TIMEOUT)
+{
+	struct fn fn = self->nvme;
+	char override[256];
+	int ret;
+
+	fn_path(fn, "driver_override", override, sizeof(override));
+	for_each_nth() {
+		ASSERT_EQ(0, fn_adopt(fn));
+		fn_quiesce(fn);
+		ASSERT_EQ(0, write_string(override, "\n"));
+		ASSERT_EQ(0, write_string(PCIBACK_DIR "/remove_slot", fn.name));
+		hw_begin(&self->hw);
+		ret = fail_write(PCIBACK_DIR "/unbind", fn.name);
+		hw_end(&self->hw);
+		EXPECT_TRUE(is_answer(ret));
+		EXPECT_EQ(!ret, hw_flrs(&self->hw, fn));
+		EXPECT_EQ(!!ret, fn_has_file(fn, "pciback/needs_reset"));
+		EXPECT_EQ(!!ret, *fn_plan(fn) != '\0');
+		if (ret)
+			EXPECT_EQ(0, reset_device(fn));
+		ASSERT_EQ(0, fn_release(fn));
+	}
+	expect_walked();
+}
+
+TEST_F_TIMEOUT(failnth, slots, TIMEOUT)
+{
+	int ret;
+
+	for_each_nth() {
+		ret = fail_write(PCIBACK_DIR "/new_slot", self->nvme.name);
+		EXPECT_TRUE(is_answer(ret));
+		EXPECT_EQ(!ret, file_has(SLOTS, self->nvme.name));
+		EXPECT_EQ(ret ? -ENOENT : 0, write_string(PCIBACK_DIR "/remove_slot",
+							  self->nvme.name));
+	}
+	expect_walked();
+
+	for_each_nth() {
+		ASSERT_EQ(0, write_string(PCIBACK_DIR "/new_slot",
+					  self->nvme.name));
+		ret = fail_write(PCIBACK_DIR "/remove_slot",
+				 self->nvme.name);
+		EXPECT_TRUE(is_answer(ret));
+		EXPECT_EQ(!!ret, file_has(SLOTS, self->nvme.name));
+	}
+	EXPECT_FALSE(walk.failed);
+}
+
+/* -- settings -------------------------------------------------------------- */
+
+/* What is not there after a success was lost without a word */
+TEST_F_TIMEOUT(failnth, quirks, TIMEOUT)
+{
+	char text[64];
+	int ret;
+
+	snprintf(text, sizeof(text), "%s-" FIELD, self->nvme.name);
+	for_each_nth() {
+		ASSERT_EQ(0, fn_adopt(self->nvme));
+		ret = fail_write(QUIRKS, text);
+		EXPECT_TRUE(is_answer(ret));
+		EXPECT_EQ(!ret, file_has(QUIRKS, FIELD_SHOWN)) {
+			TH_LOG("allocation %u", walk.nth);
+		}
+		ASSERT_EQ(0, fn_release(self->nvme));
+	}
+	expect_walked();
+
+	/* The same field again is none, and no error */
+	ASSERT_EQ(0, fn_adopt(self->nvme));
+	EXPECT_EQ(0, write_string(QUIRKS, text));
+	EXPECT_EQ(0, write_string(QUIRKS, text));
+	ASSERT_EQ(0, fn_release(self->nvme));
+}
+
+TEST_F_TIMEOUT(failnth, parameters, TIMEOUT)
+{
+	static const char path[] =
+		"/sys/module/xen_pciback/parameters/auto_reset";
+	int ret;
+
+	for_each_nth() {
+		ASSERT_EQ(0, set_parameter("auto_reset", "Y"));
+		ret = fail_write(path, "N");
+		EXPECT_TRUE(is_answer(ret));
+		EXPECT_EQ(!!ret, file_has(path, "Y"));
+	}
+	expect_walked();
+}
+
+/* The driver itself: it is loaded, or it is as if nobody had tried */
+TEST_F_TIMEOUT(failnth, load, TIMEOUT)
+{
+	int fd, ret;
+
+	fd = open(MODULE, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, unload_module("xen_pciback"));
+	for_each_nth() {
+		fail_begin();
+		ret = syscall(SYS_finit_module, fd, "", 0) ? -errno : 0;
+		fail_end();
+		EXPECT_TRUE(is_answer(ret));
+		EXPECT_EQ(ret ? -1 : 0, access(RESET_DEVICE, F_OK)) {
+			TH_LOG("allocation %u", walk.nth);
+		}
+		EXPECT_EQ(ret ? -1 : 0, access("/sys/module/xen_pciback", F_OK));
+		if (ret)
+			continue;
+		EXPECT_EQ(0, fn_adopt(self->slot));
+		EXPECT_TRUE(fn_wait_clean(self->slot));
+		EXPECT_EQ(0, fn_release(self->slot));
+		if (walk.failed)
+			ASSERT_EQ(0, unload_module("xen_pciback"));
+	}
+	close(fd);
+	expect_walked();
+}
+
+TEST_HARNESS_MAIN
