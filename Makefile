@@ -8,6 +8,8 @@
 KERNEL ?= 6.12
 XEN ?= 4.17
 DOM0 ?= pv
+# Another configuration of it: rt is Debian's, debug is built here of its source
+FLAVOUR ?=
 # Where things are made, and where Debian's packages are kept between runs.
 BUILD ?= build
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/xen-pciback-reset
@@ -32,17 +34,17 @@ PREFIX ?= /usr/local
 # V=1: show the commands' own output, and the VM's console
 V ?=
 
-export KERNEL XEN DOM0 BUILD CACHE TESTS MUTATE VMS PAIRS JOBS N MINUTES SEED KSRC V
+export KERNEL FLAVOUR XEN DOM0 BUILD CACHE TESTS MUTATE VMS PAIRS JOBS N MINUTES SEED KSRC V
 
 VM := tools/testing/selftests/xen-pciback/vm
-OUT := $(BUILD)/$(KERNEL)
+OUT := $(BUILD)/$(KERNEL)$(addprefix -,$(FLAVOUR))
 DRIVER := $(OUT)/$(if $(STOCK),stock/)xen-pciback.ko
 
 # The scripts' own makes are not part of this one.
 unexport MAKEFLAGS MAKELEVEL
 
-.PHONY: help deps module vm run check check-matrix check-long fuzz stress outcomes compare shell lint docs patches bisect-check \
-	deb deb-check install uninstall clean distclean
+.PHONY: help deps module vm run check check-matrix check-debug check-long fuzz stress outcomes compare \
+	shell lint docs patches bisect-check deb deb-check install uninstall clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -53,7 +55,7 @@ help: ## this list
 		while IFS='	' read -r name text; do printf '  %-14s%s\n' "$$name" "$$text"; done
 	@echo
 	@echo 'Variables: KERNEL=5.10|6.1|6.12|7.2 XEN=4.14|4.17|4.20 ($(KERNEL), $(XEN))'
-	@echo '           DOM0=pv|pvh ($(DOM0))'
+	@echo '           FLAVOUR=debug|rt DOM0=pv|pvh ($(DOM0))'
 	@echo '           BUILD=$(BUILD) CACHE=$(CACHE)'
 	@echo '           TESTS=name,... MUTATE=1 VMS=3 PAIRS="kernel-xen ..." N=number SEED=number'
 	@echo '           MINUTES=number'
@@ -85,6 +87,10 @@ check: ## run the kselftests in the VM (TESTS=name,... only these; MUTATE=1: can
 check-matrix: ## make check for each kernel with the hypervisors it is used with
 	@$(VM)/deps.sh vm
 	@$(VM)/matrix.sh
+
+check-debug: ## make check on kernels that find mistakes: a debug one (built here), PREEMPT_RT
+	@$(VM)/deps.sh vm
+	@PAIRS='$(or $(PAIRS),$(KERNEL)-$(XEN)-debug $(KERNEL)-$(XEN)-rt)' $(VM)/matrix.sh
 
 check-long: ## run those that take long (20 hand-overs, HVM guests, ...)
 	@$(VM)/deps.sh vm

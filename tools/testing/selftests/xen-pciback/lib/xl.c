@@ -152,11 +152,11 @@ static int define(struct xl *xl, const char *name, const struct fn *fns,
 	f = fopen(xl->config, "w");
 	if (!f)
 		return -errno;
-	/* cpus: not where dom0 runs */
+	/* cpus: not where dom0 runs, which has the first ones */
 	fprintf(f, "name=\"%s\"\n"
-		   "cpus=\"1\"\n"
+		   "cpus=\"%ld\"\n"
 		   "on_crash=\"restart\"\n"
-		   "pci=[", name);
+		   "pci=[", name, sysconf(_SC_NPROCESSORS_ONLN));
 	for (i = 0; i < nr; i++)
 		fprintf(f, "%s\"%s\"", i ? "," : "", fns[i].name);
 	fprintf(f, "]\n%s", kind);

@@ -7,13 +7,15 @@
 #
 # If this machine is such a Debian itself, its own do. Else mmdebstrap makes one
 # in $CACHE/chroot, once; without a COMMAND that is all. The folders of the
-# project and of what is built are the same inside; nothing else of this machine
-# is there.
+# project and of what is built are the same inside, and ccache's; nothing else of
+# this machine is there.
 set -eu
 . "${0%/*}/common.sh"
 
-# Beside the essential ones: what kbuild and the kselftests want, and make lint
-PACKAGES=clang,gcc,libc6-dev,libelf1,make,rsync,sparse
+# Beside the essential ones: what kbuild and the kselftests want, make lint, and
+# whoever sets PACKAGES_MORE
+: "${PACKAGES_MORE:=}"
+PACKAGES=clang,gcc,libc6-dev,libelf1,make,rsync,sparse${PACKAGES_MORE:+,$PACKAGES_MORE}
 
 suite=$1
 shift
@@ -47,7 +49,8 @@ flock 9
 exec 9>&-
 [ $# -gt 0 ] || exit 0
 
-mkdir -p "$BUILD" "$root/$BUILD" "$root/$TOP"
+ccache=$CACHE/ccache
+mkdir -p "$BUILD" "$ccache" "$root/$BUILD" "$root/$TOP" "$root/$ccache"
 [ "$(id -u)" -eq 0 ] && user='' || user=--map-root-user
 # shellcheck disable=SC2016,SC2086
 exec unshare $user --mount sh -euc '
@@ -60,4 +63,4 @@ exec unshare $user --mount sh -euc '
 	done
 	shift
 	exec chroot "$root" /bin/sh -euc "cd \"\$0\"; exec \"\$@\"" "$folder" "$@"
-' sh "$root" "$PWD" /dev /proc "$TOP" "$BUILD" -- "$@"
+' sh "$root" "$PWD" /dev /proc "$TOP" "$BUILD" "$ccache" -- "$@"

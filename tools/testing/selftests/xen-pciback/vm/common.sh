@@ -9,7 +9,7 @@ VM_DIR=$(cd "$(dirname "$0")" && pwd)
 SELFTEST_DIR=${VM_DIR%/*}
 TOP=${VM_DIR%/tools/testing/selftests/xen-pciback/vm}
 
-: "${KERNEL:=6.12}" "${XEN:=4.17}" "${DOM0:=pv}" "${V:=}" "${BUILD:=$TOP/build}"
+: "${KERNEL:=6.12}" "${FLAVOUR:=}" "${XEN:=4.17}" "${DOM0:=pv}" "${V:=}" "${BUILD:=$TOP/build}"
 : "${CACHE:=${XDG_CACHE_HOME:-$HOME/.cache}/xen-pciback-reset}"
 
 absolute()
@@ -22,7 +22,7 @@ absolute()
 
 BUILD=$(absolute "$BUILD")
 CACHE=$(absolute "$CACHE")
-OUT=$BUILD/$KERNEL
+OUT=$BUILD/$KERNEL${FLAVOUR:+-$FLAVOUR}
 
 # The Debian that a kernel series comes from, with the compiler for its modules
 kernel_suite()
@@ -50,11 +50,41 @@ xen_suite()
 # cannot build modules.
 KSELFTEST_KERNEL=6.12
 
+# What is built of a kernel's source and beside Debian's own configurations: a
+# flavour that has a FLAVOUR.config here. Others are Debian's, such as rt.
+built_flavour()
+{
+	[ -n "$FLAVOUR" ] && [ -e "$VM_DIR/$FLAVOUR.config" ]
+}
+
+debian_flavour()
+{
+	built_flavour || echo "${FLAVOUR:+-$FLAVOUR}"
+}
+
+# What it is built from
+kernel_configs()
+{
+	echo "$SELFTEST_DIR/config" "$VM_DIR/dom0.config" "$VM_DIR/$FLAVOUR.config"
+}
+
+# built_kernel: where kernel.sh keeps it, by the source and the configuration
+built_kernel()
+{
+	# shellcheck disable=SC2046
+	key=$(
+		grep linux-source "$(set_dir linux)/SHA256SUMS"
+		cat $(kernel_configs) "$VM_DIR/kernel.sh"
+	)
+	echo "$CACHE/kernel-$KERNEL-$FLAVOUR-$(echo "$key" | sha256sum | cut -c 1-12)"
+}
+
 # set_dir NAME: where fetch.sh puts a set of packages
 set_dir()
 {
 	case $1 in
-	linux | source) echo "$CACHE/$1-$KERNEL" ;;
+	linux) echo "$CACHE/linux-$KERNEL$(debian_flavour)" ;;
+	source) echo "$CACHE/source-$KERNEL" ;;
 	xen | xentools | hvm) echo "$CACHE/$1-$XEN-$(xen_suite "$XEN")" ;;
 	tools | dash) echo "$CACHE/$1-$(xen_suite "$XEN")" ;;
 	*) die "unknown set of packages: $1" ;;

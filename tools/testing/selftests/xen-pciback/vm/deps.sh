@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # deps.sh [SET]...: install what this machine lacks, from its own Debian: what
-# builds the module, and for "vm" what runs it, for "lint", "docs", "deb" and "fuzz" what these
-# need.
+# builds the module, for "vm" what runs it, for "kernel" what builds a whole kernel, and
+# for "lint", "docs", "deb" and "fuzz" what these need.
 # Everything else (kernel, Xen, what runs in the VM) is only unpacked, by
 # fetch.sh and unpack.sh. Nothing is asked of apt when nothing is missing.
 set -eu
@@ -36,6 +36,17 @@ needs_vm()
 		/usr/bin/qemu-system-x86_64		qemu-system-x86
 		/usr/bin/rsync				rsync
 		/usr/bin/zstd				zstd
+	END
+}
+
+needs_kernel()
+{
+	cat <<-END
+		/usr/bin/bc				bc
+		/usr/bin/bison				bison
+		/usr/bin/ccache				ccache
+		/usr/bin/flex				flex
+		/usr/include/gelf.h			libelf-dev
 	END
 }
 

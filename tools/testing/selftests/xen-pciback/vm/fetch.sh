@@ -4,7 +4,8 @@
 # fetch.sh SET...: download sets of Debian packages into the cache, unless
 # they are there. The sets:
 #
-#	linux	kernel image, headers and source of the series $KERNEL
+#	linux	kernel image, headers and source of the series $KERNEL; of its
+#		$FLAVOUR, if that is one of Debian's (rt)
 #	source	only the source of $KERNEL (for those who bring a kernel tree)
 #	xen	the hypervisor $XEN
 #	tools	what runs in the VM beside the kernel
@@ -68,7 +69,7 @@ packages()
 {
 	case $1 in
 	linux)
-		image=$(newest "linux-image-$KERNEL." -amd64)
+		image=$(newest "linux-image-$KERNEL." "$(debian_flavour)-amd64")
 		headers=$(echo "$image" | sed s/image/headers/)
 		echo "$image" "$headers" "linux-source-$KERNEL"
 		# from 7.x on the image is in parts

@@ -4,9 +4,10 @@
 # matrix.sh: run check.sh for each kernel with the hypervisors that it is used
 # with, and print a table; it is also in $BUILD/matrix/table.
 #
-# PAIRS="KERNEL-XEN ..." instead of those below, KERNEL-XEN-pvh with a PVH dom0; JOBS
-# of them at once, one a CPU if not said. Each has a folder of its own to build in,
-# $BUILD/matrix/PAIR, and what it said is in $BUILD/matrix/PAIR.log.
+# PAIRS="KERNEL-XEN ..." instead of those below, KERNEL-XEN-pvh with a PVH dom0,
+# KERNEL-XEN-FLAVOUR with that kernel; JOBS of them at once, one a CPU if not said.
+# Each has a folder of its own to build in, $BUILD/matrix/PAIR, and what it said is
+# in $BUILD/matrix/PAIR.log.
 set -eu
 . "${0%/*}/common.sh"
 
@@ -21,14 +22,17 @@ xen_version()
 # one PAIR
 one()
 {
-	KERNEL=${1%%-*} XEN=${1#*-} DOM0=pv
+	KERNEL=${1%%-*} XEN=${1#*-} DOM0=pv FLAVOUR=''
 	case $XEN in
-	*-*) DOM0=${XEN#*-} XEN=${XEN%-*} ;;
+	*-pvh) DOM0=pvh ;;
+	*-*) FLAVOUR=${XEN#*-} ;;
 	esac
-	export KERNEL XEN DOM0
+	XEN=${XEN%%-*}
+	export KERNEL XEN DOM0 FLAVOUR
 	log=$MATRIX/$1.log
 	start=$(date +%s)
 	BUILD=$MATRIX/$1 "$VM_DIR/check.sh" >"$log" 2>&1 </dev/null || :
+	kernel=$KERNEL${FLAVOUR:+-$FLAVOUR}
 	seconds=$(($(date +%s) - start))
 
 	# A run that did not get as far as its summary has failed.
@@ -37,12 +41,13 @@ one()
 	read -r passed failed skipped <"$MATRIX/$1.result" ||
 		passed='-' failed=1 skipped='-'
 	# Without what Debian adds
-	linux=$(sed 's/+.*//; s/-amd64$//' "$MATRIX/$1/$KERNEL/release") || linux=$KERNEL
+	linux=$(sed 's/[-+].*//' "$MATRIX/$1/$kernel/release")${FLAVOUR:+-$FLAVOUR} ||
+		linux=$kernel
 	xen=$(xen_version) || xen=$XEN
-	printf '%-9s %-7s %-4s %-8s %6s %6s %7s %3d:%02d\n' "$linux" "$xen" \
+	printf '%-14s %-7s %-4s %-8s %6s %6s %7s %3d:%02d\n' "$linux" "$xen" \
 		"$DOM0" "$(kernel_suite "$KERNEL")" "$passed" "$failed" "$skipped" \
 		$((seconds / 60)) $((seconds % 60)) >"$MATRIX/$1.result"
-	printf '  %-8s %s\n' matrix "Linux $KERNEL, Xen $XEN, $DOM0: $passed passed, $failed failed, $skipped skipped"
+	printf '  %-8s %s\n' matrix "Linux $kernel, Xen $XEN, $DOM0: $passed passed, $failed failed, $skipped skipped"
 	# What failed, and why
 	grep -E -B 12 '^(# not ok|not ok)|^# the kernel complained' "$log" |
 		grep -E '^(# not ok|not ok|# the kernel|#   |# # .*[.](c|sh):)' |
@@ -63,8 +68,8 @@ mkdir -p "$MATRIX"
 printf '%s\n' $PAIRS | xargs -P "$JOBS" -n 1 "$0"
 
 {
-	echo 'Linux     Xen     dom0 Debian   passed failed skipped   time'
-	echo '--------- ------- ---- -------- ------ ------ ------- ------'
+	echo 'Linux          Xen     dom0 Debian   passed failed skipped   time'
+	echo '-------------- ------- ---- -------- ------ ------ ------- ------'
 	for pair in $PAIRS; do
 		cat "$MATRIX/$pair.result"
 	done

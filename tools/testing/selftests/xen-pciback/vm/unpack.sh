@@ -4,6 +4,7 @@
 # unpack.sh PART...: unpack into $BUILD/$KERNEL what fetch.sh put in the cache.
 #
 #	source	linux/		the part of the kernel source this project uses
+#	tree	tree/		all of it
 #	docs	docs/		the kernel's documentation tools
 #	headers	headers/	what an external module is built against
 #	vm	xen.elf, vmlinux, root/	for the machine
@@ -11,7 +12,8 @@
 #			test is built with that plays a guest
 #	hvm	hvm/	the device model of HVM guests
 #
-# The packages are verified against what apt verified when they came.
+# The packages are verified against what apt verified when they came. The kernel
+# and its headers are those that kernel.sh has built, if it builds the flavour.
 set -eu
 . "${0%/*}/common.sh"
 
@@ -88,8 +90,8 @@ merge_usr()
 	done
 }
 
-# unpack_tree DIR PATH...: these of the kernel source, in DIR
-unpack_tree()
+# unpack_parts DIR PATH...: these of the kernel source, in DIR
+unpack_parts()
 {
 	tree=$1
 	shift
@@ -106,17 +108,27 @@ unpack_tree()
 unpack_source()
 {
 	# shellcheck disable=SC2086
-	unpack_tree linux $SOURCE_PARTS
+	unpack_parts linux $SOURCE_PARTS
 }
 
 unpack_docs()
 {
 	# shellcheck disable=SC2086
-	unpack_tree docs $DOCS_PARTS
+	unpack_parts docs $DOCS_PARTS
+}
+
+unpack_tree()
+{
+	unpack_parts tree ''
 }
 
 unpack_headers()
 {
+	if built_flavour; then
+		mkdir headers
+		cp -R "$(built_kernel)/headers" headers/build
+		return
+	fi
 	packages=$(set_of linux)
 	mkdir headers
 	cd headers
@@ -164,10 +176,16 @@ unpack_vm()
 	dash=$(set_of dash)
 	mkdir root
 	merge_usr root
-	for deb in "$packages"/linux-image-* "$packages"/linux-b* \
-		"$packages"/linux-modules-*; do
-		[ ! -e "$deb" ] || contents "$deb" -C root --exclude=./usr/share
-	done &
+	if built_flavour; then
+		cp -R "$(built_kernel)/modules" root/usr/lib/
+		cp "$(built_kernel)/vmlinux" .
+	else
+		for deb in "$packages"/linux-image-* "$packages"/linux-b* \
+			"$packages"/linux-modules-*; do
+			[ ! -e "$deb" ] ||
+				contents "$deb" -C root --exclude=./usr/share
+		done
+	fi &
 	job=$!
 	contents "$hypervisor"/*.deb -C root --wildcards './boot/*.gz'
 	for deb in "$tools"/*.deb "$dash"/*.deb; do
@@ -209,6 +227,7 @@ unpack()
 {
 	case $1 in
 	source) made='linux' from=$(source_set) ;;
+	tree) made='tree' from=$(source_set) ;;
 	docs) made='docs' from=$(source_set) ;;
 	headers) made='headers' from=linux ;;
 	vm) made='root xen.elf vmlinux release' from='linux xen tools dash' ;;
@@ -222,6 +241,7 @@ unpack()
 		for name in $from; do
 			cat "$(set_dir "$name")/SHA256SUMS"
 		done
+		! built_flavour || built_kernel
 	)
 	if [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$now" ]; then
 		return
@@ -237,10 +257,14 @@ unpack()
 
 for part; do
 	case $part in
+	headers | vm) "$VM_DIR/kernel.sh" ;;
+	esac
+	case $part in
 	source) unpack source "parts of the Linux $KERNEL source" ;;
+	tree) unpack tree "all of the Linux $KERNEL source" ;;
 	docs) unpack docs "documentation tools of Linux $KERNEL" ;;
-	headers) unpack headers "headers of Debian's Linux $KERNEL" ;;
-	vm) unpack vm "Linux $KERNEL, Xen $XEN and tools for the VM" ;;
+	headers) unpack headers "headers of Linux $KERNEL${FLAVOUR:+, $FLAVOUR}" ;;
+	vm) unpack vm "Linux $KERNEL${FLAVOUR:+-$FLAVOUR}, Xen $XEN and tools for the VM" ;;
 	xentools) unpack xentools "tools and libraries of Xen $XEN" ;;
 	hvm) unpack hvm "a device model for Xen $XEN" ;;
 	*) die "unknown part: $part" ;;

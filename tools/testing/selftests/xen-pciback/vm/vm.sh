@@ -25,11 +25,13 @@
 # -sandbox, nothing that is said there runs a program here.
 #
 # Environment: VM_TIMEOUT seconds before a run is called hung [600], VM_CPUS
-# [1], VM_MEMORY in MB [1536], VM_ACCEL [tcg,thread=single], VM_ENV, assignments to
-# export before COMMAND, and DOM0, what kind of guest that is: pv or pvh [pv].
+# [1, or 2 for a FLAVOUR], VM_MEMORY in MB [1536, or 2560], VM_ACCEL
+# [tcg,thread=single], VM_ENV, assignments to export before COMMAND, and DOM0, what
+# kind of guest that is: pv or pvh [pv].
 set -eu
 . "${0%/*}/common.sh"
 
+[ -z "$FLAVOUR" ] || : "${VM_CPUS:=2}" "${VM_MEMORY:=2560}"
 : "${VM_TIMEOUT:=600}" "${VM_CPUS:=1}" "${VM_MEMORY:=1536}" "${VM_ENV:=}"
 : "${VM_ACCEL:=tcg,thread=single}"
 
@@ -241,7 +243,7 @@ boot()
 		qemu timeout -k 5 "$VM_TIMEOUT" </dev/null >screen 2>qemu.log &
 		vm=$!
 		[ -n "$quiet$verbose" ] ||
-			printf '  %-8s %-52s' boot "Xen $XEN, Linux $KERNEL as dom0, in QEMU"
+			printf '  %-8s %-52s' boot "Xen $XEN, Linux $KERNEL${FLAVOUR:+-$FLAVOUR} as dom0, in QEMU"
 		show <screen &
 		shown=$!
 	fi
