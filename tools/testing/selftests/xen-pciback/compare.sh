@@ -13,15 +13,12 @@
 set -u
 
 DIR=$(dirname "$0")
+# shellcheck source=handover.sh
+. "$DIR/handover.sh"
 ADDRESS=0x5eed0000
 
 xen-start
 modprobe xhci-pci
-
-now()
-{
-	sed 's/^\([0-9]*\)\.\([0-9]*\) .*/\1\20/' /proc/uptime
-}
 
 # A register for an address that the device reads or writes, by kind. Not of an
 # NVMe disk: QEMU's keeps its queues' addresses over an FLR.
@@ -58,59 +55,17 @@ left()
 	done
 }
 
-# settled DOMAIN BDF...: pciback has taken back what it had, and reset what it can
-settled()
-{
-	device=/sys/devices/pci-$1-0
-	shift
-	tries=0
-	while [ -e "$device" ] && [ "$tries" -lt 600 ]; do
-		tries=$((tries + 1))
-		sleep 0.1
-	done
-	for bdf; do
-		file=/sys/bus/pci/devices/$bdf/pciback/needs_reset
-		tries=0
-		while [ -e "$file" ] && [ "$(cat "$file")" = 1 ] && [ "$tries" -lt 50 ]; do
-			tries=$((tries + 1))
-			sleep 0.1
-		done
-	done
-	# what is under way has ended when its account is complete
-	sleep 1
-}
-
-# wait_until_connected DOMAIN: xl waits for a guest that is not ready to let go
-wait_until_connected()
-{
-	tries=0
-	until [ "$(xenstore-read "/local/domain/0/backend/pci/$1/0/state")" = 4 ]; do
-		tries=$((tries + 1))
-		if [ "$tries" -gt 600 ]; then
-			echo "the guest does not connect" >&2
-			exit 1
-		fi
-		sleep 0.5
-	done
-}
-
 # What hwtrace runs: for each step, only xl's own time counts
 step()
 {
 	step=$1
 	shift
-	begin=$(now)
 	case $step in
-	adopt)
-		for bdf; do
-			xl pci-assignable-add "$bdf"
-		done
-		;;
-	create) xl create -e /tmp/compare.cfg ;;
-	destroy) xl destroy compare ;;
-	esac >>/tmp/xl.log 2>&1 || echo failed >/tmp/failed
-	end=$(now)
-	echo $((end - begin)) >/tmp/ms
+	adopt) xl_adopt "$@" ;;
+	create) xl_create ;;
+	destroy) xl_destroy ;;
+	esac || echo failed >/tmp/failed
+	echo $((took / 1000000)) >/tmp/ms
 	settled "$(cat /tmp/domain)" "$@"
 }
 
@@ -135,21 +90,11 @@ compare()
 {
 	devices=$1
 	shift
-	list=$(printf '"%s",' "$@")
-	cat >/tmp/compare.cfg <<-END
-		name="compare"
-		type="pv"
-		kernel="/guest/vmlinux"
-		ramdisk="/guest/initramfs.cpio"
-		extra="console=hvc0 loglevel=1 functions=$#"
-		memory=192
-		cpus="1"
-		pci=[${list%,}]
-	END
+	configure "$@"
 	echo 0 >/tmp/domain
 	row "$devices" adopt "$@"
 	row "$devices" create "$@"
-	xl domid compare >/tmp/domain
+	xl domid "$GUEST" >/tmp/domain
 	wait_until_connected "$(cat /tmp/domain)"
 	program "$@"
 	row "$devices" destroy "$@"
