@@ -20,6 +20,8 @@ MODULES='
 	nvme
 	pci-pf-stub
 	pci-stub
+	vfio-pci
+	vfio_iommu_type1
 	virtio-rng
 	virtio_console
 	virtio_pci

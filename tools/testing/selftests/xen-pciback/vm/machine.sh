@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# machine.sh: print the QEMU options that make up the VM's PCI devices, one
+# machine.sh [bench]: print the QEMU options that make up the VM's PCI devices, one
 # case of "how can this be reset?" each. All addresses are fixed: the tests,
 # the README and the story name them.
 #
@@ -20,6 +20,11 @@
 #   00:1a.0	0b:00.0 nvme with 4 VFs		FLR, PF and VFs
 #   00:1b.0	e1000e, on the root bus		PM
 #
+# and for "make bench", after those that are always there:
+#   00:1c.0	0c:00.0-1 e1000e		PM, slot (both)
+#   00:1d.0	0d:00.0-7 e1000e		PM, slot (all eight)
+#   00:1e.0	0e:00.0 nvme with 64 VFs	FLR, PF and VFs
+#
 # 00:19.0 is not to be tested: it brings QEMU's trace into the VM, 20,000 lines
 # a second and more, where a serial port takes 400; and the tests' words to QEMU's
 # monitor out of it.
@@ -29,6 +34,17 @@ set -eu
 port()
 {
 	echo "-device pcie-root-port,id=port$1,bus=pcie.0,addr=$1.0,chassis=0x$1,slot=0x$1"
+}
+
+# card ADDRESS FUNCTIONS: of e1000e, in one slot
+card()
+{
+	port "$1"
+	function=0
+	while [ "$function" -lt "$2" ]; do
+		echo "-device e1000e,bus=port$1,addr=0.$function,multifunction=on,romfile="
+		function=$((function + 1))
+	done
 }
 
 cat <<END
@@ -69,4 +85,13 @@ $(port 1a)
 -device virtio-serial-pci,bus=pcie.0,addr=19.0,max_ports=3
 -device virtserialport,chardev=feed,name=hardware
 -device virtserialport,chardev=tests,name=monitor
+END
+
+[ "${1-}" = bench ] || exit 0
+cat <<END
+$(card 1c 2)
+$(card 1d 8)
+$(port 1e)
+-device nvme-subsys,id=large
+-device nvme,bus=port1e,subsys=large,serial=large,sriov_max_vfs=64,sriov_vq_flexible=128,sriov_vi_flexible=64,max_ioqpairs=130,msix_qsize=65
 END

@@ -4,12 +4,14 @@
 # vm.sh [OPTION]... [COMMAND]: boot Xen with a dom0 in QEMU, load the driver,
 # run COMMAND (for the VM's sh) there and exit with its status.
 #
+#	-b		with the devices for "make bench", too
 #	-d DIR		copy what is in DIR to the root of the VM's file system
 #	-g		with a kernel and initramfs for a PV guest, in /guest,
 #			and a CPU for it; implies -x
 #	-H		with what HVM guests need, and a CPU that can run them;
 #			implies -g
 #	-i		no COMMAND but a shell, on this terminal
+#	-k		no Xen, only the kernel, and no driver
 #	-l LEVEL	the kernel's loglevel on the console [1]
 #	-m MODULE	the driver [$BUILD/$KERNEL/xen-pciback.ko], or "none"
 #	-n NAME		the run's folder is $BUILD/$KERNEL/run/NAME [vm]
@@ -26,14 +28,15 @@
 #
 # Environment: VM_TIMEOUT seconds before a run is called hung [600], VM_CPUS
 # [1, or 2 for a FLAVOUR], VM_MEMORY in MB [1536, or 2560], VM_ACCEL
-# [tcg,thread=single], VM_ENV, assignments to export before COMMAND, and DOM0, what
-# kind of guest that is: pv or pvh [pv].
+# [tcg,thread=single], VM_ICOUNT, what goes to QEMU's -icount [none], VM_ENV,
+# assignments to export before COMMAND, and DOM0, what kind of guest that is: pv or
+# pvh [pv].
 set -eu
 . "${0%/*}/common.sh"
 
 [ -z "$FLAVOUR" ] || : "${VM_CPUS:=2}" "${VM_MEMORY:=2560}"
 : "${VM_TIMEOUT:=600}" "${VM_CPUS:=1}" "${VM_MEMORY:=1536}" "${VM_ENV:=}"
-: "${VM_ACCEL:=tcg,thread=single}"
+: "${VM_ACCEL:=tcg,thread=single}" "${VM_ICOUNT:=}"
 
 usage()
 {
@@ -41,14 +44,16 @@ usage()
 	exit 2
 }
 
-guest='' hvm='' overlay='' interactive='' loglevel=1 module=$OUT/xen-pciback.ko name=vm
+bare='' devices='' guest='' hvm='' overlay='' interactive='' loglevel=1 module=$OUT/xen-pciback.ko name=vm
 parameters='' quiet='' tools='' verbose=$V
-while getopts d:gHil:m:n:p:qvx option; do
+while getopts bd:gHikl:m:n:p:qvx option; do
 	case $option in
+	b) devices=bench ;;
 	d) overlay=$(absolute "$OPTARG") ;;
 	g) guest=1 ;;
 	H) guest=1 hvm=1 ;;
 	i) interactive=1 ;;
+	k) bare=1 module=none ;;
 	l) loglevel=$OPTARG ;;
 	m) module=$OPTARG ;;
 	n) name=$OPTARG ;;
@@ -95,6 +100,9 @@ if [ -n "$hvm" ]; then
 	[ "$VM_MEMORY" -ge 2560 ] || VM_MEMORY=2560
 fi
 
+system="Xen $XEN, Linux $KERNEL as dom0"
+[ -z "$bare" ] || system="Linux $KERNEL"
+
 # A fresh folder, and relative names in it: a socket's must be short.
 rm -rf "$OUT/run/$name"
 mkdir -p "$OUT/run/$name/overlay/vm"
@@ -123,17 +131,25 @@ make_initramfs()
 		cat "$OUT/base.cpio" $tools - >initramfs.cpio
 }
 
+# Xen, which boots dom0, or the same kernel by itself, by its PVH entry.
 # console.log has all that was said, filtered or not. log_buf_len: the dmesg at
 # the end is to have the first warning, too.
 qemu()
 {
+	linux="panic=5 oops=panic loglevel=$loglevel log_buf_len=8M"
+	set -- "$@" qemu-system-x86_64
+	if [ -n "$bare" ]; then
+		set -- "$@" -kernel "$OUT/vmlinux" -initrd initramfs.cpio \
+			-append "console=ttyS0 intel_iommu=on $linux"
+	else
+		set -- "$@" -kernel "$OUT/xen.elf" \
+			-append "com1=115200,8n1 console=com1 loglvl=info dom0_mem=$((VM_MEMORY - 836))M dom0_max_vcpus=$VM_CPUS $pinned $xen" \
+			-initrd "$OUT/vmlinux console=hvc0 $linux,initramfs.cpio"
+	fi
 	# shellcheck disable=SC2046,SC2086
-	exec "$@" qemu-system-x86_64 $("$VM_DIR/machine.sh") $machine \
-		-accel "$VM_ACCEL" -cpu "$cpu" \
+	exec "$@" $("$VM_DIR/machine.sh" $devices) $machine \
+		-accel "$VM_ACCEL" -cpu "$cpu" ${VM_ICOUNT:+-icount "$VM_ICOUNT"} \
 		-smp "$cpus" -m "$VM_MEMORY" \
-		-kernel "$OUT/xen.elf" \
-		-append "com1=115200,8n1 console=com1 loglvl=info dom0_mem=$((VM_MEMORY - 836))M dom0_max_vcpus=$VM_CPUS $pinned $xen" \
-		-initrd "$OUT/vmlinux console=hvc0 panic=5 oops=panic loglevel=$loglevel log_buf_len=8M,initramfs.cpio" \
 		-chardev stdio,id=com1,logfile=console.log,signal=off \
 		-serial chardev:com1 \
 		-chardev pipe,id=feed,path=feed \
@@ -243,7 +259,7 @@ boot()
 		qemu timeout -k 5 "$VM_TIMEOUT" </dev/null >screen 2>qemu.log &
 		vm=$!
 		[ -n "$quiet$verbose" ] ||
-			printf '  %-8s %-52s' boot "Xen $XEN, Linux $KERNEL${FLAVOUR:+-$FLAVOUR} as dom0, in QEMU"
+			printf '  %-8s %-52s' boot "$system, in QEMU"
 		show <screen &
 		shown=$!
 	fi
