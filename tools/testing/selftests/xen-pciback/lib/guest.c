@@ -8,6 +8,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -139,12 +140,17 @@ void guest_error(const struct guest *guest, char *buf, size_t size)
 	get(guest, guest->error, buf, size, "error");
 }
 
-static long long now_ms(void)
+static uint64_t now_ns(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+static long long now_ms(void)
+{
+	return now_ns() / 1000000;
 }
 
 /*
@@ -454,17 +460,14 @@ int guest_connect(struct guest *guest)
 	return ret;
 }
 
-/* Have pciback do @op on the function that the guest knows by another address */
-static int do_op(struct guest *guest, struct fn fn, struct xen_pci_op *op)
+/* Name in @op a function, which the guest knows by another address */
+static int name_fn(const struct guest *guest, struct fn fn,
+		   struct xen_pci_op *op)
 {
-	struct ioctl_evtchn_notify notify = { .port = guest->port };
 	unsigned int domain, bus, dev, func;
-	long long give_up = now_ms() + WAIT_MS;
 	char vdev[32];
 	int i;
 
-	if (!guest->page)
-		return -ENOTCONN;
 	i = find_fn(guest, fn);
 	if (i < 0)
 		return i;
@@ -474,6 +477,26 @@ static int do_op(struct guest *guest, struct fn fn, struct xen_pci_op *op)
 	op->domain = domain;
 	op->bus = bus;
 	op->devfn = dev << 3 | func;
+	return 0;
+}
+
+/* Until there is an event, or for a moment; and be ready for the next one */
+static void wait_event(const struct guest *guest)
+{
+	struct pollfd pfd = { .fd = guest->evtchn, .events = POLLIN };
+	uint32_t port;
+
+	if (poll(&pfd, 1, POLL_MS) == 1 &&
+	    read(guest->evtchn, &port, sizeof(port)) == sizeof(port) &&
+	    write(guest->evtchn, &port, sizeof(port)) != sizeof(port))
+		err(1, "event channel");
+}
+
+/* Have pciback do @op, and wait for its answer */
+static int run_op(const struct guest *guest, struct xen_pci_op *op)
+{
+	struct ioctl_evtchn_notify notify = { .port = guest->port };
+	long long give_up = now_ms() + WAIT_MS;
 
 	guest->page->op = *op;
 	__atomic_or_fetch(&guest->page->flags, XEN_PCIF_active,
@@ -481,15 +504,25 @@ static int do_op(struct guest *guest, struct fn fn, struct xen_pci_op *op)
 	if (ioctl(guest->evtchn, IOCTL_EVTCHN_NOTIFY, &notify))
 		return -errno;
 
-	/* Its answer comes as an event, too, but the flag is what counts */
+	/* The event that comes with it may be another's: the flag is what counts */
 	while (__atomic_load_n(&guest->page->flags, __ATOMIC_SEQ_CST) &
 	       XEN_PCIF_active) {
 		if (now_ms() > give_up)
 			return -ETIMEDOUT;
-		usleep(100);
+		wait_event(guest);
 	}
 	*op = guest->page->op;
 	return op->err ? -EIO : 0;
+}
+
+static int do_op(const struct guest *guest, struct fn fn, struct xen_pci_op *op)
+{
+	int ret;
+
+	if (!guest->page)
+		return -ENOTCONN;
+	ret = name_fn(guest, fn, op);
+	return ret ?: run_op(guest, op);
 }
 
 int guest_config_read(struct guest *guest, struct fn fn, unsigned int offset,
@@ -524,4 +557,27 @@ int guest_disable_msi(struct guest *guest, struct fn fn)
 	struct xen_pci_op op = { .cmd = XEN_PCI_OP_disable_msi };
 
 	return do_op(guest, fn, &op);
+}
+
+int guest_config_time(struct guest *guest, struct fn fn, bool write,
+		      unsigned int offset, size_t len, uint64_t *ns, size_t nr)
+{
+	struct xen_pci_op op = {
+		.cmd = write ? XEN_PCI_OP_conf_write : XEN_PCI_OP_conf_read,
+		.offset = offset,
+		.size = len,
+	};
+	uint64_t start;
+	size_t i;
+	int ret;
+
+	if (!guest->page)
+		return -ENOTCONN;
+	ret = name_fn(guest, fn, &op);
+	for (i = 0; !ret && i < nr; i++) {
+		start = now_ns();
+		ret = run_op(guest, &op);
+		ns[i] = now_ns() - start;
+	}
+	return ret;
 }
