@@ -24,6 +24,8 @@ JOBS ?=
 N ?= 1000000
 MINUTES ?= 60
 SEED ?=
+# make bench: how often each is measured
+ROUNDS ?= 5
 # make module: a kernel tree or headers to build against
 KSRC ?=
 # make module, run, shell: the stock driver
@@ -34,7 +36,8 @@ PREFIX ?= /usr/local
 # V=1: show the commands' own output, and the VM's console
 V ?=
 
-export KERNEL FLAVOUR XEN DOM0 BUILD CACHE TESTS MUTATE VMS PAIRS JOBS N MINUTES SEED KSRC V
+export KERNEL FLAVOUR XEN DOM0 BUILD CACHE TESTS MUTATE VMS PAIRS JOBS N MINUTES SEED ROUNDS
+export KSRC V
 
 VM := tools/testing/selftests/xen-pciback/vm
 OUT := $(BUILD)/$(KERNEL)$(addprefix -,$(FLAVOUR))
@@ -44,7 +47,7 @@ DRIVER := $(OUT)/$(if $(STOCK),stock/)xen-pciback.ko
 unexport MAKEFLAGS MAKELEVEL
 
 .PHONY: help deps module vm run check check-matrix check-debug check-long fuzz stress outcomes compare \
-	shell lint docs patches bisect-check deb deb-check install uninstall clean distclean
+	bench shell lint docs patches bisect-check deb deb-check install uninstall clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -58,7 +61,7 @@ help: ## this list
 	@echo '           FLAVOUR=debug|rt DOM0=pv|pvh ($(DOM0))'
 	@echo '           BUILD=$(BUILD) CACHE=$(CACHE)'
 	@echo '           TESTS=name,... MUTATE=1 VMS=3 PAIRS="kernel-xen ..." N=number SEED=number'
-	@echo '           MINUTES=number'
+	@echo '           MINUTES=number ROUNDS=number'
 	@echo '           KSRC=dir STOCK=1 V=1'
 
 deps: ## install what this machine lacks (qemu, a compiler, ...)
@@ -111,6 +114,10 @@ outcomes: ## what goes wrong and what comes of it, as a table
 compare: ## hand-overs on the stock driver and on this one, as a table
 	@$(VM)/deps.sh vm
 	@$(VM)/compare.sh
+
+bench: ## how fast, beside the stock driver and vfio-pci: tables, plots (ROUNDS=5)
+	@$(VM)/deps.sh vm bench
+	@$(VM)/bench.sh
 
 shell: vm ## a root shell in that dom0; leaving it powers off
 	@$(VM)/tests.sh

@@ -3,7 +3,7 @@
 #
 # deps.sh [SET]...: install what this machine lacks, from its own Debian: what
 # builds the module, for "vm" what runs it, for "kernel" what builds a whole kernel, and
-# for "lint", "docs", "deb" and "fuzz" what these need.
+# for "bench", "lint", "docs", "deb" and "fuzz" what these need.
 # Everything else (kernel, Xen, what runs in the VM) is only unpacked, by
 # fetch.sh and unpack.sh. Nothing is asked of apt when nothing is missing.
 set -eu
@@ -47,6 +47,14 @@ needs_kernel()
 		/usr/bin/ccache				ccache
 		/usr/bin/flex				flex
 		/usr/include/gelf.h			libelf-dev
+	END
+}
+
+needs_bench()
+{
+	cat <<-END
+		/usr/bin/gnuplot			gnuplot-nox
+		/usr/bin/objdump			binutils
 	END
 }
 

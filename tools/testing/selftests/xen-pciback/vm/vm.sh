@@ -100,8 +100,8 @@ if [ -n "$hvm" ]; then
 	[ "$VM_MEMORY" -ge 2560 ] || VM_MEMORY=2560
 fi
 
-system="Xen $XEN, Linux $KERNEL as dom0"
-[ -z "$bare" ] || system="Linux $KERNEL"
+system="Xen $XEN, Linux $KERNEL${FLAVOUR:+-$FLAVOUR} as dom0"
+[ -z "$bare" ] || system="Linux $KERNEL${FLAVOUR:+-$FLAVOUR}"
 
 # A fresh folder, and relative names in it: a socket's must be short.
 rm -rf "$OUT/run/$name"
