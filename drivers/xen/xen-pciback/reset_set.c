@@ -414,6 +414,7 @@ int xen_pcibk_reset_hand_out(struct pcistub_device *psdev)
  * latter is dropped to wait.
  */
 void xen_pcibk_reset_leave(struct pcistub_device *psdev)
+	__must_hold(&pcistub_devices_lock)
 {
 	lockdep_assert_held(&pcistub_devices_lock);
 

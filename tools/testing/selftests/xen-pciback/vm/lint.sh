@@ -142,7 +142,7 @@ check_spelling()
 {
 	copy_repository "$BUILD/lint/spelling"
 	cd "$BUILD/lint/spelling" || return
-	find . -name '*.patch' -exec sed -i 's/^[- ].*//' {} +
+	find . -name '*.patch' -exec sed -i 's/^[- @].*//' {} +
 	codespell --check-hidden .
 }
 
