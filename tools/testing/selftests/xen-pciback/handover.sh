@@ -1,5 +1,5 @@
-# shellcheck shell=sh disable=SC2034
 # SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh disable=SC2034
 #
 # handover.sh: functions handed to a real PV guest by stock xl, and taken back;
 # sourced by those who look at what that does. The driver may be a stock one.
