@@ -478,15 +478,32 @@ static bool pcibk_has_flr(struct pci_dev *dev)
 }
 
 /*
+ * What the core does if it is asked for a reset of this function: the first of
+ * its list, and it may go on to the next.  Nothing for a VF if that might be
+ * "bus": the core takes it for a card of its own and resets the slot, with the
+ * PF and all its VFs in it.
+ */
+static enum pcibk_method pcibk_core_method(const struct pcistub_device *psdev)
+{
+	const u8 *methods = pcistub_core_methods(psdev);
+	int i;
+
+	for (i = 0; psdev->dev->is_virtfn && i < PCI_NUM_RESET_METHODS; i++)
+		if (methods[i] >= PCIBK_METHOD_BUS)
+			return PCIBK_METHOD_NONE;
+	return methods[0];
+}
+
+/*
  * The function-level method to use: the first that the function has and the
  * administrator left it.  The core runs FLR for us by itself, but any other
  * only as the first of its list.
  */
 enum pcibk_method pcibk_function_method(struct pcistub_device *psdev)
 {
+	enum pcibk_method first = pcibk_core_method(psdev), method;
 	const u8 *methods = pcistub_core_methods(psdev);
 	struct pci_dev *dev = psdev->dev;
-	enum pcibk_method method;
 	int i;
 
 	/* Whatever a bridge loses, it is not only its own */
@@ -504,12 +521,12 @@ enum pcibk_method pcibk_function_method(struct pcistub_device *psdev)
 				return method;
 			break;
 		case PCIBK_METHOD_AF_FLR:
-			if (!i && psdev->has_af_flr)
+			if (method == first && psdev->has_af_flr)
 				return method;
 			break;
 		case PCIBK_METHOD_DEVICE_SPECIFIC:
 		case PCIBK_METHOD_ACPI:
-			if (!i)
+			if (method == first)
 				return method;
 			break;
 		default:
@@ -527,7 +544,7 @@ enum pcibk_method pcibk_function_method(struct pcistub_device *psdev)
 enum pcibk_method pcibk_weak_method(struct pcistub_device *psdev)
 {
 	if (psdev->dev->hdr_type == PCI_HEADER_TYPE_NORMAL &&
-	    pcistub_core_methods(psdev)[0] == PCIBK_METHOD_PM)
+	    pcibk_core_method(psdev) == PCIBK_METHOD_PM)
 		return PCIBK_METHOD_PM;
 	return PCIBK_METHOD_NONE;
 }
@@ -672,7 +689,7 @@ int xen_pcibk_reset_locked(struct pci_dev *dev)
 	if (psdev && pcibk_auto_reset) {
 		method = pcibk_function_method(psdev);
 		if (!method)
-			method = pcistub_core_methods(psdev)[0];
+			method = pcibk_core_method(psdev);
 	}
 	/* What a bridge or a PF would lose is not only its own */
 	if (!method || dev->hdr_type != PCI_HEADER_TYPE_NORMAL ||

@@ -110,6 +110,37 @@ TEST_F(sriov, vf_without_flr)
 	EXPECT_TRUE(klog_has(self->klog, vf.name, self->text, NULL, 0));
 }
 
+/*
+ * The core takes a VF for a card of its own, and resets its slot: nothing is reset
+ * by itself then, or the PF and all its VFs would be
+ */
+TEST_F(sriov, vf_by_bus)
+{
+	struct fn vf = self->vf[1];
+	char path[256];
+	int ret;
+
+	if (!fn_has_file(vf, "reset_method"))
+		SKIP(return, "the kernel has no reset_method (before 5.15)");
+	fn_path(vf, "reset_method", path, sizeof(path));
+	ret = write_string(path, "bus");
+	if (ret == -EINVAL)
+		SKIP(return, "the core resets no VF by its bus");
+	ASSERT_EQ(0, ret);
+
+	hw_begin(&self->hw);
+	EXPECT_EQ(0, fn_adopt(vf));
+	fn_quiesce(vf);
+	EXPECT_EQ(1, fn_needs_reset(vf));
+	EXPECT_EQ(-EBUSY, reset_device(vf));
+	EXPECT_EQ(0, fn_release(vf));
+	hw_end(&self->hw);
+	EXPECT_EQ(0, write_string(path, "default"));
+
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->port));
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+}
+
 /* The PF with its VFs, all owned: still not, one of them may be assigned */
 TEST_F(sriov, pf_with_vfs)
 {
