@@ -399,6 +399,27 @@ static void reset_by(enum op op, unsigned int i, int (*reset)(struct fn fn))
 		     fn_of(i).name, ops[op].name, strerror(-ret));
 }
 
+/*
+ * A VF with "bus" as its only method: the core would reset its slot, with the PF,
+ * and there are no VFs any more until these are enabled again.
+ */
+static bool core_takes_pf(unsigned int i)
+{
+	char path[256], methods[64] = "";
+	FILE *f;
+
+	if (i < FIRST_VF)
+		return false;
+	fn_path(fn_of(i), "reset_method", path, sizeof(path));
+	f = fopen(path, "r");
+	if (f) {
+		if (!fgets(methods, sizeof(methods), f))
+			methods[0] = '\0';
+		fclose(f);
+	}
+	return !strcmp(methods, "bus\n");
+}
+
 /* By root, of the core: pciback can't hold that back, and may be told lies */
 static void reset_by_core(unsigned int i)
 {
@@ -407,11 +428,13 @@ static void reset_by_core(unsigned int i)
 
 	if (pthread_mutex_trylock(&set->core))
 		return;
-	fn_path(fn_of(i), "reset", path, sizeof(path));
-	begin(OP_SYSFS_RESET);
-	witness_mark(WITNESS_ASKED, i);
-	end(OP_SYSFS_RESET, i, write_string(path, "1"));
-	witness_mark(WITNESS_ANSWERED, i);
+	if (!core_takes_pf(i)) {
+		fn_path(fn_of(i), "reset", path, sizeof(path));
+		begin(OP_SYSFS_RESET);
+		witness_mark(WITNESS_ASKED, i);
+		end(OP_SYSFS_RESET, i, write_string(path, "1"));
+		witness_mark(WITNESS_ANSWERED, i);
+	}
 	pthread_mutex_unlock(&set->core);
 }
 
@@ -693,8 +716,11 @@ static void step_rules(void)
 		    set_parameter("auto_reset", on ? "1" : "0"));
 		pause_ms(any_below(2000));
 	} else {
+		/* Whoever has the core reset it has looked at the methods */
+		pthread_mutex_lock(&shared->subjects[set_of(i)].core);
 		begin(OP_RESET_METHOD);
 		end(OP_RESET_METHOD, i, set_reset_method(i, method));
+		pthread_mutex_unlock(&shared->subjects[set_of(i)].core);
 		pause_ms(any_below(1000));
 	}
 }
