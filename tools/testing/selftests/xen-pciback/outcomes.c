@@ -9,6 +9,7 @@
  * What it should be is here.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -189,9 +190,9 @@ static int flr_kills(struct scene *s)
 {
 	char path[64];
 	pid_t pid;
-	int ret;
+	int ret, err;
 
-	snprintf(path, sizeof(path), FAULT_DIR "/%s", s->nvme.name);
+	snprintf(path, sizeof(path), FAULT_DIR "/%s/flrs", s->nvme.name);
 	pid = fork();
 	if (!pid) {
 		while (access(path, F_OK) || !fault_get(s->nvme, "flrs"))
@@ -199,8 +200,11 @@ static int flr_kills(struct scene *s)
 		_exit(-fault_set(s->nvme, "flr_away_ms", 0));
 	}
 	ret = flr_with(s, "flr_away_ms", FAULT_FOR_EVER);
-	wait_for_child(pid);
-	return ret;
+	/* Perhaps there was none */
+	if (ret)
+		kill(pid, SIGKILL);
+	err = wait_for_child(pid);
+	return ret ?: err;
 }
 
 static int dead(struct scene *s)
