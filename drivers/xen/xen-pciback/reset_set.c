@@ -306,6 +306,37 @@ static struct pci_dev *pcibk_claim_silent(struct pcibk_claim *claim,
 }
 
 /*
+ * Settle a member that did not answer the core.  False if it still does not, or
+ * if its device lock is not to be had.  One that is leaving need not be settled:
+ * its remove() has the lock, waits for us, and restores it afterwards.
+ */
+static bool pcibk_claim_settle(struct pci_dev *dev)
+{
+	struct pcistub_device *psdev;
+	bool leaving;
+	int err;
+
+	if (!pcibk_answers(dev))
+		return false;
+
+	if (device_trylock(&dev->dev)) {
+		xen_pcibk_reset_prepare(dev);
+		err = pcibk_settle(dev, pcibk_psdev(dev), NULL, 0, true);
+		device_unlock(&dev->dev);
+		return err != -ETIMEDOUT;
+	}
+
+	spin_lock_irq(&pcistub_devices_lock);
+	psdev = pcibk_find(dev);
+	leaving = psdev->leaving;
+	if (leaving)
+		psdev->reset_err = 0;
+	spin_unlock_irq(&pcistub_devices_lock);
+
+	return leaving;
+}
+
+/*
  * The core waits for the first function of the bus at most, and not at all
  * behind a bridge from PCIe to PCI.  Give the others the time they may take,
  * and settle them then: nobody can leave meanwhile.
@@ -315,21 +346,17 @@ void pcibk_claim_wait(struct pcibk_claim *claim)
 	unsigned long end = jiffies + msecs_to_jiffies(PCIBK_READY_MS);
 	unsigned int dead = 0;
 	struct pci_dev *dev;
-	int err;
+	bool settled, late;
 
 	while ((dev = pcibk_claim_silent(claim, dead))) {
-		while (!pcibk_answers(dev) && time_before(jiffies, end))
-			msleep(PCIBK_RETRY_STEP_MS);
-
-		err = -ETIMEDOUT;
-		if (pcibk_answers(dev) && device_trylock(&dev->dev)) {
-			xen_pcibk_reset_prepare(dev);
-			err = pcibk_settle(dev, pcibk_psdev(dev), NULL, 0,
-					   true);
-			device_unlock(&dev->dev);
-		}
-		if (err == -ETIMEDOUT)
-			dead++;
+		do {
+			/* Then it is looked at for the last time */
+			late = time_after(jiffies, end);
+			settled = pcibk_claim_settle(dev);
+			if (!settled && !late)
+				msleep(PCIBK_RETRY_STEP_MS);
+		} while (!settled && !late);
+		dead += !settled;
 		pci_dev_put(dev);
 	}
 }

@@ -12,6 +12,7 @@
 
 #include "lib/harness.h"
 #include "lib/aer.h"
+#include "lib/fault.h"
 #include "lib/guest.h"
 #include "lib/hold.h"
 #include "lib/hw.h"
@@ -43,6 +44,8 @@ FIXTURE_SETUP(window)
 		SKIP(return, "no Xen toolstack here");
 	if (!hold_available())
 		SKIP(return, "no " HOLD_MODULE);
+	if (!fault_available())
+		SKIP(return, "no " FAULT_MODULE);
 	ASSERT_EQ(0, hold_load());
 	self->card = card_find();
 	self->nvme = fn_below(fn_root(0x10), 0, 0);
@@ -53,6 +56,7 @@ FIXTURE_SETUP(window)
 FIXTURE_TEARDOWN(window)
 {
 	EXPECT_EQ(0, hold_unload());
+	EXPECT_EQ(0, fault_unload());
 	EXPECT_EQ(0, guest_destroy(&self->guest));
 	EXPECT_EQ(0, guest_destroy(&self->other));
 	EXPECT_EQ(0, owned_release(&self->owned));
@@ -146,6 +150,24 @@ TEST_F(window, unbind_after_the_locks)
 	resetting = begin_reset("pcibk_claim_wait");
 	unbinding = begin(fn_release(self->card.second));
 	EXPECT_TRUE(hold_waits_in(unbinding, "xen_pcibk_reset_leave"));
+	end_reset(0, resetting, 1);
+	EXPECT_EQ(0, wait_for_child(unbinding));
+}
+
+/* One that takes its time is on its way out when it is back */
+TEST_F(window, unbind_of_one_that_is_late)
+{
+	struct fn late = self->card.second;
+	pid_t resetting, unbinding;
+
+	adopt_card();
+	ASSERT_EQ(0, fault_load());
+	ASSERT_EQ(0, fault_add(late));
+	ASSERT_EQ(0, fault_set(late, "sbr_away_ms", FAULT_FOR_EVER));
+	resetting = begin_reset("pcibk_claim_wait");
+	unbinding = begin(fn_release(late));
+	EXPECT_TRUE(hold_waits_in(unbinding, "xen_pcibk_reset_leave"));
+	EXPECT_EQ(0, fault_set(late, "heal", 1));
 	end_reset(0, resetting, 1);
 	EXPECT_EQ(0, wait_for_child(unbinding));
 }
