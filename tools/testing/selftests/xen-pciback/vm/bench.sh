@@ -71,6 +71,9 @@ account()
 		open = open == mark ? 0 : mark
 		next
 	}
+	FILENAME == "-" && !open {
+		next
+	}
 	FILENAME == "-" {
 		if ($1 == "r")
 			devices[open]++
@@ -141,7 +144,7 @@ medians()
 		printf "%s\t%.1f\t%s\t%s\t%d", key, middle, values[1], values[nr], nr
 		for (i = 6; i <= 9; i++)
 			printf "\t%d", low[i] == high[i] ? low[i] : -1
-		printf "\t%d\n", wait * 1000000
+		printf "\t%.0f\n", wait * 1000000
 		nr = wait = 0
 	}
 	{
@@ -187,7 +190,7 @@ goals()
 	{
 		value[$1, $2, $3, $4] = $5
 		sbrs[$1, $2, $3, $4] = $9
-		resets[$1, $2, $3, $4] = $9 + $10 + $11
+		kinds[$1, $2, $3, $4] = ($9 != 0) + ($10 != 0) + ($11 != 0)
 		devices[$1, $2, $3, $4] = $12
 	}
 	END {
@@ -208,7 +211,7 @@ goals()
 			n = cards[i]
 			name = "(c) card of " n ": "
 			goal(name "resets at xl create", "=", 0,
-				resets["handover", "ours", n, "create"], "%d")
+				kinds["handover", "ours", n, "create"], "%d")
 			goal(name "xl create / stock driver", "<=", 1,
 				ratio("handover", n, "create", "stock"), "%.3f")
 			goal(name "xl destroy / stock driver", "<=", 1,
