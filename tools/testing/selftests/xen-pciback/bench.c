@@ -349,7 +349,7 @@ static unsigned int slab_kb(void)
 	return number_in("/proc/meminfo", "Slab: %u kB");
 }
 
-/* Once: what is given back stays with the allocator */
+/* Once, and first of all: what is given back stays with the allocator */
 static void bench_memory(unsigned int unused)
 {
 	struct fn fns[MAX_FNS];
