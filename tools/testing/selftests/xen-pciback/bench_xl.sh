@@ -18,7 +18,7 @@ mark=0
 
 put_mark()
 {
-	setpci -s 00:00.0 "fc.l=$(printf '5eed%04x' "$mark")"
+	setpci -s 00:00.0 "fc.l=$(printf '5eed%04x' "$mark")" || exit
 }
 
 # row WHAT FUNCTIONS: what was begun after put_mark has ended
@@ -39,7 +39,7 @@ handovers()
 {
 	configure "$@"
 	xl_adopt "$@" || failed
-	settled 0 "$@"
+	settled 0 "$@" || failed
 	round=0
 	while [ "$round" -lt "$rounds" ]; do
 		round=$((round + 1))
@@ -54,7 +54,7 @@ handovers()
 		mark=$((mark + 1))
 		put_mark
 		xl_destroy || failed
-		settled "$domain" "$@"
+		settled "$domain" "$@" || failed
 		row destroy $#
 	done
 }

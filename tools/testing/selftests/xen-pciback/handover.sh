@@ -62,7 +62,8 @@ xl_destroy()
 	timed xl destroy "$GUEST"
 }
 
-# settled DOMAIN BDF...: pciback has taken back what it had, and reset what it can
+# settled DOMAIN BDF...: pciback has taken back what it had, and reset what it can;
+# what it cannot still needs a reset after 5 s
 settled()
 {
 	device=/sys/devices/pci-$1-0
@@ -72,6 +73,7 @@ settled()
 		tries=$((tries + 1))
 		sleep 0.1
 	done
+	[ ! -e "$device" ] || return
 	for bdf; do
 		file=/sys/bus/pci/devices/$bdf/pciback/needs_reset
 		tries=0

@@ -47,8 +47,8 @@ run()
 		return 1
 	}
 	grep '^row' "$BENCH/$1.log" >"$BENCH/$1.said"
-	mawk -f "$VM_DIR/feed.awk" "$OUT/run/bench-$1/trace.log" |
-		account - "$BENCH/$1.said" >"$BENCH/$1.rows"
+	mawk -f "$VM_DIR/feed.awk" "$OUT/run/bench-$1/trace.log" >"$BENCH/$1.seen"
+	account "$BENCH/$1.seen" "$BENCH/$1.said" >"$BENCH/$1.rows"
 }
 
 # vm NAME: a VM. Of what both drivers do nothing else comes before: it would leave
@@ -95,15 +95,16 @@ account()
 	{
 		return int(value / 2 ^ n) % 2
 	}
-	FILENAME == "-" && $1 == "w" && $2 == "00:00.0" && $3 == "fc" {
+	FILENAME == ARGV[1] && $1 == "w" && $2 == "00:00.0" && $3 == "fc" {
 		mark = number(substr($4, 5))
 		open = open == mark ? 0 : mark
+		seen[mark]++
 		next
 	}
-	FILENAME == "-" && !open {
+	FILENAME == ARGV[1] && !open {
 		next
 	}
-	FILENAME == "-" {
+	FILENAME == ARGV[1] {
 		if ($1 == "r")
 			devices[open]++
 		else if ($3 == "3e" && $5 ~ /root-port/)
@@ -120,6 +121,10 @@ account()
 	}
 	{
 		mark = $7
+		if (mark && seen[mark] != 2) {
+			print "mark " mark " of \"" $0 "\" seen " seen[mark] + 0 " times" >"/dev/stderr"
+			exit 1
+		}
 		print $2, $3, $4, $5, $6, sbrs[mark] + 0, flrs[mark] + 0,
 			d3s[mark] + 0, devices[mark] + 0
 	}' "$@"
@@ -420,7 +425,7 @@ step bench "this driver, the stock one, vfio-pci; 5 VMs" vms
 	static ours "$ours"
 	static stock "$stock"
 } >"$BENCH/rows"
-rm "$BENCH"/*.rows "$BENCH"/*.said
+rm "$BENCH"/*.rows "$BENCH"/*.said "$BENCH"/*.seen
 medians "$BENCH/rows" >"$BENCH/results.tsv"
 goals "$BENCH/results.tsv" >"$BENCH/goals.tsv"
 figures "$BENCH/results.tsv" >"$BENCH/figures.tsv"
