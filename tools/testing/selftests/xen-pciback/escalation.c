@@ -326,6 +326,21 @@ TEST_F_TIMEOUT(escalation, dead, CORE_WAIT)
 	EXPECT_STREQ("flr: ok", fn_last_reset(self->fn));
 }
 
+/* Gone when it is to be seized: what it reads as then is nothing to put back */
+TEST_F_TIMEOUT(escalation, seized_while_gone, CORE_WAIT)
+{
+	uint32_t bar = fn_read(self->fn, PCI_BASE_ADDRESS_0, 4);
+
+	ASSERT_EQ(0, fault_set(self->fn, "gone", 1));
+	EXPECT_NE(0, fn_adopt(self->fn));
+	ASSERT_EQ(0, fault_set(self->fn, "gone", 0));
+	ASSERT_EQ(0, fault_set(self->fn, "heal", 1));
+
+	adopt(self->fn);
+	EXPECT_EQ(0, reset_device(self->fn));
+	EXPECT_EQ(bar, fn_read(self->fn, PCI_BASE_ADDRESS_0, 4));
+}
+
 FIXTURE(af)
 {
 	struct fn bridge, fn, other;

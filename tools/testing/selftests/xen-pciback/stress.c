@@ -338,6 +338,9 @@ static void change_end(unsigned int i, int guest, bool clean)
 	subject->guest = guest;
 	if (--subject->under_way) {
 		subject->overlapped = true;
+	} else if (!fn_exists(fn_of(i))) {
+		/* With a fault it may not have been found again: nobody's */
+		subject->guest = NOBODY;
 	} else if (!is_pcibacks(i)) {
 		subject->guest = NOBODY;
 		witness_mark(WITNESS_UNOWNED, i);
