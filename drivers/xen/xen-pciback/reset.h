@@ -18,7 +18,7 @@ extern const struct attribute_group *xen_pcibk_reset_dev_groups[];
 int xen_pcibk_reset_init(void);
 void xen_pcibk_reset_exit(void);
 
-void xen_pcibk_reset_seize(struct pcistub_device *psdev);
+int xen_pcibk_reset_seize(struct pcistub_device *psdev);
 void xen_pcibk_reset_release(struct pcistub_device *psdev);
 
 struct pcibk_pending *xen_pcibk_reset_note_idle(struct pci_dev *dev);

@@ -446,12 +446,17 @@ int xen_pcibk_reset_recover_idle(struct pci_dev *dev)
  * xen_pcibk_reset_seize - begin to keep account of a function
  * @psdev: the stub's record of it, not on the list yet
  *
- * Context: process context, device lock held; the function is enabled.
+ * Context: process context, device lock held; the function is enabled, and its
+ * state has just been saved.
+ * Return: 0, or -ENODEV if it does not answer: what was saved is nothing that
+ * anybody should put back
  */
-void xen_pcibk_reset_seize(struct pcistub_device *psdev)
+int xen_pcibk_reset_seize(struct pcistub_device *psdev)
 {
 	WRITE_ONCE(psdev->needs_reset, true);
 	psdev->has_af_flr = pcibk_has_af_flr(psdev->dev);
+
+	return pcibk_answers(psdev->dev) ? 0 : -ENODEV;
 }
 
 /**
