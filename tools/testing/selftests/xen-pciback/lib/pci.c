@@ -11,11 +11,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "pci.h"
+
+/* As in the kernel's xen/privcmd.h, which Xen's own headers have no place for */
+#define PRIVCMD		"/dev/xen/privcmd"
+
+struct get_gsi {
+	uint32_t sbdf;
+	uint32_t gsi;
+};
+
+#define GET_GSI		_IOC(_IOC_NONE, 'P', 10, sizeof(struct get_gsi))
 
 struct fn fn_make(unsigned int domain, unsigned int bus, unsigned int dev,
 		  unsigned int func)
@@ -339,6 +350,19 @@ const char *fn_plan(struct fn fn)
 	}
 	fclose(f);
 	return plan;
+}
+
+int fn_ask_gsi(struct fn fn)
+{
+	struct get_gsi get = {
+		.sbdf = fn.domain << 16 | fn.bus << 8 | fn.dev << 3 | fn.func,
+	};
+	int fd = open(PRIVCMD, O_RDWR | O_CLOEXEC);
+	int ret = fd < 0 || ioctl(fd, GET_GSI, &get) ? -errno : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return ret;
 }
 
 int wait_for_child(pid_t pid)

@@ -83,6 +83,11 @@ int fn_needs_reset(struct fn fn);
 const char *fn_last_reset(struct fn fn);
 /* Its line of reset_plan, less its name; the empty string if there is none */
 const char *fn_plan(struct fn fn);
+/*
+ * Ask for its GSI, as a toolstack does for a PVH dom0, of privcmd, which asks
+ * pciback; -ENOTTY if the kernel cannot be asked.
+ */
+int fn_ask_gsi(struct fn fn);
 
 int write_file(const char *path, const void *data, size_t len);
 int write_string(const char *path, const char *s);

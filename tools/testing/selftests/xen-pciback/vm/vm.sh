@@ -133,10 +133,11 @@ make_initramfs()
 
 # Xen, which boots dom0, or the same kernel by itself, by its PVH entry.
 # console.log has all that was said, filtered or not. log_buf_len: the dmesg at
-# the end is to have the first warning, too.
+# the end is to have the first warning, too. xen_msr_safe: as Debian's kernels are
+# configured.
 qemu()
 {
-	linux="panic=5 oops=panic loglevel=$loglevel log_buf_len=8M"
+	linux="panic=5 oops=panic loglevel=$loglevel log_buf_len=8M xen_msr_safe=1"
 	set -- "$@" qemu-system-x86_64
 	if [ -n "$bare" ]; then
 		set -- "$@" -kernel "$OUT/vmlinux" -initrd initramfs.cpio \
