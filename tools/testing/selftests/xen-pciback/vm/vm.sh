@@ -133,11 +133,10 @@ make_initramfs()
 
 # Xen, which boots dom0, or the same kernel by itself, by its PVH entry.
 # console.log has all that was said, filtered or not. log_buf_len: the dmesg at
-# the end is to have the first warning, too. xen_msr_safe: as Debian's kernels are
-# configured.
+# the end is to have the first warning, too.
 qemu()
 {
-	linux="panic=5 oops=panic loglevel=$loglevel log_buf_len=8M xen_msr_safe=1"
+	linux="panic=5 oops=panic loglevel=$loglevel log_buf_len=8M"
 	set -- "$@" qemu-system-x86_64
 	if [ -n "$bare" ]; then
 		set -- "$@" -kernel "$OUT/vmlinux" -initrd initramfs.cpio \
