@@ -125,7 +125,6 @@ static bool look_at_mark(struct witness *witness, enum witness_mark mark,
 		mark_asked(witness, nr, -1);
 		break;
 	case WITNESS_TICK:
-		witness->ticks++;
 		break;
 	case WITNESS_STOP:
 		return false;

@@ -45,7 +45,7 @@ struct witness_fn {
 struct witness {
 	struct witness_fn fns[WITNESS_MAX];
 	unsigned int nr;
-	unsigned int ready, ticks;
+	unsigned int ready;
 	/* What there was to see */
 	unsigned int flrs, sbrs, d3s, devices;
 	/* And what it was measured by */
