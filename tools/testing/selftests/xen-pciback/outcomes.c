@@ -20,6 +20,7 @@
 #include "lib/aer.h"
 #include "lib/fault.h"
 #include "lib/guest.h"
+#include "lib/hw.h"
 #include "lib/klog.h"
 #include "lib/pci.h"
 #include "lib/slot.h"
@@ -709,23 +710,33 @@ TEST_F_TIMEOUT(outcome, all, TIMEOUT)
 	const struct outcome *want;
 	char state[512];
 	unsigned int i;
+	struct hw hw;
 	enum next next;
 	int ret;
 
 	for (i = 0; i < ARRAY_SIZE(outcomes); i++) {
 		want = &outcomes[i];
-		if (want->needs_method && !fn_has_file(s->nvme, "reset_method"))
+		if (want->needs_method && !fn_has_file(s->nvme, "reset_method")) {
+			TH_LOG("no reset_method before 5.15: %s", want->fault);
 			continue;
+		}
 		ASSERT_EQ(0, fault_load());
 		s->klog = klog_begin();
+		hw_begin(&hw);
 		ret = want->play(s);
 		/* What pciback does by itself is still to come */
 		if (want->owned && !want->needs_reset)
 			EXPECT_TRUE(fn_wait_clean(s->fn));
+		hw_end(&hw);
 		if (!*s->words)
 			last_words(s);
 		state_words(s->fn, state, sizeof(state));
 
+		/* Said to be clean now: then something was reset */
+		if (!want->ret && want->next == CLEAN)
+			EXPECT_LT(0, hw_all_resets(&hw)) {
+				TH_LOG("%s", want->fault);
+			}
 		EXPECT_EQ(want->ret, ret);
 		EXPECT_NE(NULL, strstr(s->words, want->log ?: ""));
 		EXPECT_EQ(want->owned, is_owned(s->fn));
