@@ -20,6 +20,7 @@
 #define MARK_OWN	0xff00
 
 #define FEED_TIMEOUT_MS	20000
+#define POLL_MS		10
 
 void hw_mark(uint16_t mark)
 {
@@ -337,13 +338,17 @@ void hw_print(const struct hw *hw, FILE *f, const char *prefix)
 		fprintf(f, "%sno reset of anything\n", prefix);
 }
 
-/* QMP: a line a request or an answer. Its events come in between. */
-void hw_monitor(const char *command)
+/*
+ * QMP: a line a request or an answer. Its events come in between. False if what
+ * it needs is still in use.
+ */
+static bool hw_try_monitor(const char *command)
 {
 	char request[512], id[32], good[64];
 	uint16_t mark = hw_new_mark();
 	const char *line;
 	struct hw hw;
+	bool in_use;
 	int len;
 
 	len = snprintf(request, sizeof(request),
@@ -363,7 +368,21 @@ void hw_monitor(const char *command)
 	do {
 		line = hw_line(&hw);
 	} while (!strstr(line, id));
-	if (strcmp(line, good))
+	in_use = strstr(line, "already in use");
+	if (!in_use && strcmp(line, good))
 		errx(1, "QEMU: %s: %s", command, line);
 	close(hw.fd);
+	return !in_use;
+}
+
+/* QEMU lets go of a drive some time after its device is gone */
+void hw_monitor(const char *command)
+{
+	int waited;
+
+	for (waited = 0; !hw_try_monitor(command); waited += POLL_MS) {
+		if (waited > FEED_TIMEOUT_MS)
+			errx(1, "QEMU: %s: still in use", command);
+		usleep(POLL_MS * 1000);
+	}
 }
