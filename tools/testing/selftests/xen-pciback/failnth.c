@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Each write to the driver's files, and the loading of the driver, with the first
- * allocation failing on the way, then the second, and so on until none is left
- * to fail. Every time it is done or it is not: -ENOMEM, and nothing is lost, half
- * done or in the way of the next one.
+ * Resets, bind and unbind, slots, quirks and parameters, each by a write, and the
+ * loading of the driver, with the first allocation failing on the way, then the
+ * second, and so on until none is left to fail. Every time it is done or it is not:
+ * -ENOMEM, and nothing is lost, half done or in the way of the next one. Hand-outs
+ * are xenwatch's, whose allocations this does not reach.
  */
 #include <err.h>
 #include <errno.h>

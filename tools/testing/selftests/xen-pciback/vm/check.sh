@@ -388,6 +388,8 @@ mkdir -p "$OUT/check"
 if [ -n "$MUTATE" ]; then
 	# shellcheck disable=SC2046
 	if [ -n "$FLAVOUR" ]; then
+		[ -d "$SELFTEST_DIR/mutations/$FLAVOUR" ] ||
+			die "no mutations for FLAVOUR=$FLAVOUR"
 		set -- "$SELFTEST_DIR/mutations/$FLAVOUR"/*.patch
 	elif [ "$DOM0" = pv ]; then
 		set -- $(grep -L '^Dom0:' "$SELFTEST_DIR"/mutations/*.patch)
