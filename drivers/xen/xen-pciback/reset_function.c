@@ -448,15 +448,19 @@ int xen_pcibk_reset_recover_idle(struct pci_dev *dev)
  *
  * Context: process context, device lock held; the function is enabled, and its
  * state has just been saved.
- * Return: 0, or -ENODEV if it does not answer: what was saved is nothing that
- * anybody should put back
+ * Return: 0, or -ENODEV if it does not answer; what was saved is dropped then
  */
 int xen_pcibk_reset_seize(struct pcistub_device *psdev)
 {
 	WRITE_ONCE(psdev->needs_reset, true);
 	psdev->has_af_flr = pcibk_has_af_flr(psdev->dev);
 
-	return pcibk_answers(psdev->dev) ? 0 : -ENODEV;
+	if (pcibk_answers(psdev->dev))
+		return 0;
+
+	/* All ones, which nobody should put back: it may answer again */
+	psdev->dev->state_saved = false;
+	return -ENODEV;
 }
 
 /**
@@ -677,12 +681,14 @@ int pcibk_reset_function(struct pci_dev *dev, enum pcibk_method method,
  * Return:
  * * 0          - @dev can be restored, whether it was reset or not: a failure
  *                is in the log, and the caller has no other reset to try
- * * -ETIMEDOUT - @dev does not answer: nothing can be restored
+ * * -ETIMEDOUT - @dev does not answer, or did not when it was to be seized:
+ *                nothing can be restored
  * * -EIO       - Xen did not take the reset
  */
 int xen_pcibk_reset_locked(struct pci_dev *dev)
 {
 	unsigned long end = jiffies + msecs_to_jiffies(PCIBK_RETRY_LOCKED_MS);
+	struct xen_pcibk_dev_data *dev_data = pci_get_drvdata(dev);
 	struct pcistub_device *psdev = pcibk_psdev(dev);
 	enum pcibk_method method = PCIBK_METHOD_NONE;
 	struct pci_dev *bridge;
@@ -690,6 +696,10 @@ int xen_pcibk_reset_locked(struct pci_dev *dev)
 	int err, told = 0;
 
 	device_lock_assert(&dev->dev);
+
+	/* See xen_pcibk_reset_seize(): a reset would lose what it still has */
+	if (!dev->state_saved && !(dev_data && dev_data->pci_saved_state))
+		return -ETIMEDOUT;
 
 	if (psdev && pcibk_auto_reset) {
 		method = pcibk_function_method(psdev);

@@ -267,6 +267,27 @@ TEST_F(window, rescan_in_bus_reset)
 	EXPECT_TRUE(fn_exists(testdev));
 }
 
+/* -- rule 3: a state that was read as all ones is nobody's to put back ------- */
+
+/* Gone when it is to be seized, and back when pciback lets go of it again */
+TEST_F(window, back_while_not_seized)
+{
+	uint32_t bar = fn_read(self->nvme, PCI_BASE_ADDRESS_0, 4);
+	pid_t adopting;
+
+	ASSERT_EQ(0, fault_load());
+	ASSERT_EQ(0, fault_add(self->nvme));
+	ASSERT_EQ(0, fault_set(self->nvme, "gone", 1));
+	ASSERT_EQ(0, hold_at_entry("xen_pcibk_reset_locked"));
+	adopting = begin(fn_adopt(self->nvme));
+	EXPECT_TRUE(hold_wait());
+	EXPECT_EQ(0, fault_set(self->nvme, "gone", 0));
+	EXPECT_EQ(0, fault_set(self->nvme, "heal", 1));
+	EXPECT_EQ(0, hold_let_go());
+	EXPECT_NE(0, wait_for_child(adopting));
+	EXPECT_EQ(bar, fn_read(self->nvme, PCI_BASE_ADDRESS_0, 4));
+}
+
 /* -- rule 3: a release does not keep other devices' error recovery waiting ---- */
 
 TEST_F(window, recovery_in_release)
