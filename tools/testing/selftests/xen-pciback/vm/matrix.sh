@@ -13,10 +13,10 @@ set -eu
 
 MATRIX=$BUILD/matrix
 
-# Of the hypervisor in the VM, as far as it is Xen's own
-xen_version()
+# upstream_version SET NAME: of a package in the VM, without what Debian adds
+upstream_version()
 {
-	dpkg-deb -f "$(set_dir xen)"/*.deb Version | sed 's/[+-].*//'
+	dpkg-deb -f "$(set_dir "$1")/$2"*.deb Version | sed 's/[+-].*//'
 }
 
 # one PAIR
@@ -40,10 +40,10 @@ one()
 		"$log" >"$MATRIX/$1.result"
 	read -r passed failed skipped <"$MATRIX/$1.result" ||
 		passed='-' failed=1 skipped='-'
-	# Without what Debian adds
-	linux=$(sed 's/[-+].*//' "$MATRIX/$1/$kernel/release")${FLAVOUR:+-$FLAVOUR} ||
-		linux=$kernel
-	xen=$(xen_version) || xen=$XEN
+	linux=$(upstream_version linux linux-image)
+	linux=${linux:-$KERNEL}${FLAVOUR:+-$FLAVOUR}
+	xen=$(upstream_version xen xen)
+	xen=${xen:-$XEN}
 	printf '%-14s %-7s %-4s %-8s %6s %6s %7s %3d:%02d\n' "$linux" "$xen" \
 		"$DOM0" "$(kernel_suite "$KERNEL")" "$passed" "$failed" "$skipped" \
 		$((seconds / 60)) $((seconds % 60)) >"$MATRIX/$1.result"
