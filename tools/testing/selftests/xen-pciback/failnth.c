@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Resets, bind and unbind, slots, quirks and parameters, each by a write, and the
- * loading of the driver, with the first allocation failing on the way, then the
- * second, and so on until none is left to fail. Every time it is done or it is not:
- * -ENOMEM, and nothing is lost, half done or in the way of the next one. Hand-outs
- * are xenwatch's, whose allocations this does not reach.
+ * Writes to the driver's files (resets, bind, unbind, slots, quirks, permissive,
+ * parameters) and the loading of the driver, with the first allocation failing on
+ * the way, then the second, and so on until none is left to fail. Every time it is
+ * done or it is not: -ENOMEM, and nothing is lost, half done or in the way of the
+ * next one. Hand-outs are xenwatch's, whose allocations this does not reach.
  */
 #include <err.h>
 #include <errno.h>
@@ -23,6 +23,7 @@
 
 #define FAIL_NTH	"/proc/thread-self/fail-nth"
 #define FAILSLAB	"/sys/kernel/debug/failslab"
+#define PERMISSIVE	PCIBACK_DIR "/permissive"
 #define QUIRKS		PCIBACK_DIR "/quirks"
 #define SLOTS		PCIBACK_DIR "/slots"
 #define MODULE		"/lib/modules/xen-pciback.ko"
@@ -319,7 +320,7 @@ TEST_F_TIMEOUT(failnth, slots, TIMEOUT)
 		EXPECT_TRUE(is_answer(ret));
 		EXPECT_EQ(!!ret, file_has(SLOTS, self->nvme.name));
 	}
-	EXPECT_FALSE(walk.failed);
+	expect_walked();
 }
 
 /* -- settings -------------------------------------------------------------- */
@@ -347,6 +348,20 @@ TEST_F_TIMEOUT(failnth, quirks, TIMEOUT)
 	EXPECT_EQ(0, write_string(QUIRKS, text));
 	EXPECT_EQ(0, write_string(QUIRKS, text));
 	ASSERT_EQ(0, fn_release(self->nvme));
+}
+
+TEST_F_TIMEOUT(failnth, permissive, TIMEOUT)
+{
+	int ret;
+
+	for_each_nth() {
+		ASSERT_EQ(0, fn_adopt(self->nvme));
+		ret = fail_write(PERMISSIVE, self->nvme.name);
+		EXPECT_TRUE(is_answer(ret));
+		EXPECT_EQ(!ret, file_has(PERMISSIVE, self->nvme.name));
+		ASSERT_EQ(0, fn_release(self->nvme));
+	}
+	expect_walked();
 }
 
 TEST_F_TIMEOUT(failnth, parameters, TIMEOUT)
