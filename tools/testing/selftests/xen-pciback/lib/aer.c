@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "aer.h"
+#include "hw.h"
 #include "klog.h"
 
 /* What /dev/aer_inject takes (drivers/pci/pcie/aer_inject.c) */
@@ -38,18 +39,24 @@ int aer_recover(struct fn port, struct fn fn)
 		/* Fatal, unless configured otherwise: frozen, so link reset */
 		.uncorrectable = PCI_ERR_UNC_DLP,
 	};
-	int klog, ret, err;
+	int klog, marks, ret, err;
 
 	ret = load_module("aer_inject");
 	if (ret)
 		return ret;
 
 	klog = klog_begin();
+	/* It takes over a bus before it knows who had it, */
+	marks = hw_hold_marks();
 	ret = write_file("/dev/aer_inject", &error, sizeof(error));
+	close(marks);
 	if (!ret)
 		ret = wait_for_recovery(klog, port);
 	klog_end(klog);
 
+	/* and forgets that before it gives it back */
+	marks = hw_hold_marks();
 	err = unload_module("aer_inject");
+	close(marks);
 	return ret ?: err;
 }

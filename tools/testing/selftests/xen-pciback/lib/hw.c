@@ -22,9 +22,30 @@
 #define FEED_TIMEOUT_MS	20000
 #define POLL_MS		10
 
+/* Where marks are written, locked until it is closed: a lock of this process */
+static int open_marks(short type)
+{
+	struct flock lock = { .l_type = type, .l_whence = SEEK_SET };
+	int fd = fn_open_config(fn_root(0), O_RDWR);
+
+	if (fcntl(fd, F_SETLKW, &lock))
+		err(1, "the lock of all marks");
+	return fd;
+}
+
+int hw_hold_marks(void)
+{
+	return open_marks(F_WRLCK);
+}
+
 void hw_mark(uint16_t mark)
 {
-	fn_write(fn_root(0), MARK_OFFSET, MARK_MAGIC | mark, 4);
+	uint32_t val = MARK_MAGIC | mark;
+	int fd = open_marks(F_RDLCK);
+
+	if (pwrite(fd, &val, sizeof(val), MARK_OFFSET) != sizeof(val))
+		err(1, "writing a mark");
+	close(fd);
 }
 
 int hw_is_mark(const struct hw_event *event, uint16_t mark)

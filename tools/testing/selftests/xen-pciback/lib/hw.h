@@ -53,6 +53,12 @@ void hw_end(struct hw *hw);
 struct hw_event hw_next(struct hw *hw);
 /* A mark of one's own between: it comes back as an event. 16 bits. */
 void hw_mark(uint16_t mark);
+/*
+ * Hold back the marks of all processes: of what is written to config space nothing
+ * is sure to arrive while a module puts itself between the kernel and a bus. Returns
+ * what is to be closed after that.
+ */
+int hw_hold_marks(void);
 /* Is @event that mark? */
 int hw_is_mark(const struct hw_event *event, uint16_t mark);
 

@@ -85,7 +85,7 @@ bool fn_exists(struct fn fn)
 	return !access(path, F_OK);
 }
 
-static int fn_open_config(struct fn fn, int flags)
+int fn_open_config(struct fn fn, int flags)
 {
 	char path[PATH_MAX];
 	int fd;

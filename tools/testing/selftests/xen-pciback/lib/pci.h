@@ -47,6 +47,8 @@ void fn_path(struct fn fn, const char *file, char *path, size_t size);
 /* Has it this file in sysfs? Not all kernels have all of them. */
 bool fn_has_file(struct fn fn, const char *file);
 
+/* Its configuration space, opened with these flags, as a file */
+int fn_open_config(struct fn fn, int flags);
 void fn_read_config(struct fn fn, unsigned int offset, void *buf, size_t len);
 uint32_t fn_read(struct fn fn, unsigned int offset, size_t len);
 void fn_write(struct fn fn, unsigned int offset, uint32_t val, size_t len);

@@ -35,7 +35,8 @@ make_tree()
 		   :maxdepth: 2
 
 	END
-	for page in admin-guide/xen-pciback-reset pciback-reset admin-guide/abi-testing; do
+	for page in admin-guide/xen-pciback-reset pciback-reset admin-guide/abi-testing \
+		admin-guide/xen-pciback-reset-tests; do
 		echo "   $page"
 	done >>"$TREE/Documentation/index.rst"
 }
