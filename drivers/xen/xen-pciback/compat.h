@@ -70,20 +70,28 @@ static inline bool pcibk_has_pm_reset(struct pci_dev *dev)
 
 /*
  * What the core would try, in its order, though it looks anew each time; less
- * the device specific methods, which it does not tell of.
+ * the device specific methods, which it does not tell of.  A VF that seems to have
+ * no other may have one of these: VFs must have FLR, and it is who does not that
+ * has a quirk.  It cannot be reset by its bus but in a slot, with its PF.
  */
 static inline void pcibk_note_methods(u8 *methods, struct pci_dev *dev,
 				      bool has_af_flr)
 {
+	u8 *next = methods;
+
 	if (pcie_has_flr(dev))
-		*methods++ = PCIBK_METHOD_FLR;
+		*next++ = PCIBK_METHOD_FLR;
 	if (has_af_flr)
-		*methods++ = PCIBK_METHOD_AF_FLR;
+		*next++ = PCIBK_METHOD_AF_FLR;
 	if (pcibk_has_pm_reset(dev))
-		*methods++ = PCIBK_METHOD_PM;
-	if (!pci_is_root_bus(dev->bus))
-		*methods++ = PCIBK_METHOD_BUS;
-	*methods = PCIBK_METHOD_NONE;
+		*next++ = PCIBK_METHOD_PM;
+	if (dev->is_virtfn && !dev->slot) {
+		if (next == methods)
+			*next++ = PCIBK_METHOD_DEVICE_SPECIFIC;
+	} else if (!pci_is_root_bus(dev->bus)) {
+		*next++ = PCIBK_METHOD_BUS;
+	}
+	*next = PCIBK_METHOD_NONE;
 }
 
 #endif /* PCI_RESET_PROBE */

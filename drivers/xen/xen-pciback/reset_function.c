@@ -446,21 +446,24 @@ int xen_pcibk_reset_recover_idle(struct pci_dev *dev)
  * xen_pcibk_reset_seize - begin to keep account of a function
  * @psdev: the stub's record of it, not on the list yet
  *
- * Context: process context, device lock held; the function is enabled, and its
- * state has just been saved.
- * Return: 0, or -ENODEV if it does not answer; what was saved is dropped then
+ * Its state is saved, for the caller to store.
+ *
+ * Context: process context, device lock held; the function is enabled.
+ * Return: 0, or -ENODEV if it does not answer: all ones are nothing that anybody,
+ * the PCI core among them, should have saved and put back
  */
 int xen_pcibk_reset_seize(struct pcistub_device *psdev)
 {
+	struct pci_dev *dev = psdev->dev;
+
 	WRITE_ONCE(psdev->needs_reset, true);
-	psdev->has_af_flr = pcibk_has_af_flr(psdev->dev);
+	psdev->has_af_flr = pcibk_has_af_flr(dev);
 
-	if (pcibk_answers(psdev->dev))
-		return 0;
+	if (!pcibk_answers(dev))
+		return -ENODEV;
+	pci_save_state(dev);
 
-	/* All ones, which nobody should put back: it may answer again */
-	psdev->dev->state_saved = false;
-	return -ENODEV;
+	return pcibk_answers(dev) ? 0 : -ENODEV;
 }
 
 /**
@@ -638,6 +641,23 @@ static int pcibk_run(struct pci_dev *dev, enum pcibk_method method)
 }
 
 /*
+ * Let what the guest had begun before the fence come to an end.  A hand-out may
+ * fail without the device lock, but not without the exports': false if it has.
+ */
+static bool pcibk_drain_guest(struct pcistub_device *psdev)
+{
+	bool assigned;
+
+	mutex_lock(&pcistub_export_lock);
+	assigned = pcibk_is_assigned(psdev);
+	if (assigned)
+		flush_work(&psdev->pdev->op_work);
+	mutex_unlock(&pcistub_export_lock);
+
+	return assigned;
+}
+
+/*
  * Reset one function by @method, which was chosen for one that is @assigned or
  * not, and settle it.  Caller holds the locks that pcibk_run() needs, and has
  * woken @dev.  -EAGAIN if it was handed out in between.
@@ -650,16 +670,13 @@ int pcibk_reset_function(struct pci_dev *dev, enum pcibk_method method,
 
 	/* No hand-out from here, and no release without the device lock */
 	xen_pcibk_reset_prepare(dev);
-	if (pcibk_is_assigned(psdev) != assigned) {
+	if (assigned ? !pcibk_drain_guest(psdev) : pcibk_is_assigned(psdev)) {
 		pcibk_unprepare(dev, psdev);
 		return -EAGAIN;
 	}
 
-	if (assigned) {
-		/* Let what its guest had begun before the fence come to an end */
-		flush_work(&psdev->pdev->op_work);
+	if (assigned)
 		pci_save_state(dev);
-	}
 	err = pcibk_run(dev, method);
 	if (assigned && pcibk_answers(dev))
 		pci_restore_state(dev);
@@ -681,14 +698,12 @@ int pcibk_reset_function(struct pci_dev *dev, enum pcibk_method method,
  * Return:
  * * 0          - @dev can be restored, whether it was reset or not: a failure
  *                is in the log, and the caller has no other reset to try
- * * -ETIMEDOUT - @dev does not answer, or did not when it was to be seized:
- *                nothing can be restored
+ * * -ETIMEDOUT - @dev does not answer: nothing can be restored
  * * -EIO       - Xen did not take the reset
  */
 int xen_pcibk_reset_locked(struct pci_dev *dev)
 {
 	unsigned long end = jiffies + msecs_to_jiffies(PCIBK_RETRY_LOCKED_MS);
-	struct xen_pcibk_dev_data *dev_data = pci_get_drvdata(dev);
 	struct pcistub_device *psdev = pcibk_psdev(dev);
 	enum pcibk_method method = PCIBK_METHOD_NONE;
 	struct pci_dev *bridge;
@@ -696,10 +711,6 @@ int xen_pcibk_reset_locked(struct pci_dev *dev)
 	int err, told = 0;
 
 	device_lock_assert(&dev->dev);
-
-	/* See xen_pcibk_reset_seize(): a reset would lose what it still has */
-	if (!dev->state_saved && !(dev_data && dev_data->pci_saved_state))
-		return -ETIMEDOUT;
 
 	if (psdev && pcibk_auto_reset) {
 		method = pcibk_function_method(psdev);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/fault.h"
 #include "lib/harness.h"
 #include "lib/hold.h"
 #include "lib/hw.h"
@@ -48,6 +49,7 @@ FIXTURE_SETUP(reload)
 FIXTURE_TEARDOWN(reload)
 {
 	EXPECT_EQ(0, hold_unload());
+	EXPECT_EQ(0, fault_unload());
 }
 
 TEST_F_TIMEOUT(reload, rmmod_and_insmod, 300)
@@ -126,6 +128,32 @@ TEST_F(reload, unbind_while_loading)
 	EXPECT_EQ(-ENODEV, reset_device(nvme));
 	EXPECT_EQ(0, fn_release(nvme));
 	EXPECT_EQ(1, release_count(fn_root(0x10), &nvme, 1));
+}
+
+/* Silent when its turn comes: it is not pciback's, and who waits for it is told */
+TEST_F(reload, silent_while_loading)
+{
+	struct fn idle = self->fns[0], silent = self->fns[1];
+	char hide[64], driver[32];
+
+	ASSERT_EQ(0, unload_module("xen_pciback"));
+	ASSERT_EQ(0, fault_load());
+	ASSERT_EQ(0, fault_add(silent));
+	ASSERT_EQ(0, fault_set(silent, "gone", 1));
+	snprintf(hide, sizeof(hide), "'hide=(%s)(%s)'", idle.name, silent.name);
+	ASSERT_EQ(0, load_pciback(hide));
+
+	fn_driver(silent, driver, sizeof(driver));
+	EXPECT_STREQ("", driver);
+	EXPECT_EQ(-ENODEV, reset_device(silent));
+	fn_driver(idle, driver, sizeof(driver));
+	EXPECT_STREQ("pciback", driver);
+	EXPECT_EQ(-EBUSY, reset_device(idle));
+
+	EXPECT_EQ(0, fault_unload());
+	EXPECT_EQ(0, fn_release(idle));
+	EXPECT_EQ(0, fn_release(silent));
+	EXPECT_EQ(3, release_count(self->port, self->fns, 3));
 }
 
 /* Loaded with a mistake, it is not; what it had read by then is not lost (kmemleak) */
