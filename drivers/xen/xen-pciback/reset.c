@@ -82,6 +82,8 @@
  *     on bind, release and unbind.
  *   - pci_set_power_state() and the wait after a bus reset take pci_bus_sem
  *     under the device lock.
+ *   - A write to reset_method takes no lock.  A reset that the core does by
+ *     itself, and that has just been chosen, may be by another method then.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt

@@ -620,6 +620,10 @@ static int pcibk_run(struct pci_dev *dev, enum pcibk_method method)
 	else
 		err = __pci_reset_function_locked(dev);
 
+	/* The core's list has no lock: it may have changed since we chose */
+	if (err == -ENOTTY && method != PCIBK_METHOD_FLR &&
+	    method != pcibk_core_method(pcibk_psdev(dev)))
+		return -EAGAIN;
 	/*
 	 * The method was probed, so this is not the core's "unsupported" but
 	 * its time-out.  Only "bus" is still refused late: the core probes it

@@ -267,6 +267,27 @@ TEST_F(window, rescan_in_bus_reset)
 	EXPECT_TRUE(fn_exists(testdev));
 }
 
+/* The administrator takes its only method away when it has just been chosen */
+TEST_F(window, methods_emptied_in_reset)
+{
+	struct fn nic = fn_root(0x1b);
+	char path[256];
+	pid_t resetting;
+
+	if (!fn_has_file(nic, "reset_method"))
+		SKIP(return, "the kernel has no reset_method (before 5.15)");
+	fn_path(nic, "reset_method", path, sizeof(path));
+	adopt(nic);
+	ASSERT_EQ(0, hold_at_entry("__pci_reset_function_locked"));
+	resetting = begin(reset_device(nic));
+	EXPECT_TRUE(hold_wait());
+	EXPECT_EQ(0, write_string(path, "\n"));
+	EXPECT_EQ(0, hold_let_go());
+	EXPECT_EQ(-ENOTTY, wait_for_child(resetting));
+	EXPECT_EQ(0, write_string(path, "default"));
+	EXPECT_EQ(0, reset_device(nic));
+}
+
 /* -- rule 3: a state that was read as all ones is nobody's to put back ------- */
 
 /* Gone when it is to be seized, and back when pciback lets go of it again */
