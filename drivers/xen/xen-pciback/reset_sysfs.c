@@ -231,25 +231,33 @@ const struct attribute_group *xen_pcibk_reset_driver_groups[] = {
 
 /*
  * Per function.  The driver core removes these files before remove() and waits
- * for readers, so the stub's record is there.
+ * for readers, so the stub's record is there; RCU keeps one whose late
+ * initialisation fails.
  */
 static ssize_t needs_reset_show(struct device *dev,
 				struct device_attribute *attr, char *buf)
 {
-	struct pcistub_device *psdev = pcibk_psdev(to_pci_dev(dev));
+	struct pcistub_device *psdev;
+	bool needs_reset;
 
-	return sysfs_emit(buf, "%d\n", psdev && READ_ONCE(psdev->needs_reset));
+	rcu_read_lock();
+	psdev = pcibk_psdev(to_pci_dev(dev));
+	needs_reset = psdev && READ_ONCE(psdev->needs_reset);
+	rcu_read_unlock();
+
+	return sysfs_emit(buf, "%d\n", needs_reset);
 }
 static DEVICE_ATTR_RO(needs_reset);
 
 static ssize_t last_reset_show(struct device *dev,
 			       struct device_attribute *attr, char *buf)
 {
-	struct pcistub_device *psdev = pcibk_psdev(to_pci_dev(dev));
+	struct pcistub_device *psdev;
 	struct pcibk_text *last;
 	ssize_t len;
 
 	rcu_read_lock();
+	psdev = pcibk_psdev(to_pci_dev(dev));
 	last = psdev ? rcu_dereference(psdev->last_reset) : NULL;
 	len = sysfs_emit(buf, "%s\n", last ? last->text : "none");
 	rcu_read_unlock();
