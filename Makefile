@@ -91,9 +91,9 @@ check-matrix: ## make check for each kernel with the hypervisors it is used with
 	@$(VM)/deps.sh vm
 	@$(VM)/matrix.sh
 
-check-debug: ## make check on kernels that find mistakes: a debug one (built here), PREEMPT_RT
+check-debug: ## make check on a kernel that finds mistakes: lockdep, kmemleak, ... (built here)
 	@$(VM)/deps.sh vm
-	@PAIRS='$(or $(PAIRS),$(KERNEL)-$(XEN)-debug $(KERNEL)-$(XEN)-rt)' $(VM)/matrix.sh
+	@PAIRS='$(or $(PAIRS),$(KERNEL)-$(XEN)-debug)' $(VM)/matrix.sh
 
 check-long: ## run those that take long (20 hand-overs, HVM guests, ...)
 	@$(VM)/deps.sh vm
