@@ -137,8 +137,11 @@ static const struct {
 	[OP_PULL] = { "card pulled" },
 	[OP_PRESS] = { "attention button" },
 	[OP_POWER_OFF] = { "slot powered off" },
-	/* What is broken or a guest's need not recover */
-	[OP_AER] = { "error recovery", { EIO, ENODEV, EPERM } },
+	/*
+	 * What is broken or a guest's need not recover; and whoever does not answer,
+	 * in the middle of a reset, has all errors masked
+	 */
+	[OP_AER] = { "error recovery", { EIO, ENODEV, EPERM, EINVAL } },
 	[OP_FAULT_LOAD] = { "fault module loaded" },
 	[OP_FAULT_UNLOAD] = { "fault module unloaded" },
 	[OP_FAULT] = { "fault", { ENODEV, EBUSY } },
