@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Writes to the driver's files (resets, bind, unbind, slots, quirks, permissive,
- * parameters) and the loading of the driver, with the first allocation failing on
- * the way, then the second, and so on until none is left to fail. Every time it is
- * done or it is not: -ENOMEM, and nothing is lost, half done or in the way of the
- * next one. Hand-outs are xenwatch's, whose allocations this does not reach.
+ * parameters), what a toolstack writes to xenstore (guests that start, attach,
+ * detach and end) and the loading of the driver, with the first allocation failing
+ * on the way, then the second, and so on until none is left to fail. Every time it
+ * is done or it is not, and nothing is lost, half done or in the way of the next
+ * one.
  */
+#include <dirent.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,12 +19,13 @@
 #include <unistd.h>
 
 #include "lib/harness.h"
+#include "lib/guest.h"
 #include "lib/hw.h"
 #include "lib/leaks.h"
 #include "lib/owned.h"
 #include "lib/pci.h"
 
-#define FAIL_NTH	"/proc/thread-self/fail-nth"
+#define OWN_FAIL_NTH	"/proc/thread-self/fail-nth"
 #define FAILSLAB	"/sys/kernel/debug/failslab"
 #define PERMISSIVE	PCIBACK_DIR "/permissive"
 #define QUIRKS		PCIBACK_DIR "/quirks"
@@ -31,6 +35,11 @@
 /* A field of four bytes that nothing else is at, and how it is shown */
 #define FIELD		"0c8:4:0"
 #define FIELD_SHOWN	"\t\t000000c8:4:00000000\n"
+
+/* Of no domain in this VM */
+#define DOMAIN		7
+/* Whoever was not answered by then never is: what was to be read told nothing */
+#define ANSWER_MS	(1000 * SLOWER)
 
 /* More than any of them allocates: the driver's loading does so most often */
 #define NTH_MAX		5000
@@ -49,14 +58,26 @@ FIXTURE(failnth)
 	struct fn slot;			/* PM; slot */
 	struct card card;
 	struct owned owned;
+	struct guest guest;
 	struct hw hw;
 	unsigned int leaks;
 };
 
+/* Only allocations in whose stack there is an address between these two */
+static int fail_between(unsigned long start, unsigned long end)
+{
+	char from[32], to[32];
+
+	snprintf(from, sizeof(from), "%#lx", start);
+	snprintf(to, sizeof(to), "%#lx", end);
+	return write_string(FAILSLAB "/require-start", from) ?:
+	       write_string(FAILSLAB "/require-end", to);
+}
+
 FIXTURE_SETUP(failnth)
 {
-	if (access(FAIL_NTH, F_OK) || access(FAILSLAB, F_OK))
-		SKIP(return, "no " FAIL_NTH " or " FAILSLAB
+	if (access(OWN_FAIL_NTH, F_OK) || access(FAILSLAB "/require-start", F_OK))
+		SKIP(return, "no " OWN_FAIL_NTH " or " FAILSLAB
 		     " (CONFIG_FAULT_INJECTION, FAILSLAB)");
 
 	memset(self, 0, sizeof(*self));
@@ -66,11 +87,13 @@ FIXTURE_SETUP(failnth)
 	/* Those that may sleep, too; and without a trace of each in the log */
 	ASSERT_EQ(0, write_string(FAILSLAB "/ignore-gfp-wait", "N"));
 	ASSERT_EQ(0, write_string(FAILSLAB "/verbose", "0"));
+	ASSERT_EQ(0, fail_between(0, ULONG_MAX));
 	self->leaks = leaks_known();
 }
 
 FIXTURE_TEARDOWN(failnth)
 {
+	EXPECT_EQ(0, guest_destroy(&self->guest));
 	EXPECT_EQ(0, owned_release(&self->owned));
 	EXPECT_EQ(0, set_parameter("auto_reset", "Y"));
 	EXPECT_EQ(self->leaks, leaks_find(self->leaks));
@@ -88,14 +111,14 @@ FIXTURE_TEARDOWN(failnth)
 	TH_LOG("%u allocations", walk.nth - 2);				\
 } while (0)
 
-static void fail_begin(void)
+static void fail_begin(const char *fail_nth)
 {
 	char nth[16];
 	int len = snprintf(nth, sizeof(nth), "%u", walk.nth);
 
-	walk.fd = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
+	walk.fd = open(fail_nth, O_RDWR | O_CLOEXEC);
 	if (walk.fd < 0 || write(walk.fd, nth, len) != len)
-		err(1, FAIL_NTH);
+		err(1, "%s", fail_nth);
 }
 
 static void fail_end(void)
@@ -105,7 +128,7 @@ static void fail_end(void)
 	/* How many more it would have taken: none if it did fail */
 	if (pread(walk.fd, left, sizeof(left) - 1, 0) <= 0 ||
 	    pwrite(walk.fd, "0", 1, 0) != 1)
-		err(1, FAIL_NTH);
+		err(1, "fail-nth");
 	close(walk.fd);
 	walk.failed = atoi(left) == 0;
 }
@@ -117,7 +140,7 @@ static int fail_write(const char *path, const char *s)
 
 	if (fd < 0)
 		return -errno;
-	fail_begin();
+	fail_begin(OWN_FAIL_NTH);
 	if (write(fd, s, strlen(s)) != (ssize_t)strlen(s))
 		ret = -errno;
 	fail_end();
@@ -323,6 +346,131 @@ TEST_F_TIMEOUT(failnth, slots, TIMEOUT)
 	expect_walked();
 }
 
+/* -- guests ---------------------------------------------------------------- */
+
+/*
+ * Hand-outs are done by xenwatch, on behalf of whoever writes to xenstore. What it
+ * allocates otherwise is not the driver's concern.
+ */
+static void xenwatch_fail_nth(char *path, size_t size)
+{
+	char comm[64], name[16] = "";
+	unsigned long start = 0, len = 0;
+	struct dirent *entry;
+	FILE *f;
+	DIR *dir;
+
+	*path = '\0';
+	dir = opendir("/proc");
+	while (dir && !*path && (entry = readdir(dir))) {
+		snprintf(comm, sizeof(comm), "/proc/%.16s/comm", entry->d_name);
+		f = fopen(comm, "r");
+		if (!f)
+			continue;
+		if (fgets(name, sizeof(name), f) && !strcmp(name, "xenwatch\n"))
+			snprintf(path, size, "/proc/%s/task/%s/fail-nth",
+				 entry->d_name, entry->d_name);
+		fclose(f);
+	}
+	if (!*path)
+		errx(1, "no xenwatch");
+	closedir(dir);
+
+	f = fopen("/proc/modules", "r");
+	while (f && fscanf(f, "xen_pciback %lu %*s %*s %*s %lx", &len, &start) < 2)
+		if (fscanf(f, "%*[^\n]\n") == EOF)
+			errx(1, "where is xen_pciback?");
+	if (!f || !start)
+		err(1, "/proc/modules");
+	fclose(f);
+	if (fail_between(start, start + len))
+		errx(1, FAILSLAB "/require-start");
+}
+
+/*
+ * Done, refused, or never answered: the state that it was to look at could not be
+ * read. And no success that is none.
+ */
+static bool is_guests_answer(int ret)
+{
+	if (!ret || (walk.failed && (ret == -EIO || ret == -ETIMEDOUT)))
+		return true;
+	fprintf(stderr, "# allocation %u: error %d\n", walk.nth, ret);
+	return false;
+}
+
+/* Pciback's, and no guest's any more: reset at once, and as it was */
+#define expect_idle() do {						\
+	unsigned int i;							\
+									\
+	for (i = 0; i < self->owned.nr; i++) {				\
+		EXPECT_TRUE(is_wholly(true, self->owned.fns[i]));	\
+		EXPECT_EQ(0, reset_device(self->owned.fns[i])) {	\
+			TH_LOG("allocation %u: %s", walk.nth,		\
+			       fn_last_reset(self->owned.fns[i]));	\
+		}							\
+		EXPECT_EQ(0, fn_needs_reset(self->owned.fns[i]));	\
+	}								\
+	EXPECT_EQ(0, owned_changed(&self->owned, PCI_CONFIG_SIZE));	\
+} while (0)
+
+/* From its start to its end */
+TEST_F_TIMEOUT(failnth, guest, TIMEOUT)
+{
+	char fail_nth[64];
+	int ret;
+
+	if (!guest_possible())
+		SKIP(return, "no Xen toolstack here");
+	ASSERT_EQ(0, owned_adopt(&self->owned, self->nvme, self->slot));
+	xenwatch_fail_nth(fail_nth, sizeof(fail_nth));
+	for_each_nth() {
+		fail_begin(fail_nth);
+		ASSERT_EQ(0, guest_begin(&self->guest, DOMAIN, self->owned.fns, 2));
+		self->guest.wait_ms = ANSWER_MS;
+		ret = guest_wait(&self->guest);
+		EXPECT_EQ(0, guest_destroy(&self->guest));
+		fail_end();
+		EXPECT_TRUE(is_guests_answer(ret));
+		expect_idle();
+	}
+	expect_walked();
+}
+
+/* One more while it runs, or one less */
+#define walk_running(change, at_first) do {				\
+	struct fn fns[] = { self->slot, self->nvme };			\
+	char fail_nth[64];						\
+	int ret;							\
+									\
+	if (!guest_possible())						\
+		SKIP(return, "no Xen toolstack here");			\
+	ASSERT_EQ(0, owned_adopt_all(&self->owned, fns, 2));		\
+	xenwatch_fail_nth(fail_nth, sizeof(fail_nth));			\
+	for_each_nth() {						\
+		ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, fns,	\
+					  at_first));			\
+		self->guest.wait_ms = ANSWER_MS;			\
+		fail_begin(fail_nth);					\
+		ret = change(&self->guest, self->nvme);			\
+		fail_end();						\
+		EXPECT_TRUE(is_guests_answer(ret));			\
+		EXPECT_EQ(0, guest_destroy(&self->guest));		\
+		expect_idle();						\
+	}								\
+	expect_walked();						\
+} while (0)
+
+TEST_F_TIMEOUT(failnth, attach, TIMEOUT)
+{
+	walk_running(guest_attach, 1);
+}
+
+TEST_F_TIMEOUT(failnth, detach, TIMEOUT)
+{
+	walk_running(guest_detach, 2);
+}
+
 /* -- settings -------------------------------------------------------------- */
 
 /* What is not there after a success was lost without a word */
@@ -381,19 +529,22 @@ TEST_F_TIMEOUT(failnth, parameters, TIMEOUT)
 
 /*
  * The driver itself: it is loaded, or it is as if nobody had tried. For want of a
- * folder for the module's drivers the driver core says -EINVAL.
+ * folder for the module's drivers the driver core says -EINVAL. What it is to hide it
+ * has or has not.
  */
 TEST_F_TIMEOUT(failnth, load, TIMEOUT)
 {
+	char hide[64], driver[32];
 	int fd, ret;
 
 	fd = open(MODULE, O_RDONLY | O_CLOEXEC);
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, load_module("xen-privcmd"));
 	ASSERT_EQ(0, unload_module("xen_pciback"));
+	snprintf(hide, sizeof(hide), "hide=(%s)", self->nvme.name);
 	for_each_nth() {
-		fail_begin();
-		ret = syscall(SYS_finit_module, fd, "", 0) ? -errno : 0;
+		fail_begin(OWN_FAIL_NTH);
+		ret = syscall(SYS_finit_module, fd, hide, 0) ? -errno : 0;
 		fail_end();
 		EXPECT_TRUE(is_answer(ret == -EINVAL && walk.failed ? -ENOMEM :
 						      ret));
@@ -401,11 +552,15 @@ TEST_F_TIMEOUT(failnth, load, TIMEOUT)
 			TH_LOG("allocation %u", walk.nth);
 		}
 		EXPECT_EQ(ret ? -1 : 0, access("/sys/module/xen_pciback", F_OK));
+		fn_driver(self->nvme, driver, sizeof(driver));
 		/* Nobody is asked who is not there */
 		if (ret) {
+			EXPECT_STREQ("", driver);
 			EXPECT_EQ(-EOPNOTSUPP, fn_ask_gsi(self->slot));
 			continue;
 		}
+		EXPECT_TRUE(is_wholly(*driver || !walk.failed, self->nvme));
+		EXPECT_EQ(0, fn_release(self->nvme));
 		EXPECT_EQ(0, fn_adopt(self->slot));
 		EXPECT_TRUE(fn_wait_clean(self->slot));
 		EXPECT_EQ(0, fn_release(self->slot));

@@ -160,7 +160,7 @@ static long long now_ms(void)
 static int wait_backend(const struct guest *guest, const char *node,
 			enum state state)
 {
-	long long give_up = now_ms() + WAIT_MS;
+	long long give_up = now_ms() + guest->wait_ms;
 	enum state now;
 
 	while ((now = number(guest, guest->backend, node)) != state) {
@@ -226,6 +226,7 @@ int guest_begin(struct guest *guest, unsigned int domid, const struct fn *fns,
 	guest->gntalloc = -1;
 	guest->evtchn = -1;
 	guest->domid = domid;
+	guest->wait_ms = WAIT_MS;
 	/* Dom0 can be the guest of several backends, others have one */
 	guest->devid = domid ? 0 : own++;
 	snprintf(guest->backend, sizeof(guest->backend),

@@ -29,6 +29,7 @@ struct guest {
 	char frontend[64];
 	char error[80];
 	char device[64];		/* in sysfs */
+	unsigned int wait_ms;		/* How long, until it is -ETIMEDOUT */
 	struct xs_handle *xs;
 	/* While connected */
 	struct xen_pci_sharedinfo *page;
