@@ -8,7 +8,8 @@
 KERNEL ?= 6.12
 XEN ?= 4.17
 DOM0 ?= pv
-# Another configuration of it: rt is Debian's, debug is built here of its source
+# Another configuration of it: rt is Debian's, debug and kcsan are built here of its
+# source
 FLAVOUR ?=
 # Where things are made, and where Debian's packages are kept between runs.
 BUILD ?= build
@@ -58,7 +59,7 @@ help: ## this list
 		while IFS='	' read -r name text; do printf '  %-14s%s\n' "$$name" "$$text"; done
 	@echo
 	@echo 'Variables: KERNEL=5.10|6.1|6.12|7.2 XEN=4.14|4.17|4.20 ($(KERNEL), $(XEN))'
-	@echo '           FLAVOUR=debug|rt DOM0=pv|pvh ($(DOM0))'
+	@echo '           FLAVOUR=debug|kcsan|rt DOM0=pv|pvh ($(DOM0))'
 	@echo '           BUILD=$(BUILD) CACHE=$(CACHE)'
 	@echo '           TESTS=name,... MUTATE=1 VMS=3 PAIRS="kernel-xen ..." N=number SEED=number'
 	@echo '           MINUTES=number ROUNDS=number'
@@ -91,9 +92,9 @@ check-matrix: ## make check for each kernel with the hypervisors it is used with
 	@$(VM)/deps.sh vm
 	@$(VM)/matrix.sh
 
-check-debug: ## make check on a kernel that finds mistakes: lockdep, kmemleak, ... (built here)
+check-debug: ## make check on kernels that find mistakes: lockdep, KCSAN, ... (built here)
 	@$(VM)/deps.sh vm
-	@PAIRS='$(or $(PAIRS),$(KERNEL)-$(XEN)-debug)' $(VM)/matrix.sh
+	@PAIRS='$(or $(PAIRS),$(foreach f,debug kcsan,$(KERNEL)-$(XEN)-$f))' $(VM)/matrix.sh
 
 check-long: ## run those that take long (20 hand-overs, HVM guests, ...)
 	@$(VM)/deps.sh vm

@@ -14,8 +14,8 @@
 # MODULE=FILE		that driver, not the one built of the series $KERNEL
 # LIMIT=SECONDS		a program that takes longer hangs [1200; LONG=1: 7200]
 #
-# FLAVOUR=debug runs on a kernel that finds mistakes; only those of mutations/debug
-# are for it.
+# FLAVOUR=debug or kcsan runs on a kernel that finds mistakes; only those of
+# mutations/FLAVOUR are for it.
 #
 # The last line is "N passed, N failed, N skipped". Also a failure: no test at
 # all, a VM that died or hung, and a kernel that complained (the log tells) or
@@ -41,7 +41,8 @@ has_any()
 		grep -qxF "$(echo "$1" | tr ',' '\n')"
 }
 
-# Those to be run if none are named, a word for each VM
+# Those to be run if none are named, a word for each VM. A kernel that finds mistakes
+# has one for each program: lockdep is off after the first report.
 default_tests()
 {
 	if [ -n "$LONG" ]; then
@@ -49,11 +50,16 @@ default_tests()
 	elif [ "$DOM0" = pvh ]; then
 		echo "$PVH_TESTS"
 	else
-		echo "$TOGETHER"
+		if built_flavour; then
+			apart=' ' together='\n'
+		else
+			apart=',' together=','
+		fi
+		echo "$TOGETHER" | tr ',' "$apart"
 		sed -n 's/^xen-pciback://p' \
 			"$OUT/selftests/selftests/kselftest-list.txt" |
 			grep -vxF "$(echo "$TOGETHER $LONG_TESTS" | tr ' ,' '[\n*]')" |
-			paste -s -d ,
+			paste -s -d "$together"
 	fi
 }
 
@@ -137,8 +143,8 @@ count()
 # under pci_rescan_remove_lock, which it takes under that lock otherwise. Another is on
 # gntdev, when xenstored maps a page of the first guest. The third is on the stock
 # driver: while a PF is unbound, its notifier unbinds the VFs, and each of them is
-# notified of again. lockdep sees nothing any more after any of them: whoever pulls
-# cards comes last in a VM. The others are those of the module loader when failnth lets
+# notified of again. lockdep sees nothing any more after any of them, lockdep_end()
+# tells. The others are those of the module loader when failnth lets
 # it have no memory.
 without_known()
 {
@@ -260,6 +266,22 @@ leaks()
 	}'
 }
 
+# lockdep_end CONSOLE-LOG: when it was that lockdep went off, after a report that was
+# passed over; init says whether it did
+lockdep_end()
+{
+	tr -d '\r' <"$1" | mawk '
+	match($0, /^\[ *[0-9]+/) {
+		last = substr($0, 2, RLENGTH - 1) + 0
+	}
+	/possible (circular locking dependency|recursive locking) detected/ && !off {
+		off = last
+	}
+	/^vm: lockdep is off$/ {
+		print "lockdep was off after " off " of " last " s"
+	}'
+}
+
 # run_tests NAME MODULE TESTS: boot, run, and count; sets what count() does.
 # What the VM says goes to fd 3.
 run_tests()
@@ -288,6 +310,7 @@ run_tests()
 		complaints "$OUT/run/$1/console.log" || :
 		leaks "$OUT/run/$1/console.log"
 	} >"$tap.complaints"
+	lockdep_end "$OUT/run/$1/console.log" | sed 's/^/# /'
 	if [ -s "$tap.complaints" ]; then
 		echo "# the kernel complained, in $OUT/run/$1/console.log:"
 		sed 's/^/#   /' "$tap.complaints"
@@ -329,7 +352,11 @@ in_vm()
 	} | progress
 	read -r passed failed skipped <"$result.result"
 	# What is wrong is to be seen whole, and in one go.
-	[ "$failed" -eq 0 ] || cat "$result.tap" "$result.out"
+	if [ "$failed" -gt 0 ]; then
+		cat "$result.tap" "$result.out"
+	else
+		sed "s/^#/  $2:/" "$result.out"
+	fi
 }
 
 # mutant NUMBER PATCH: run the tests on a driver with this fault

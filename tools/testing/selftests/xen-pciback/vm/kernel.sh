@@ -15,8 +15,11 @@ set -eu
 tree=$BUILD/$KERNEL/tree
 objects=$OUT/kernel
 
+# Of KCSAN the kernel itself has only the part that runs: it looks at modules that are
+# built against it, for what is sampled should be theirs.
 kernel_make()
 {
+	[ "$FLAVOUR" != kcsan ] || set -- KCSAN_SANITIZE=n "$@"
 	make -C "$tree" O="$objects" ARCH=x86_64 CC='ccache gcc' HOSTCC='ccache gcc' \
 		LOCALVERSION="-$FLAVOUR-amd64" KBUILD_BUILD_TIMESTAMP=@0 "$@"
 }
