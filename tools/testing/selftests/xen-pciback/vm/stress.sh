@@ -8,7 +8,8 @@
 #			it was [random]
 #
 # Prints a line each half minute, and tables at the end, which are also in
-# $BUILD/stress/seed-SEED.
+# $BUILD/stress/seed-SEED, of which Documentation/admin-guide/xen-pciback-stress.txt
+# is a copy.
 set -eu
 . "${0%/*}/common.sh"
 
@@ -24,7 +25,8 @@ rc=0
 VM_CPUS=2 VM_ENV="STRESS_SECONDS=$((MINUTES * 60)) STRESS_SEED=$SEED" \
 	VM_TIMEOUT=$((MINUTES * 60 + 2 * MORE)) LIMIT=$((MINUTES * 60 + MORE)) \
 	MUTATE='' LONG='' TESTS=stress "$VM_DIR/check.sh" || rc=$?
-sed -n 's/^# # stress: //p; s/^# # \(witness: \)/\1/p' "$OUT/check/check.tap" >"$STRESS/seed-$SEED"
+sed -n 's/ *$//; /^# # stress: *[0-9]* s: /d; s/^# # stress: //p; s/^# # \(witness: \)/\1/p' \
+	"$OUT/check/check.tap" >"$STRESS/seed-$SEED"
 echo "  in $STRESS/seed-$SEED"
 # Skipped is not passed here
 [ "$rc" -ne 0 ] || grep -q '^# ok 1 stress.all$' "$OUT/check/check.tap" || rc=1
