@@ -51,9 +51,11 @@ one()
 		$((seconds / 60)) $((seconds % 60)) >"$MATRIX/$1.result"
 	printf '  %-8s %s\n' matrix "Linux $kernel, Xen $XEN, $DOM0: $passed passed, $failed failed, $skipped skipped"
 	# What failed, and why
-	grep -E -B 12 '^(# not ok|not ok)|^# the kernel complained' "$log" |
+	grep -E -B 12 -A 12 '^(# not ok|not ok)|^# the kernel complained' "$log" |
 		grep -E '^(# not ok|not ok|# the kernel|#   |# # .*[.](c|sh):)' |
 		sed 's/^/    /' || :
+	# And what was not looked at all the time
+	grep 'lockdep was off' "$log" | sed 's/^ */    /' || :
 }
 
 if [ $# -gt 0 ]; then
