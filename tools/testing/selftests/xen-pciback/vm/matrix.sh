@@ -3,8 +3,7 @@
 #
 # matrix.sh: run check.sh for each kernel with the hypervisors that it is used
 # with, and print a table; it is also in $BUILD/matrix/table. The README and
-# Documentation/admin-guide/xen-pciback-matrix.txt have a copy of it, and
-# xen-pciback-debug.txt there has that of "make check-debug".
+# Documentation/admin-guide/xen-pciback-matrix.txt have a copy of it.
 #
 # PAIRS="KERNEL-XEN ..." instead of those below, KERNEL-XEN-pvh with a PVH dom0,
 # KERNEL-XEN-FLAVOUR with that kernel; JOBS of them at once, one a CPU if not said.
