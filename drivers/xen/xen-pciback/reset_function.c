@@ -598,6 +598,27 @@ int pcibk_wake(struct pci_dev *dev)
 }
 
 /*
+ * Have the core run @method, the first of its list, and maybe another one after it;
+ * but not PM, unless that is asked for.  It resets less, and the core does not tell
+ * which of them it was.  The flag is a quirk's, read by the core with the device
+ * lock held, as it is here.
+ */
+static int pcibk_run_core(struct pci_dev *dev, enum pcibk_method method)
+{
+	bool no_pm = method != PCIBK_METHOD_PM &&
+		     !(dev->dev_flags & PCI_DEV_FLAGS_NO_PM_RESET);
+	int err;
+
+	if (no_pm)
+		dev->dev_flags |= PCI_DEV_FLAGS_NO_PM_RESET;
+	err = __pci_reset_function_locked(dev);
+	if (no_pm)
+		dev->dev_flags &= ~PCI_DEV_FLAGS_NO_PM_RESET;
+
+	return err;
+}
+
+/*
  * Run @method on a function that is awake.  It is disabled first, so that no
  * DMA is under way; what becomes of its state is the caller's concern.  Caller
  * holds the device lock, has blocked config access, and has locked the bridge
@@ -618,7 +639,7 @@ static int pcibk_run(struct pci_dev *dev, enum pcibk_method method)
 	if (method == PCIBK_METHOD_FLR)
 		err = pcie_reset_flr(dev, PCI_RESET_DO_RESET);
 	else
-		err = __pci_reset_function_locked(dev);
+		err = pcibk_run_core(dev, method);
 
 	/* The core's list has no lock: it may have changed since we chose */
 	if (err == -ENOTTY && method != PCIBK_METHOD_FLR &&
@@ -713,8 +734,13 @@ int xen_pcibk_reset_locked(struct pci_dev *dev)
 	struct pci_dev *bridge;
 	const char *name;
 	int err, told = 0;
+	bool answers;
 
 	device_lock_assert(&dev->dev);
+
+	/* It was used until now: error recovery may have reset it before that */
+	if (psdev)
+		psdev->frozen = false;
 
 	if (psdev && pcibk_auto_reset) {
 		method = pcibk_function_method(psdev);
@@ -749,6 +775,10 @@ int xen_pcibk_reset_locked(struct pci_dev *dev)
 	}
 	pci_cfg_access_unlock(dev);
 
+	answers = pcibk_answers(dev);
+	if (!err && !answers)
+		err = -ETIMEDOUT;
+
 	if (err != -ENOTTY) {
 		name = method < ARRAY_SIZE(pcibk_method_names) ?
 		       pcibk_method_names[method] : "pci core";
@@ -767,7 +797,7 @@ int xen_pcibk_reset_locked(struct pci_dev *dev)
 		spin_unlock_irq(&pcistub_devices_lock);
 	}
 
-	if (!pcibk_answers(dev))
+	if (!answers)
 		return -ETIMEDOUT;
 	return told ? -EIO : 0;
 }

@@ -7,6 +7,7 @@
  * The functions are real ones that test_modules/pciback_fault.c makes misbehave.
  */
 #include <errno.h>
+#include <limits.h>
 #include <linux/pci_regs.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 
 #include "lib/harness.h"
 #include "lib/fault.h"
+#include "lib/hold.h"
 #include "lib/hw.h"
 #include "lib/klog.h"
 #include "lib/pci.h"
@@ -402,6 +404,49 @@ TEST_F(af, flr_does_nothing)
 	EXPECT_EQ(0, fn_needs_reset(self->fn));
 	EXPECT_EQ(0, fn_needs_reset(self->other));
 	EXPECT_STREQ("af_flr: no effect; bus: ok", fn_last_reset(self->fn));
+}
+
+/*
+ * Away for longer than the core waits, and back when it goes on to the next method:
+ * that is not to be PM, which resets less than what it would pass for.
+ */
+TEST_F_TIMEOUT(af, not_by_pm, CORE_WAIT)
+{
+	char path[PATH_MAX];
+	unsigned int tries;
+	pid_t pid;
+
+	if (!hold_available())
+		SKIP(return, "no " HOLD_MODULE);
+	self->bridge = fn_root(0x12);
+	self->fn = fn_below(self->bridge, 0, 0);
+	fn_path(self->fn, "reset_method", path, sizeof(path));
+	if (access(path, F_OK))
+		SKIP(return, "this kernel has no reset_method");
+	ASSERT_EQ(0, fault_add(self->fn));
+	ASSERT_EQ(0, fault_set(self->fn, "af", 1));
+	ASSERT_EQ(0, fault_rediscover(self->fn));
+	adopt(self->fn);
+	ASSERT_EQ(0, write_string(path, "af_flr pm"));
+	ASSERT_EQ(0, hold_load());
+	ASSERT_EQ(0, hold_at_entry("pci_pm_reset"));
+
+	hw_begin(&self->hw);
+	pid = fault_begin_reset(self->fn, FAULT_FOR_EVER);
+	ASSERT_LT(0, pid);
+	for (tries = 0; tries < 5 && !hold_wait(); tries++)
+		;
+	EXPECT_GT(5, tries);
+	EXPECT_EQ(0, fault_set(self->fn, "heal", 1));
+	EXPECT_EQ(0, hold_let_go());
+	EXPECT_EQ(0, wait_for_child(pid));
+	hw_end(&self->hw);
+	EXPECT_EQ(0, hold_unload());
+
+	EXPECT_EQ(0, hw_d3s(&self->hw, self->fn));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->bridge));
+	EXPECT_EQ(0, fn_needs_reset(self->fn));
+	EXPECT_STREQ("af_flr: no answer; slot: ok", fn_last_reset(self->fn));
 }
 
 /* And if somebody is in the way of anything stronger, that is the answer */

@@ -5,9 +5,11 @@
  * the same by force.
  */
 #include <errno.h>
+#include <signal.h>
 #include <linux/pci_regs.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/harness.h"
@@ -23,6 +25,9 @@
 /* Of no domain in this VM */
 #define DOMAIN		7
 #define OTHER_DOMAIN	8
+
+/* Much more than an FLR takes, but not for who waits until such a guest rests */
+#define RESTLESS_MS	20000
 
 #define DYNAMIC_DEBUG	"/sys/kernel/debug/dynamic_debug/control"
 #define REMOVING	"format \"found device to remove\""
@@ -327,6 +332,29 @@ TEST_F(window, recovery_in_release)
 	EXPECT_EQ(0, wait_for_child(destroying));
 }
 
+/*
+ * Used until after error recovery had reset it, and released before its driver was
+ * told: that reset has not made it clean.
+ */
+TEST_F(window, release_in_recovery)
+{
+	struct fn port = fn_root(0x12), nic = fn_below(port, 0, 0);
+	pid_t recovering;
+
+	adopt(nic);
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &nic, 1));
+	ASSERT_EQ(0, hold_at_return("pci_bus_error_reset"));
+	recovering = begin(aer_recover(port, nic));
+	EXPECT_TRUE(hold_wait());
+	EXPECT_EQ(0, set_parameter("auto_reset", "N"));
+	EXPECT_EQ(0, guest_destroy(&self->guest));
+	EXPECT_EQ(0, hold_let_go());
+	EXPECT_EQ(0, wait_for_child(recovering));
+	EXPECT_EQ(1, fn_needs_reset(nic));
+	EXPECT_EQ(0, set_parameter("auto_reset", "Y"));
+	EXPECT_EQ(0, reset_device(nic));
+}
+
 /* -- rule 9: what a guest has begun comes to an end first ------------------- */
 
 TEST_F(window, reset_while_guest_writes)
@@ -351,6 +379,29 @@ TEST_F(window, reset_while_guest_writes)
 	hw_end(&self->hw);
 	EXPECT_EQ(1, hw_flrs(&self->hw, self->nvme));
 	EXPECT_EQ(0x20, fn_read(self->nvme, PCI_CACHE_LINE_SIZE, 1));
+}
+
+/* Nor does one that always has another operation keep anybody waiting */
+TEST_F_TIMEOUT(window, guest_that_never_rests, 180)
+{
+	pid_t asking, resetting;
+	uint32_t val;
+
+	adopt(self->nvme);
+	ASSERT_EQ(0, guest_create(&self->guest, 0, &self->nvme, 1));
+	ASSERT_EQ(0, guest_connect(&self->guest));
+	ASSERT_EQ(0, guest_config_read(&self->guest, self->nvme, PCI_VENDOR_ID,
+				       4, &val));
+
+	asking = begin(guest_never_rest(&self->guest, self->nvme));
+	hw_begin(&self->hw);
+	resetting = begin(reset_device(self->nvme));
+	EXPECT_EQ(0, wait_for_child_until(resetting, RESTLESS_MS));
+	hw_end(&self->hw);
+	EXPECT_EQ(1, hw_flrs(&self->hw, self->nvme));
+	EXPECT_EQ(0, guest_destroy(&self->guest));
+	kill(asking, SIGKILL);
+	waitpid(asking, NULL, 0);
 }
 
 TEST_HARNESS_MAIN

@@ -92,6 +92,11 @@ unsigned int fault_writes(struct fn fn, unsigned int offset)
 	return 0;
 }
 
+static unsigned int flrs(struct fn fn)
+{
+	return fault_get(fn, "flrs") + fault_get(fn, "af_flrs");
+}
+
 pid_t fault_begin_reset(struct fn fn, uint32_t ms)
 {
 	unsigned int tries;
@@ -102,9 +107,9 @@ pid_t fault_begin_reset(struct fn fn, uint32_t ms)
 	pid = fork();
 	if (!pid)
 		_exit(-reset_device(fn));
-	for (tries = 0; tries < 500 && !fault_get(fn, "flrs"); tries++)
+	for (tries = 0; tries < 500 && !flrs(fn); tries++)
 		usleep(10000);
-	return fault_get(fn, "flrs") ? pid : -1;
+	return flrs(fn) ? pid : -1;
 }
 
 int fault_rediscover(struct fn fn)

@@ -560,6 +560,32 @@ int guest_disable_msi(struct guest *guest, struct fn fn)
 	return do_op(guest, fn, &op);
 }
 
+int guest_never_rest(const struct guest *guest, struct fn fn)
+{
+	struct ioctl_evtchn_notify notify = { .port = guest->port };
+	struct xen_pci_op op = {
+		.cmd = XEN_PCI_OP_conf_read,
+		.size = 4,
+	};
+	unsigned int asked = 0;
+	int ret;
+
+	if (!guest->page)
+		return -ENOTCONN;
+	ret = name_fn(guest, fn, &op);
+	if (ret)
+		return ret;
+	guest->page->op = op;
+	for (;; asked++) {
+		__atomic_or_fetch(&guest->page->flags, XEN_PCIF_active,
+				  __ATOMIC_SEQ_CST);
+		/* The first one, and now and then one that came too late */
+		if (!(asked % 0x10000) &&
+		    ioctl(guest->evtchn, IOCTL_EVTCHN_NOTIFY, &notify))
+			return -errno;
+	}
+}
+
 int guest_config_time(struct guest *guest, struct fn fn, bool write,
 		      unsigned int offset, size_t len, uint64_t *ns, size_t nr)
 {

@@ -374,6 +374,20 @@ int wait_for_child(pid_t pid)
 	return -WEXITSTATUS(status);
 }
 
+int wait_for_child_until(pid_t pid, unsigned int ms)
+{
+	siginfo_t ended = {};
+	unsigned int tries;
+
+	for (tries = 0; tries < ms / 10; tries++) {
+		if (!waitid(P_PID, pid, &ended, WEXITED | WNOHANG | WNOWAIT) &&
+		    ended.si_pid == pid)
+			return wait_for_child(pid);
+		usleep(10000);
+	}
+	return -ETIMEDOUT;
+}
+
 bool kernel_since(unsigned int major, unsigned int minor)
 {
 	unsigned int have_major, have_minor;

@@ -100,6 +100,8 @@ int set_parameter(const char *name, const char *value);
 
 /* What a child that ends with _exit(-ret) has to say; -ECHILD if it was killed */
 int wait_for_child(pid_t pid);
+/* And -ETIMEDOUT if it has not said it after so long */
+int wait_for_child_until(pid_t pid, unsigned int ms);
 
 /* Is the kernel this one, or a later one? */
 bool kernel_since(unsigned int major, unsigned int minor);
