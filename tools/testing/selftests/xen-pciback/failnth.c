@@ -94,6 +94,32 @@ static int fail_in_driver(void)
 	return fail_between(start, start + len);
 }
 
+/*
+ * Not those of @function, of the kernel's. The end of a watch that has no memory is
+ * lost: for whoever gets to the same address later, xenstored knows that watch already.
+ */
+static int fail_not_in(const char *function)
+{
+	unsigned long address, start = 0, end = 0;
+	char name[128], from[32], to[32];
+	FILE *f = fopen("/proc/kallsyms", "r");
+
+	if (!f)
+		err(1, "/proc/kallsyms");
+	while (!end && fscanf(f, "%lx %*c %127s%*[^\n]", &address, name) == 2)
+		if (!strcmp(name, function))
+			start = address;
+		else if (start && address > start)
+			end = address;
+	fclose(f);
+	if (!end)
+		errx(1, "where is %s()?", function);
+	snprintf(from, sizeof(from), "%#lx", start);
+	snprintf(to, sizeof(to), "%#lx", end);
+	return write_string(FAILSLAB "/reject-start", from) ?:
+	       write_string(FAILSLAB "/reject-end", to);
+}
+
 /* Xenwatch's @file in /proc */
 static void xenwatch_path(const char *file, char *path, size_t size)
 {
@@ -151,6 +177,7 @@ FIXTURE_SETUP(failnth)
 	ASSERT_EQ(0, write_string(FAILSLAB "/ignore-gfp-wait", "N"));
 	ASSERT_EQ(0, write_string(FAILSLAB "/verbose", "0"));
 	ASSERT_EQ(0, fail_between(0, ULONG_MAX));
+	ASSERT_EQ(0, fail_not_in("unregister_xenbus_watch"));
 	/* Whole pages are counted in the same place, even those done without */
 	ASSERT_EQ(0, write_string(FAIL_PAGE_ALLOC "/min-order", "32"));
 	/* A test that ended early may have left it so */

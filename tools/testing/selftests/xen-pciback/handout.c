@@ -830,7 +830,7 @@ TEST_F(handout, frontend_in_reset)
 	ASSERT_EQ(0, guest_create(&self->guest, 0, &nvme, 1));
 	ASSERT_EQ(0, guest_connect(&self->guest));
 
-	pid = fault_begin_reset(nvme, AWAY_MS);
+	pid = fault_begin_reset(nvme, FAULT_FOR_EVER);
 	ASSERT_LT(0, pid);
 	/* Not a write of it gets there, nor is silence told it as an answer */
 	for (tries = 0; tries < 5; tries++) {
@@ -843,6 +843,8 @@ TEST_F(handout, frontend_in_reset)
 		usleep(50000);
 	}
 	EXPECT_EQ(0, fault_writes(nvme, PCI_CACHE_LINE_SIZE));
+	EXPECT_EQ(0, fault_set(nvme, "flr_away_ms", 0));
+	EXPECT_EQ(0, fault_set(nvme, "heal", 1));
 	EXPECT_EQ(0, wait_for_child(pid));
 	EXPECT_EQ(3 * tries, refused);
 
