@@ -1111,6 +1111,8 @@ static void look_at_log(int kmsg)
 	};
 	/* Not its fault, but vm/check.sh is to know of it */
 	static const char forgotten[] = "MSI-X release failed (-19)";
+	/* lockdep's first report is on the console whole: vm/check.sh knows whose it is */
+	static const char lockdep[] = "WARNING: possible ";
 	char record[2048], *text;
 	unsigned int i;
 	ssize_t len;
@@ -1127,6 +1129,10 @@ static void look_at_log(int kmsg)
 		text = strchr(record, ';');
 		if (text && strstr(text, forgotten))
 			say("Xen had forgotten a function: %s", forgotten);
+		if (text && strstr(text, lockdep)) {
+			say("the kernel: %s", text + 1);
+			continue;
+		}
 		for (i = 0; text && i < ARRAY_SIZE(complaints); i++)
 			if (strstr(text, complaints[i]))
 				fail("the kernel: %s", text + 1);
