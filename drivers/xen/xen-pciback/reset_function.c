@@ -600,8 +600,9 @@ int pcibk_wake(struct pci_dev *dev)
 /*
  * Have the core run @method, the first of its list, and maybe another one after it;
  * but not PM, unless that is asked for.  It resets less, and the core does not tell
- * which of them it was.  The flag is a quirk's, read by the core with the device
- * lock held, as it is here.
+ * which of them it was.  The flag is a quirk's, and nobody else changes it without
+ * the device lock; but a write to reset_method, which takes none, may find PM
+ * missing meanwhile.
  */
 static int pcibk_run_core(struct pci_dev *dev, enum pcibk_method method)
 {
