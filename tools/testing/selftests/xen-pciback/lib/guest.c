@@ -493,17 +493,25 @@ static void wait_event(const struct guest *guest)
 		err(1, "event channel");
 }
 
-/* Have pciback do @op, and wait for its answer */
-static int run_op(const struct guest *guest, struct xen_pci_op *op)
+static int ask_op(const struct guest *guest, const struct xen_pci_op *op)
 {
 	struct ioctl_evtchn_notify notify = { .port = guest->port };
-	long long give_up = now_ms() + WAIT_MS;
 
 	guest->page->op = *op;
 	__atomic_or_fetch(&guest->page->flags, XEN_PCIF_active,
 			  __ATOMIC_SEQ_CST);
-	if (ioctl(guest->evtchn, IOCTL_EVTCHN_NOTIFY, &notify))
-		return -errno;
+	return ioctl(guest->evtchn, IOCTL_EVTCHN_NOTIFY, &notify) ? -errno : 0;
+}
+
+/* Have pciback do @op, and wait for its answer */
+static int run_op(const struct guest *guest, struct xen_pci_op *op)
+{
+	long long give_up = now_ms() + WAIT_MS;
+	int ret;
+
+	ret = ask_op(guest, op);
+	if (ret)
+		return ret;
 
 	/* The event that comes with it may be another's: the flag is what counts */
 	while (__atomic_load_n(&guest->page->flags, __ATOMIC_SEQ_CST) &
@@ -560,30 +568,16 @@ int guest_disable_msi(struct guest *guest, struct fn fn)
 	return do_op(guest, fn, &op);
 }
 
-int guest_never_rest(const struct guest *guest, struct fn fn)
+int guest_config_ask(const struct guest *guest, struct fn fn)
 {
-	struct ioctl_evtchn_notify notify = { .port = guest->port };
 	struct xen_pci_op op = {
 		.cmd = XEN_PCI_OP_conf_read,
 		.size = 4,
 	};
-	unsigned int asked = 0;
-	int ret;
 
 	if (!guest->page)
 		return -ENOTCONN;
-	ret = name_fn(guest, fn, &op);
-	if (ret)
-		return ret;
-	guest->page->op = op;
-	for (;; asked++) {
-		__atomic_or_fetch(&guest->page->flags, XEN_PCIF_active,
-				  __ATOMIC_SEQ_CST);
-		/* The first one, and now and then one that came too late */
-		if (!(asked % 0x10000) &&
-		    ioctl(guest->evtchn, IOCTL_EVTCHN_NOTIFY, &notify))
-			return -errno;
-	}
+	return name_fn(guest, fn, &op) ?: ask_op(guest, &op);
 }
 
 int guest_config_time(struct guest *guest, struct fn fn, bool write,

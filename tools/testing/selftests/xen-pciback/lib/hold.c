@@ -72,6 +72,11 @@ bool hold_wait(void)
 	return who();
 }
 
+int hold_next(void)
+{
+	return write_string(HOLD_DIR "/next", "1");
+}
+
 int hold_let_go(void)
 {
 	return write_string(HOLD_DIR "/let_go", "1");

@@ -23,6 +23,8 @@ int hold_at_entry(const char *function);
 int hold_at_return(const char *function);
 /* Wait until somebody is held; false if it does not come to that */
 bool hold_wait(void);
+/* Let go who is held at a return, and hold who comes next; -ENOENT: nobody is */
+int hold_next(void);
 /* Let go who is held, and hold nobody any more */
 int hold_let_go(void);
 

@@ -11,6 +11,8 @@
  *				held before anything of it is done
  *   pciback_hold/return	the same, held when all of it is done
  *   pciback_hold/held		the PID of who is held; 0: nobody
+ *   pciback_hold/next		write 1: go on, and hold whoever comes next; only
+ *				of those held at the return
  *   pciback_hold/let_go	write 1: go on, and hold nobody any more
  *
  * One function at a time, and one task: all others go through.  Whoever is held
@@ -66,15 +68,23 @@ static atomic_t pcih_armed = ATOMIC_INIT(0);
 static atomic_t pcih_inside = ATOMIC_INIT(0);
 static bool pcih_let_go;
 static pid_t pcih_held;
+/* How many have been let go for the next one's sake */
+static unsigned int pcih_turn;
 
 static void pcih_hold(void)
 {
-	WRITE_ONCE(pcih_held, task_pid_nr(current));
+	unsigned int turn = READ_ONCE(pcih_turn);
+	pid_t pid = task_pid_nr(current);
+
+	/* The turn ends only for who is known to be held */
+	smp_store_release(&pcih_held, pid);
 	/* Idle: neither load, nor a hung task */
-	if (!wait_event_idle_timeout(pcih_wait, READ_ONCE(pcih_let_go),
+	if (!wait_event_idle_timeout(pcih_wait,
+				     READ_ONCE(pcih_let_go) ||
+				     READ_ONCE(pcih_turn) != turn,
 				     PCIH_PATIENCE))
-		pr_warn("nobody lets %d go\n", pcih_held);
-	WRITE_ONCE(pcih_held, 0);
+		pr_warn("nobody lets %d go\n", pid);
+	cmpxchg(&pcih_held, pid, 0);
 }
 
 /* What runs instead of the function, and runs it */
@@ -205,6 +215,31 @@ static int pcih_let_go_set(void *data, u64 val)
 
 DEFINE_DEBUGFS_ATTRIBUTE(pcih_let_go_fops, NULL, pcih_let_go_set, "%llu\n");
 
+static int pcih_next_set(void *data, u64 val)
+{
+	int ret = -ENOENT;
+
+	if (val != 1)
+		return -EINVAL;
+
+	mutex_lock(&pcih_mutex);
+	if (!pcih_at_return) {
+		/* Who is held before the function comes to the probe again */
+		ret = -EINVAL;
+	} else if (smp_load_acquire(&pcih_held)) {
+		WRITE_ONCE(pcih_held, 0);
+		/* Before the held one goes: it may be the next one, too */
+		atomic_set(&pcih_armed, 1);
+		WRITE_ONCE(pcih_turn, pcih_turn + 1);
+		wake_up_all(&pcih_wait);
+		ret = 0;
+	}
+	mutex_unlock(&pcih_mutex);
+	return ret;
+}
+
+DEFINE_DEBUGFS_ATTRIBUTE(pcih_next_fops, NULL, pcih_next_set, "%llu\n");
+
 static int __init pcih_init(void)
 {
 	pcih_dir = debugfs_create_dir(KBUILD_MODNAME, NULL);
@@ -217,6 +252,8 @@ static int __init pcih_init(void)
 			    &pcih_name_fops);
 	debugfs_create_file_unsafe("held", 0400, pcih_dir, NULL,
 				   &pcih_held_fops);
+	debugfs_create_file_unsafe("next", 0200, pcih_dir, NULL,
+				   &pcih_next_fops);
 	debugfs_create_file_unsafe("let_go", 0200, pcih_dir, NULL,
 				   &pcih_let_go_fops);
 	return 0;
