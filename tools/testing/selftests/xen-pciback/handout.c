@@ -265,6 +265,20 @@ TEST_F(handout, released_disabled)
 	EXPECT_EQ(0, fn_read(nvme, PCI_COMMAND, 2) & PCI_COMMAND_MASTER);
 }
 
+/* But what is behind a bridge is not the guest's */
+TEST_F(handout, released_bridge)
+{
+	struct fn bridge = fn_below(fn_root(0x14), 0, 0);
+
+	fn_write(bridge, PCI_COMMAND,
+		 fn_read(bridge, PCI_COMMAND, 2) | PCI_COMMAND_MASTER, 2);
+	adopt(bridge);
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &bridge, 1));
+	ASSERT_EQ(0, guest_destroy(&self->guest));
+	EXPECT_EQ(PCI_COMMAND_MASTER,
+		  fn_read(bridge, PCI_COMMAND, 2) & PCI_COMMAND_MASTER);
+}
+
 /* All functions of a card to one guest, and back */
 TEST_F(handout, card)
 {
@@ -870,6 +884,25 @@ TEST_F(handout, detach_unbound)
 	watched(-EBUSY, reset_device(nic));
 	EXPECT_EQ(0, hw_sbrs(&self->hw, fn_root(0x12)));
 	EXPECT_TRUE(assigned_logged(self->klog, nic, "", nic, DOMAIN));
+}
+
+/* Half an address is a mistake, and not the name of something that is gone */
+TEST_F(handout, detach_half_named)
+{
+	struct fn nvme = fn_below(fn_root(0x10), 0, 0);
+	char error[256];
+
+	adopt(nvme);
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &nvme, 1));
+	watched(-EIO, guest_detach_as(&self->guest, nvme, "0000:01"));
+	guest_error(&self->guest, error, sizeof(error));
+	EXPECT_NE(NULL, strstr(error, "Error reading device configuration")) {
+		TH_LOG("%s", error);
+	}
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+
+	watched(0, guest_destroy(&self->guest));
+	EXPECT_EQ(1, hw_flrs(&self->hw, nvme));
 }
 
 /* A guest whose function comes and goes is answered all the time */

@@ -380,6 +380,11 @@ int guest_attach(struct guest *guest, struct fn fn)
 
 int guest_detach(struct guest *guest, struct fn fn)
 {
+	return guest_detach_as(guest, fn, fn.name);
+}
+
+int guest_detach_as(struct guest *guest, struct fn fn, const char *name)
+{
 	xs_transaction_t t;
 	int i, ret;
 
@@ -390,6 +395,7 @@ int guest_detach(struct guest *guest, struct fn fn)
 	do {
 		t = begin(guest);
 		xs_rm(guest->xs, t, guest->error);
+		put(guest, t, guest->backend, "dev-%d=%s", i, name);
 		put(guest, t, guest->backend, "state-%d=%d", i,
 		    STATE_CLOSING);
 		put(guest, t, guest->backend, "state=%d",

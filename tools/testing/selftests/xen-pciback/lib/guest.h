@@ -59,6 +59,8 @@ int guest_destroy(struct guest *guest);
  */
 int guest_attach(struct guest *guest, struct fn fn);
 int guest_detach(struct guest *guest, struct fn fn);
+/* By a toolstack that calls it something else by now */
+int guest_detach_as(struct guest *guest, struct fn fn, const char *name);
 
 /* Has pciback handed it out to the guest? */
 bool guest_has(const struct guest *guest, struct fn fn);
