@@ -7,7 +7,6 @@
  * is done or it is not, and nothing is lost, half done or in the way of the next
  * one.
  */
-#include <dirent.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -123,26 +122,7 @@ static int fail_not_in(const char *function)
 /* Xenwatch's @file in /proc */
 static void xenwatch_path(const char *file, char *path, size_t size)
 {
-	char comm[64], name[16] = "";
-	struct dirent *entry;
-	FILE *f;
-	DIR *dir;
-
-	*path = '\0';
-	dir = opendir("/proc");
-	while (dir && !*path && (entry = readdir(dir))) {
-		snprintf(comm, sizeof(comm), "/proc/%.16s/comm", entry->d_name);
-		f = fopen(comm, "r");
-		if (!f)
-			continue;
-		if (fgets(name, sizeof(name), f) && !strcmp(name, "xenwatch\n"))
-			snprintf(path, size, "/proc/%.16s/%s", entry->d_name,
-				 file);
-		fclose(f);
-	}
-	if (!*path)
-		errx(1, "no xenwatch");
-	closedir(dir);
+	snprintf(path, size, "/proc/%d/%s", guest_xenwatch(), file);
 }
 
 /* Until it has nothing more to do: asleep, and not in wait for xenstore */

@@ -227,6 +227,37 @@ TEST_F(window, handout_while_unbound)
 	EXPECT_EQ(-EIO, guest_wait(&self->guest));
 }
 
+/*
+ * Is detached while it is removed: both wait for the device lock, and whoever comes
+ * second finds it as long as it needs it.
+ */
+TEST_F(window, detach_while_removed)
+{
+	pid_t resetting, removing, detaching;
+	char path[256];
+
+	adopt(self->nvme, self->rng);
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->rng, 1));
+	ASSERT_EQ(0, guest_attach(&self->guest, self->nvme));
+	ASSERT_EQ(0, hold_at_entry("pcie_reset_flr"));
+	resetting = begin(reset_device(self->nvme));
+	EXPECT_TRUE(hold_wait());
+	fn_path(self->nvme, "remove", path, sizeof(path));
+	removing = begin(write_string(path, "1"));
+	EXPECT_TRUE(hold_waits_in(removing, "device_release_driver_internal"));
+	detaching = begin(guest_detach(&self->guest, self->nvme));
+	EXPECT_TRUE(hold_waits_in(guest_xenwatch(), "xen_pcibk_release_pci_dev"));
+	EXPECT_EQ(0, hold_let_go());
+	EXPECT_EQ(0, wait_for_child(resetting));
+	EXPECT_EQ(0, wait_for_child(removing));
+	EXPECT_EQ(0, wait_for_child(detaching));
+	EXPECT_FALSE(fn_exists(self->nvme));
+
+	EXPECT_EQ(0, write_string("/sys/bus/pci/rescan", "1"));
+	EXPECT_EQ(0, fn_adopt(self->nvme));
+	EXPECT_EQ(0, reset_device(self->nvme));
+}
+
 /* Waits for its files' readers: what they read is the function's */
 TEST_F(window, unbind_while_read)
 {

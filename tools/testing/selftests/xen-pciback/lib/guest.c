@@ -5,6 +5,7 @@
  * The nodes are those that libxl writes (tools/libs/light/libxl_pci.c) and that
  * xen-pcifront would (drivers/pci/xen-pcifront.c).
  */
+#include <dirent.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -48,6 +49,30 @@ enum state {
 bool guest_possible(void)
 {
 	return !system("xen-start");
+}
+
+pid_t guest_xenwatch(void)
+{
+	char comm[64], name[16];
+	struct dirent *entry;
+	pid_t pid = 0;
+	FILE *f;
+	DIR *dir;
+
+	dir = opendir("/proc");
+	while (dir && !pid && (entry = readdir(dir))) {
+		snprintf(comm, sizeof(comm), "/proc/%.16s/comm", entry->d_name);
+		f = fopen(comm, "r");
+		if (!f)
+			continue;
+		if (fgets(name, sizeof(name), f) && !strcmp(name, "xenwatch\n"))
+			pid = atoi(entry->d_name);
+		fclose(f);
+	}
+	if (!pid)
+		errx(1, "no xenwatch");
+	closedir(dir);
+	return pid;
 }
 
 /* -- xenstore --------------------------------------------------------------- */

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "pci.h"
 
@@ -39,6 +40,9 @@ struct guest {
 
 /* Is there Xen's toolstack in this VM? Starts xenstored, if it is not yet. */
 bool guest_possible(void);
+
+/* The kernel's task that does what the toolstack asks for in xenstore */
+pid_t guest_xenwatch(void);
 
 /*
  * A guest that starts with these functions. guest_begin() does not wait;
