@@ -252,6 +252,11 @@ TEST_F(window, detach_while_removed)
 	EXPECT_EQ(0, wait_for_child(removing));
 	EXPECT_EQ(0, wait_for_child(detaching));
 	EXPECT_FALSE(fn_exists(self->nvme));
+	/* It was a guest's when it was removed, and that is told */
+	EXPECT_TRUE(klog_has(self->klog, self->nvme.name, "while still in-use",
+			     NULL, 0));
+	klog_end(self->klog);
+	self->klog = klog_begin();
 
 	EXPECT_EQ(0, write_string("/sys/bus/pci/rescan", "1"));
 	EXPECT_EQ(0, fn_adopt(self->nvme));
