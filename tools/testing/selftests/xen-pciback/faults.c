@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/harness.h"
@@ -23,14 +22,6 @@
 
 /* How long is long, for something that is to last for ever */
 #define LONG_MS		700
-
-static unsigned int now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static uint32_t id(struct fn fn)
 {
@@ -451,7 +442,7 @@ TEST_F(fault, flr_away)
 {
 	struct fn nvme = self->nvme;
 	uint32_t real = id(nvme);
-	unsigned int start, ms;
+	long long start, ms;
 
 	ASSERT_EQ(0, fault_add(nvme));
 	ASSERT_EQ(0, fault_set(nvme, "flr_away_ms", LONG_MS));
@@ -499,7 +490,7 @@ TEST_F(fault, flr_crs)
 {
 	struct fn nvme = self->nvme;
 	uint32_t real = id(nvme);
-	unsigned int start;
+	long long start;
 
 	ASSERT_EQ(0, fault_add(nvme));
 	ASSERT_EQ(0, fault_set(nvme, "flr_away_ms", LONG_MS));
@@ -524,7 +515,7 @@ TEST_F(fault, sbr_away)
 {
 	struct fn *card = self->card;
 	uint32_t real = id(card[1]);
-	unsigned int start, ms;
+	long long start, ms;
 
 	ASSERT_EQ(0, fault_add(card[1]));
 	ASSERT_EQ(0, fault_set(card[1], "sbr_away_ms", LONG_MS));

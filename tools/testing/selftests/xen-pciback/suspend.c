@@ -164,11 +164,12 @@ static bool appears(struct fn fn)
 
 /*
  * Without extended config space the kernel cannot read serial numbers, takes the
- * cards that have one for others, and powers their slots off; 6.1 does not look.
+ * cards that have one for others, and powers their slots off. Before 6.11 it does
+ * not look.
  */
 static void refill(struct fn port)
 {
-	if (slot_wait_off(port))
+	if (kernel_since(6, 11) && slot_wait_off(port))
 		slot_fill(port);
 }
 

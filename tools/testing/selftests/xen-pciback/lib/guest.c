@@ -173,11 +173,6 @@ static uint64_t now_ns(void)
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }
 
-static long long now_ms(void)
-{
-	return now_ns() / 1000000;
-}
-
 /*
  * Until @node of the backend has this value, or says Closed, or the whole
  * backend closes

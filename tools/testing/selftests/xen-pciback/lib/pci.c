@@ -14,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "pci.h"
@@ -386,6 +387,14 @@ int wait_for_child_until(pid_t pid, unsigned int ms)
 		usleep(10000);
 	}
 	return -ETIMEDOUT;
+}
+
+long long now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
 bool kernel_since(unsigned int major, unsigned int minor)

@@ -103,6 +103,9 @@ int wait_for_child(pid_t pid);
 /* And -ETIMEDOUT if it has not said it after so long */
 int wait_for_child_until(pid_t pid, unsigned int ms);
 
+/* Of a clock that only runs forwards */
+long long now_ms(void);
+
 /* Is the kernel this one, or a later one? */
 bool kernel_since(unsigned int major, unsigned int minor);
 int load_module(const char *name);

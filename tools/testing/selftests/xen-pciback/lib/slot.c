@@ -65,10 +65,10 @@ int slot_power_off(struct fn port)
 
 static bool wait_for_control(struct fn port, uint16_t mask, uint16_t val)
 {
+	long long give_up = now_ms() + WAIT_MS;
 	unsigned int offset = slot_control(port);
-	int waited;
 
-	for (waited = 0; waited < WAIT_MS; waited += POLL_MS) {
+	while (now_ms() < give_up) {
 		if ((fn_read(port, offset, 2) & mask) == val)
 			return true;
 		usleep(POLL_MS * 1000);
