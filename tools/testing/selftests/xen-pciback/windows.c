@@ -239,7 +239,7 @@ TEST_F(window, detach_while_removed)
 	adopt(self->nvme, self->rng);
 	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->rng, 1));
 	ASSERT_EQ(0, guest_attach(&self->guest, self->nvme));
-	ASSERT_EQ(0, hold_at_entry("pcie_reset_flr"));
+	ASSERT_EQ(0, hold_at_entry("pcibk_reset_function"));
 	resetting = begin(reset_device(self->nvme));
 	EXPECT_TRUE(hold_wait());
 	fn_path(self->nvme, "remove", path, sizeof(path));
