@@ -76,7 +76,7 @@ static void pcih_hold(void)
 	unsigned int turn = READ_ONCE(pcih_turn);
 	pid_t pid = task_pid_nr(current);
 
-	/* The turn ends only for who is known to be held */
+	/* In pcih_next_set(): a turn ends only for who is known to be held */
 	smp_store_release(&pcih_held, pid);
 	/* Idle: neither load, nor a hung task */
 	if (!wait_event_idle_timeout(pcih_wait,
@@ -218,15 +218,18 @@ DEFINE_DEBUGFS_ATTRIBUTE(pcih_let_go_fops, NULL, pcih_let_go_set, "%llu\n");
 static int pcih_next_set(void *data, u64 val)
 {
 	int ret = -ENOENT;
+	pid_t held;
 
 	if (val != 1)
 		return -EINVAL;
 
 	mutex_lock(&pcih_mutex);
+	/* In pcih_hold(): who is seen here knows which turn it waits out */
+	held = smp_load_acquire(&pcih_held);
 	if (!pcih_at_return) {
 		/* Who is held before the function comes to the probe again */
 		ret = -EINVAL;
-	} else if (smp_load_acquire(&pcih_held)) {
+	} else if (held) {
 		WRITE_ONCE(pcih_held, 0);
 		/* Before the held one goes: it may be the next one, too */
 		atomic_set(&pcih_armed, 1);
