@@ -244,7 +244,7 @@ TEST_F(window, detach_while_removed)
 	EXPECT_TRUE(hold_wait());
 	fn_path(self->nvme, "remove", path, sizeof(path));
 	removing = begin(write_string(path, "1"));
-	EXPECT_TRUE(hold_waits_in(removing, "device_release_driver_internal"));
+	EXPECT_TRUE(hold_waits_in(removing, "remove_store"));
 	detaching = begin(guest_detach(&self->guest, self->nvme));
 	EXPECT_TRUE(hold_waits_in(guest_xenwatch(), "xen_pcibk_release_pci_dev"));
 	EXPECT_EQ(0, hold_let_go());
@@ -346,6 +346,27 @@ TEST_F(window, back_while_not_seized)
 	EXPECT_EQ(0, hold_let_go());
 	EXPECT_NE(0, wait_for_child(adopting));
 	EXPECT_EQ(bar, fn_read(self->nvme, PCI_BASE_ADDRESS_0, 4));
+}
+
+/* One that its release has just reset, and that is gone before it is handed back */
+TEST_F(window, gone_after_release)
+{
+	pid_t destroying;
+
+	adopt(self->nvme);
+	ASSERT_EQ(0, fault_load());
+	ASSERT_EQ(0, fault_add(self->nvme));
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->nvme, 1));
+	ASSERT_EQ(0, hold_at_entry("pci_cfg_access_unlock"));
+	destroying = begin(guest_destroy(&self->guest));
+	EXPECT_TRUE(hold_wait());
+	EXPECT_EQ(0, fault_set(self->nvme, "gone", 1));
+	EXPECT_EQ(0, hold_let_go());
+	EXPECT_EQ(0, wait_for_child(destroying));
+	EXPECT_EQ(1, fn_needs_reset(self->nvme));
+	EXPECT_EQ(0, fault_set(self->nvme, "gone", 0));
+	EXPECT_EQ(0, fault_set(self->nvme, "heal", 1));
+	EXPECT_EQ(0, reset_device(self->nvme));
 }
 
 /* -- rule 3: a release does not keep other devices' error recovery waiting ---- */
