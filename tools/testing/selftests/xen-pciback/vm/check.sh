@@ -12,7 +12,7 @@
 #			"Tests: name,..." at its head says which are enough to run.
 #			With DOM0=pvh those that say "Dom0: pvh", otherwise the rest.
 # MODULE=FILE		that driver, not the one built of the series $KERNEL
-# LIMIT=SECONDS		a program that takes longer hangs [1200; LONG=1: 7200]
+# LIMIT=SECONDS		a program that takes longer hangs [1800; LONG=1: 7200]
 #
 # FLAVOUR=debug or kcsan runs on a kernel that finds mistakes; only those of
 # mutations/FLAVOUR are for it.
