@@ -88,10 +88,10 @@ int guest_config_write(struct guest *guest, struct fn fn, unsigned int offset,
 		       size_t len, uint32_t val);
 /* The same for MSI, which need not be enabled */
 int guest_disable_msi(struct guest *guest, struct fn fn);
-/* Ask for a read of the first register, and don't wait for the answer */
-int guest_config_ask(const struct guest *guest, struct fn fn);
-/* The same, a read or a write of 0, @nr times: how long each took */
+/* A read or a write of 0, @nr times: how long each took */
 int guest_config_time(struct guest *guest, struct fn fn, bool write,
 		      unsigned int offset, size_t len, uint64_t *ns, size_t nr);
+/* Ask for a read of the first register, and don't wait for the answer */
+int guest_config_ask(const struct guest *guest, struct fn fn);
 
 #endif
