@@ -181,7 +181,7 @@ make_xentools()
 	archive xentools.cpio
 }
 
-# The kernel is dom0's own, and busybox is linked with nothing.
+# Its kernel is as it is, and busybox is linked with nothing.
 make_guest()
 {
 	rm -rf "$IMAGE"
@@ -258,6 +258,16 @@ for part; do
 			step image "Xen's tools for dom0" make_xentools
 		;;
 	guest)
+		if [ "$(guest_out)" != "$OUT" ]; then
+			(
+				KERNEL=$(guest_kernel) FLAVOUR=''
+				export KERNEL FLAVOUR
+				"$VM_DIR/fetch.sh" linux
+				"$VM_DIR/unpack.sh" vm
+				"$VM_DIR/image.sh" guest
+			)
+			continue
+		fi
 		ROOT=$OUT/root IMAGE=$OUT/image-guest
 		! stale guest.cpio .unpacked-vm "$VM_DIR/guest-init" \
 			"$VM_DIR/image.sh" ||

@@ -75,7 +75,7 @@ pinned=''
 if [ -n "$guest" ]; then
 	cpus=$((VM_CPUS + 1))
 	pinned=dom0_vcpus_pin
-	tools="$OUT/xentools.cpio $OUT/guest.cpio"
+	tools="$OUT/xentools.cpio $(guest_out)/guest.cpio"
 fi
 # smap: QEMU 7.2 lets a PV kernel die of it. Of a PVH dom0 Xen asks for much that an
 # emulated CPU has in part only: its intercept of RDTSCP says RDTSC, MWAIT faults in
