@@ -374,6 +374,22 @@ static bool says(struct xl *xl, const char *start, char *line, size_t size,
 	return found;
 }
 
+/* For a person: all that it has said */
+static void tell_console(const struct xl *xl)
+{
+	char text[4096];
+	FILE *f;
+
+	f = fopen(xl->console, "r");
+	if (!f)
+		return;
+	while (fgets(text, sizeof(text), f)) {
+		text[strcspn(text, "\r\n")] = '\0';
+		ksft_print_msg("%s: %s\n", xl->name, text);
+	}
+	fclose(f);
+}
+
 int xl_wait_ready(struct xl *xl)
 {
 	char line[16], path[64];
@@ -381,8 +397,10 @@ int xl_wait_ready(struct xl *xl)
 
 	ret = wait_until(says(xl, "guest: ready", line, sizeof(line), NULL,
 			      NULL, 0));
-	if (ret)
+	if (ret) {
+		tell_console(xl);
 		return ret;
+	}
 
 	xl->id = find_domain(xl);
 	if (xl->tty >= 0)
