@@ -197,8 +197,9 @@ show()
 		say(verbose ? "" : "\n" $0)
 	}
 	# The kernel and Xen also speak here, see console.log; now and then in the middle
-	# of a line, which then goes on.
-	running && !verbose && match($0, /\(XEN\) |\[ *[0-9]+\.[0-9]+\] /) {
+	# of a line, which then goes on. A PVH dom0 tells of GSIs without the time.
+	running && !verbose &&
+	match($0, /\(XEN\) |\[ *[0-9]+\.[0-9]+\] |Already setup the GSI :[0-9]+$/) {
 		begun = begun substr($0, 1, RSTART - 1)
 		next
 	}
