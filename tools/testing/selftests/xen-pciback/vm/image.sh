@@ -181,7 +181,7 @@ make_xentools()
 	archive xentools.cpio
 }
 
-# Its kernel is as it is, and busybox is linked with nothing.
+# The kernel that is unpacked here, and a busybox that is linked with nothing.
 make_guest()
 {
 	rm -rf "$IMAGE"
@@ -258,6 +258,7 @@ for part; do
 			step image "Xen's tools for dom0" make_xentools
 		;;
 	guest)
+		# Of another kernel: where a run on that one has it
 		if [ "$(guest_out)" != "$OUT" ]; then
 			(
 				KERNEL=$(guest_kernel) FLAVOUR=''
