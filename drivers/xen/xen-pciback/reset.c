@@ -140,11 +140,11 @@ static __printf(2, 3) void pcibk_note(struct pcibk_reset *r, const char *fmt,
 	va_end(args);
 }
 
-/* Has somebody else made it clean by now, who did not need to be asked? */
+/* Nobody asked, and another reset has already made it clean */
 static bool pcibk_is_enough(const struct pcibk_reset *r,
 			    const struct pcistub_device *psdev)
 {
-	return r->ask != PCIBK_ASK_RESET && !READ_ONCE(psdev->needs_reset);
+	return r->ask == PCIBK_ASK_PENDING && !READ_ONCE(psdev->needs_reset);
 }
 
 typedef enum pcibk_method (*pcibk_pick_t)(struct pcistub_device *psdev);
@@ -243,7 +243,7 @@ static int pcibk_try_set(struct pcibk_reset *r)
 
 	err = pcibk_claim_check(&claim);
 	if (!err)
-		err = pcibk_claim_commit(&claim, r->ask != PCIBK_ASK_RESET);
+		err = pcibk_claim_commit(&claim, r->ask == PCIBK_ASK_PENDING);
 	/* The core asks again and decides by itself */
 	if (!err && !pci_probe_reset_slot(r->dev->slot) != slot)
 		err = -EAGAIN;
@@ -254,7 +254,8 @@ static int pcibk_try_set(struct pcibk_reset *r)
 			err = -ETIMEDOUT;
 		if (!err || err == -ETIMEDOUT) {
 			pcibk_claim_wait(&claim);
-			err = pcibk_claim_result(&claim, r->step);
+			err = pcibk_claim_result(&claim, r->step,
+						 r->ask != PCIBK_ASK_PENDING);
 		}
 		r->functions = claim.members;
 	}

@@ -401,6 +401,7 @@ bool xen_pcibk_reset_error(struct pci_dev *dev, bool frozen)
 		return false;
 
 	psdev->frozen = frozen;
+	pcibk_end_coverage(dev);
 	return !pcibk_is_assigned(psdev);
 }
 

@@ -18,6 +18,8 @@ struct pcistub_device;
 #define PCIBK_CHAIN_LEN		192
 /* How often locks that others hold are tried for */
 #define PCIBK_RETRY_STEP_MS	10
+/* How long a requested reset of a set stands for a later one of a sibling */
+#define PCIBK_COVERED_MS	30000
 
 /* What last_reset reads; replaced under pcistub_devices_lock */
 struct pcibk_text {
@@ -119,9 +121,11 @@ int pcibk_claim_check(struct pcibk_claim *claim);
 int pcibk_claim_commit(struct pcibk_claim *claim, bool unless_clean);
 void pcibk_claim_might_wait(void);
 void pcibk_claim_wait(struct pcibk_claim *claim);
-int pcibk_claim_result(struct pcibk_claim *claim, const char *step);
+int pcibk_claim_result(struct pcibk_claim *claim, const char *step,
+		       bool requested);
 
 /* reset_pending.c */
+void pcibk_end_coverage(const struct pci_dev *dev);
 bool pcibk_is_pending(const struct pci_dev *dev);
 int pcibk_make_clean(struct pci_dev *dev);
 

@@ -131,6 +131,7 @@ struct pcibk_pending *xen_pcibk_reset_note_idle(struct pci_dev *dev)
 	struct pcistub_device *psdev = pcibk_psdev(dev);
 	struct pcibk_pending *pending;
 
+	pcibk_end_coverage(dev);
 	/*
 	 * The set of a VF is its PF's, which is not reset while there are VFs;
 	 * and its bus may be a virtual one, that goes without being asked.
@@ -184,11 +185,55 @@ static bool pcibk_is_busy(struct pci_dev *dev)
 	return busy;
 }
 
+/*
+ * What a requested reset of a set has covered ends for all of the set once a function
+ * of it has been used, or comes or goes, or error recovery may have reset it.
+ */
+void pcibk_end_coverage(const struct pci_dev *dev)
+{
+	struct pcistub_device *psdev;
+	unsigned long flags;
+
+	spin_lock_irqsave(&pcistub_devices_lock, flags);
+	list_for_each_entry(psdev, &pcistub_devices, dev_list)
+		if (pcibk_same_set(psdev->dev, dev))
+			psdev->covered_until = 0;
+	spin_unlock_irqrestore(&pcistub_devices_lock, flags);
+}
+
+/*
+ * Toolstacks name each function of a card before they hand it out.  The reset of the
+ * whole card for the first one covers each of the others once, for as long as its
+ * COMMAND register is what the reset has left.
+ */
+static bool pcibk_use_coverage(struct pci_dev *dev)
+{
+	struct pcistub_device *psdev;
+	bool covered = false;
+	u16 command;
+
+	pci_read_config_word(dev, PCI_COMMAND, &command);
+
+	spin_lock_irq(&pcistub_devices_lock);
+	psdev = pcibk_find(dev);
+	if (psdev && psdev->covered_until && !pcibk_is_assigned(psdev)) {
+		covered = time_before(jiffies, psdev->covered_until) &&
+			  command == psdev->covered_command;
+		psdev->covered_until = 0;
+	}
+	spin_unlock_irq(&pcistub_devices_lock);
+
+	return covered;
+}
+
 /**
  * pcibk_make_clean - make a function clean for its next owner
  * @dev: the function; the caller holds a reference
  *
- * If a reset of its set is under way or pending, that may be all it takes.
+ * It is reset whatever the account says: a guest can make pciback release its
+ * function while Xen still lets it at the device, and a toolstack may have told
+ * nothing of a guest at all.  A reset of its set that is under way or pending is
+ * waited for first.
  *
  * Context: process context, no locks held.
  * Return: as pcibk_reset(), but a weak reset is as good as a strong one, and
@@ -196,19 +241,11 @@ static bool pcibk_is_busy(struct pci_dev *dev)
  */
 int pcibk_make_clean(struct pci_dev *dev)
 {
-	struct pcistub_device *psdev;
-	bool clean;
-
 	pcibk_claim_might_wait();
 	if (wait_event_killable(pcibk_wait, !pcibk_is_busy(dev)))
 		return -EINTR;
 
-	spin_lock_irq(&pcistub_devices_lock);
-	psdev = pcibk_find(dev);
-	clean = psdev && !psdev->needs_reset;
-	spin_unlock_irq(&pcistub_devices_lock);
-
-	return clean ? 0 : pcibk_reset(dev, PCIBK_ASK_CLEAN);
+	return pcibk_use_coverage(dev) ? 0 : pcibk_reset(dev, PCIBK_ASK_CLEAN);
 }
 
 /**

@@ -363,9 +363,11 @@ void pcibk_claim_wait(struct pcibk_claim *claim)
 
 /*
  * How the members came through: the first that did not is the result.  All are
- * accounted for by what happened to them.
+ * accounted for by what happened to them.  If somebody asked for the reset, it
+ * covers the siblings of the function that was named.
  */
-int pcibk_claim_result(struct pcibk_claim *claim, const char *step)
+int pcibk_claim_result(struct pcibk_claim *claim, const char *step,
+		       bool requested)
 {
 	struct pcistub_device *psdev;
 	int err = 0;
@@ -376,6 +378,13 @@ int pcibk_claim_result(struct pcibk_claim *claim, const char *step)
 			continue;
 
 		pcibk_account(psdev, step, psdev->reset_err, true);
+		psdev->covered_until = 0;
+		if (requested && !psdev->reset_err && psdev->dev != claim->dev) {
+			psdev->covered_until = 
+				(jiffies + msecs_to_jiffies(PCIBK_COVERED_MS)) | 1;
+			pci_read_config_word(psdev->dev, PCI_COMMAND,
+					     &psdev->covered_command);
+		}
 
 		if (psdev->reset_err && !err) {
 			err = psdev->reset_err;
