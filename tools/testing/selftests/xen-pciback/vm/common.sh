@@ -9,7 +9,11 @@ VM_DIR=$(cd "$(dirname "$0")" && pwd)
 SELFTEST_DIR=${VM_DIR%/*}
 TOP=${VM_DIR%/tools/testing/selftests/xen-pciback/vm}
 
-: "${KERNEL:=6.12}" "${FLAVOUR:=}" "${XEN:=4.17}" "${DOM0:=pv}" "${V:=}" "${BUILD:=$TOP/build}"
+# The kernel that is taken if none is said. The machinery of kselftest is its, too, and
+# the scripts that look at what is the same for all: older ones cannot build modules.
+DEFAULT_KERNEL=6.12
+
+: "${KERNEL:=$DEFAULT_KERNEL}" "${FLAVOUR:=}" "${XEN:=4.17}" "${DOM0:=pv}" "${V:=}" "${BUILD:=$TOP/build}"
 : "${CACHE:=${XDG_CACHE_HOME:-$HOME/.cache}/xen-pciback-reset}"
 
 absolute()
@@ -22,17 +26,36 @@ absolute()
 
 BUILD=$(absolute "$BUILD")
 CACHE=$(absolute "$CACHE")
-OUT=$BUILD/$KERNEL${FLAVOUR:+-$FLAVOUR}
 
-# The Debian that a kernel series comes from, with the compiler for its modules
+# Debian's releases, in the order in which a kernel is looked for: first that of this
+# machine, whose compiler is there, then from the newest that is released to the
+# oldest, then what is not released.
+debians()
+{
+	own=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+	all='trixie bookworm bullseye forky sid'
+	case " $all " in
+	*" $own "*) echo "$own" ;;
+	esac
+	echo "$all" | tr ' ' '\n' | grep -vxF "$own"
+}
+
+# cached SET: the folder of the cache with this set of $KERNEL's packages. Its name ends
+# in the Debian that they are from, and the first one counts.
+cached()
+{
+	for suite in $(debians); do
+		[ ! -e "$CACHE/$1-$suite/SHA256SUMS" ] || break
+	done
+	echo "$CACHE/$1-$suite"
+}
+
+# The Debian that the kernel in the cache comes from, with the compiler for its modules
 kernel_suite()
 {
-	case $1 in
-	5.10) echo bullseye ;;
-	6.1 | 6.12) echo bookworm ;;
-	7.2) echo trixie ;;
-	*) die "no Debian suite known for KERNEL=$1" ;;
-	esac
+	set_dir=$(set_dir linux)
+	[ -e "$set_dir/SHA256SUMS" ] || die "no Linux $KERNEL in $CACHE: run fetch.sh"
+	echo "${set_dir##*-}"
 }
 
 # The Debian that a hypervisor comes from, with what else runs in the VM
@@ -46,20 +69,26 @@ xen_suite()
 	esac
 }
 
-# The kselftest machinery of one series builds the tests for all: older ones
-# cannot build modules.
-KSELFTEST_KERNEL=6.12
+# The driver is that of the newest kernel, which the patches are for.
+BASE_KERNEL=$(cat "$TOP/drivers/xen/xen-pciback/patches/kernel")
 
-# The kernel of PV guests is dom0's. Not 7.2's, whose xenbus compares what xenstore said
+# at_least KERNEL KERNEL: is the first one that or a later one?
+at_least()
+{
+	[ "$(printf '%s\n' "$1" "$2" | sort -V | head -n 1)" = "$2" ]
+}
+
+# The kernel of PV guests is dom0's. Not from 7.2 on: xenbus compares what xenstore said
 # of a frontend's state with what the frontend has made of it since, takes that for a
 # reset, and probes it once more (xenbus_dev_changed() in drivers/xen/xenbus); pciback has
 # connected by then, and the guest has no functions.
 guest_kernel()
 {
-	case $KERNEL in
-	7.2) echo 6.12 ;;
-	*) echo "$KERNEL" ;;
-	esac
+	if at_least "$KERNEL" 7.2; then
+		echo "$DEFAULT_KERNEL"
+	else
+		echo "$KERNEL"
+	fi
 }
 
 # Where its image is made
@@ -105,8 +134,8 @@ built_kernel()
 set_dir()
 {
 	case $1 in
-	linux) echo "$CACHE/linux-$KERNEL$(debian_flavour)" ;;
-	source) echo "$CACHE/source-$KERNEL" ;;
+	linux) cached "linux-$KERNEL$(debian_flavour)" ;;
+	source) cached "source-$KERNEL" ;;
 	xen | xentools | hvm) echo "$CACHE/$1-$XEN-$(xen_suite "$XEN")" ;;
 	tools | dash) echo "$CACHE/$1-$(xen_suite "$XEN")" ;;
 	*) die "unknown set of packages: $1" ;;
@@ -121,6 +150,13 @@ sources()
 	signed="deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]"
 
 	echo "$signed $DEBIAN_MIRROR $1 main"
+	case $1 in
+	forky) return ;;
+	sid)
+		echo "$signed $DEBIAN_MIRROR experimental main"
+		return
+		;;
+	esac
 	echo "$signed $DEBIAN_MIRROR $1-updates main"
 	# Gone from the mirrors once a Debian is no longer maintained
 	[ "$1" = bullseye ] || echo "$signed $DEBIAN_MIRROR $1-backports main"
@@ -180,3 +216,7 @@ step_run()
 	step_rc=$?
 	set -e
 }
+
+[ "$KERNEL" != newest ] || KERNEL=$(KERNEL='' "$VM_DIR/fetch.sh" --newest)
+export KERNEL
+OUT=$BUILD/$KERNEL${FLAVOUR:+-$FLAVOUR}

@@ -5,9 +5,8 @@
 # in sysfs, by the kernel's documentation tools, as HTML in $BUILD/docs. What they
 # warn of is an error.
 set -eu
-# These tools: later kernels have others.
-KERNEL=6.12
-export KERNEL
+# By the tools of the kernel that is taken if none is said: later ones have others
+KERNEL=''
 . "${0%/*}/common.sh"
 
 TREE=$OUT/docs-tree

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # fetch.sh SET...: download sets of Debian packages into the cache, unless
-# they are there. The sets:
+# they are there. fetch.sh --newest: print the newest kernel that Debian has.
+# The sets:
 #
 #	linux	kernel image, headers and source of the series $KERNEL; of its
 #		$FLAVOUR, if that is one of Debian's (rt)
@@ -42,6 +43,19 @@ private()
 		"$@"
 }
 
+# use_suite SUITE: from now on apt is asked about this Debian
+fresh=''
+use_suite()
+{
+	APT=$CACHE/apt/$1
+	suite=$1
+	case " $fresh " in
+	*" $suite "*) return ;;
+	esac
+	step fetch "package lists of Debian $suite" update_lists
+	fresh="$fresh $suite"
+}
+
 update_lists()
 {
 	mkdir -p "$APT/cache/archives/partial" "$APT/state/lists/partial"
@@ -64,12 +78,37 @@ newest()
 		sort -V | tail -n 1
 }
 
+image()
+{
+	newest "linux-image-$KERNEL." "$(debian_flavour)-amd64"
+}
+
+# Which Debian has $KERNEL? One that has left one of them is in another.
+find_kernel()
+{
+	for debian in $(debians); do
+		use_suite "$debian"
+		[ -z "$(image)" ] || return 0
+	done
+	die "no Debian has Linux $KERNEL${FLAVOUR:+-$FLAVOUR}"
+}
+
+# Not release candidates: their packages' names have but two numbers.
+newest_kernel()
+{
+	for debian in $(debians); do
+		use_suite "$debian" >&2
+		private apt-cache pkgnames linux-image-
+	done | sed -n 's/^linux-image-\([0-9]*\.[0-9]*\)\.[0-9].*-amd64$/\1/p' |
+		sort -V | tail -n 1
+}
+
 # The packages of a set
 packages()
 {
 	case $1 in
 	linux)
-		image=$(newest "linux-image-$KERNEL." "$(debian_flavour)-amd64")
+		image=$(image)
 		headers=$(echo "$image" | sed s/image/headers/)
 		echo "$image" "$headers" "linux-source-$KERNEL"
 		# from 7.x on the image is in parts
@@ -125,26 +164,26 @@ mkdir -p "$CACHE"
 exec 9>"$CACHE/.lock"
 flock 9
 
-fresh=''
+if [ "${1-}" = --newest ]; then
+	known=$CACHE/newest
+	if [ -z "$(find "$known" -mtime -1 2>/dev/null)" ]; then
+		newest_kernel >"$known.part"
+		mv "$known.part" "$known"
+	fi
+	cat "$known"
+	exit
+fi
+
 for name; do
 	set_dir=$(set_dir "$name")
 	[ ! -e "$set_dir/SHA256SUMS" ] || continue
 	case $name in
-	linux) suite=$(kernel_suite "$KERNEL") ;;
-	source)
-		suite=$(kernel_suite "$KERNEL")
+	linux | source)
 		[ ! -e "$(set_dir linux)/SHA256SUMS" ] || continue
+		find_kernel
+		set_dir=${set_dir%-*}-$suite
 		;;
-	*) suite=$(xen_suite "$XEN") ;;
-	esac
-
-	APT=$CACHE/apt/$suite
-	case " $fresh " in
-	*" $suite "*) ;;
-	*)
-		step fetch "package lists of Debian $suite" update_lists
-		fresh="$fresh $suite"
-		;;
+	*) use_suite "$(xen_suite "$XEN")" ;;
 	esac
 	list=$(packages "$name" | tr ' ' '\n' | sort -u)
 	[ -n "$list" ] || die "Debian $suite has no packages for $name ($KERNEL, Xen $XEN)"

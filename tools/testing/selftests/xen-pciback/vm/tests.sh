@@ -11,7 +11,7 @@
 set -eu
 . "${0%/*}/common.sh"
 
-TREE=$BUILD/$KSELFTEST_KERNEL/linux/tools/testing/selftests
+TREE=$BUILD/$DEFAULT_KERNEL/linux/tools/testing/selftests
 INSTALLED=$OUT/selftests/selftests
 
 build_tests()
@@ -38,8 +38,8 @@ built_flavour && slower=3 || slower=1
 
 "$VM_DIR/fetch.sh" linux xentools
 "$VM_DIR/unpack.sh" headers xentools
-KERNEL=$KSELFTEST_KERNEL FLAVOUR='' "$VM_DIR/fetch.sh" source
-KERNEL=$KSELFTEST_KERNEL FLAVOUR='' "$VM_DIR/unpack.sh" source
+KERNEL=$DEFAULT_KERNEL FLAVOUR='' "$VM_DIR/fetch.sh" source
+KERNEL=$DEFAULT_KERNEL FLAVOUR='' "$VM_DIR/unpack.sh" source
 "$VM_DIR/chroot.sh" "$(kernel_suite "$KERNEL")"
 "$VM_DIR/chroot.sh" "$(xen_suite "$XEN")"
 step tests "kselftests, by the kernel's Makefiles" build_tests
