@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause */
 /*
- * PCI Backend - what the resets use and older kernels do not have
+ * PCI Backend - what the driver uses and older kernels do not have
  *
- * Only the patches for such kernels include it.
+ * Included before all else where the driver is built out of the kernel's tree.
+ * Kbuild finds out what HAVE_... there is, and takes headers that a kernel does
+ * not have from compat/.
  */
 #ifndef __XEN_PCIBACK_COMPAT_H__
 #define __XEN_PCIBACK_COMPAT_H__
@@ -10,37 +12,80 @@
 #include <linux/device.h>
 #include <linux/errno.h>
 #include <linux/pci.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <xen/acpi.h>
+#include <xen/events.h>
+#include <xen/pci.h>
+#include <xen/xenbus.h>
 
-/* Before 6.12 there is no telling a PVH dom0's Xen: it keeps what it knew */
+#ifndef kmalloc_obj
+#define kmalloc_obj(p)		kmalloc(sizeof(typeof(p)), GFP_KERNEL)
+#define kmalloc_objs(p, n)	kmalloc_array(n, sizeof(typeof(p)), GFP_KERNEL)
+#define kzalloc_obj(p)		kzalloc(sizeof(typeof(p)), GFP_KERNEL)
+#endif
+
+/* Whose state it is does not matter where no device is asked for */
+#ifndef HAVE_DRIVER_STATE_OF_DEVICE
+#define xenbus_read_driver_state(dev, path)	xenbus_read_driver_state(path)
+#endif
+
+#ifndef HAVE_EVTCHN_OF_DEVICE
+#define bind_interdomain_evtchn_to_irqhandler_lateeoi(dev, ...)	\
+	bind_interdomain_evtchn_to_irqhandler_lateeoi((dev)->otherend_id, \
+						      __VA_ARGS__)
+#endif
+
+/* It returned an int that nobody looked at: where it is defined, one that does */
+#ifndef HAVE_XENBUS_REMOVE_VOID
+#define xen_pcibk_xenbus_remove(arg)					\
+	compat_xenbus_remove(arg);					\
+static int xen_pcibk_xenbus_remove(struct xenbus_device *xdev)		\
+{									\
+	compat_xenbus_remove(xdev);					\
+	return 0;							\
+}									\
+static void compat_xenbus_remove(arg)
+#endif
+
+/* Before all buses had one the override was the PCI device's own */
+#ifndef HAVE_DEVICE_MATCH_DRIVER_OVERRIDE
+static inline int device_match_driver_override(struct device *dev,
+					       const struct device_driver *drv)
+{
+	const char *name = to_pci_dev(dev)->driver_override;
+
+	return name ? !strcmp(name, drv->name) : -1;
+}
+#endif
+
+/* Such a kernel cannot set up the GSIs of a PVH dom0's functions */
+#ifndef HAVE_GSI_INFO
+#undef CONFIG_XEN_ACPI
+#endif
+
+/* There is no telling a PVH dom0's Xen then: it keeps what it knew */
+#ifndef HAVE_XEN_RESET_DEVICE
 static inline int xen_reset_device(const struct pci_dev *dev)
 {
 	return 0;
 }
+#endif
 
-/* Before 6.8 */
+#ifndef HAVE_STR_PLURAL
 static inline const char *str_plural(size_t num)
 {
 	if (num == 1)
 		return "";
 	return "s";
 }
+#endif
 
-#ifndef PCI_RESET_PROBE	/* before 5.15 */
+#ifndef HAVE_PCI_DRIVER_DEV_GROUPS
+#define dev_groups		driver.dev_groups
+#endif
 
-#include "reset_internal.h"
-
-#define PCI_RESET_PROBE		true
-#define PCI_RESET_DO_RESET	false
-#define PCI_NUM_RESET_METHODS	8
-
-/* That the function has it was seen when it was seized, and noted */
-static inline int pcie_reset_flr(struct pci_dev *dev, bool probe)
-{
-	if (dev->dev_flags & PCI_DEV_FLAGS_NO_FLR_RESET)
-		return -ENOTTY;
-	return probe ? 0 : pcie_flr(dev);
-}
-
+#ifndef HAVE_PCI_DEV_TRYLOCK
 static inline int pci_dev_trylock(struct pci_dev *dev)
 {
 	if (!device_trylock(&dev->dev))
@@ -56,44 +101,41 @@ static inline void pci_dev_unlock(struct pci_dev *dev)
 	pci_cfg_access_unlock(dev);
 	device_unlock(&dev->dev);
 }
+#endif
 
-static inline bool pcibk_has_pm_reset(struct pci_dev *dev)
+#ifndef HAVE_RESET_METHODS
+
+#define PCI_RESET_PROBE		true
+#define PCI_RESET_DO_RESET	false
+#define PCI_NUM_RESET_METHODS	8
+
+/* That the function has it was seen when it was seized, and noted */
+static inline int pcie_reset_flr(struct pci_dev *dev, bool probe)
 {
-	u16 pmcsr;
-
-	if (!dev->pm_cap || dev->dev_flags & PCI_DEV_FLAGS_NO_PM_RESET)
-		return false;
-
-	pci_read_config_word(dev, dev->pm_cap + PCI_PM_CTRL, &pmcsr);
-	return !(pmcsr & PCI_PM_CTRL_NO_SOFT_RESET);
+	if (dev->dev_flags & PCI_DEV_FLAGS_NO_FLR_RESET)
+		return -ENOTTY;
+	return probe ? 0 : pcie_flr(dev);
 }
 
 /*
- * What the core would try, in its order, though it looks anew each time; less
- * the device specific methods, which it does not tell of.  A VF that seems to have
- * no other may have one of these: VFs must have FLR, and it is who does not that
- * has a quirk.  It cannot be reset by its bus but in a slot, with its PF.
+ * The core does not list a function's methods, so compat.c does.  pciback.h asks
+ * for the core's list; that function is not called, but must compile.
  */
-static inline void pcibk_note_methods(u8 *methods, struct pci_dev *dev,
-				      bool has_af_flr)
-{
-	u8 *next = methods;
+#define reset_methods		dev.platform_data
+#include "pciback.h"
+#undef reset_methods
 
-	if (pcie_has_flr(dev))
-		*next++ = PCIBK_METHOD_FLR;
-	if (has_af_flr)
-		*next++ = PCIBK_METHOD_AF_FLR;
-	if (pcibk_has_pm_reset(dev))
-		*next++ = PCIBK_METHOD_PM;
-	if (dev->is_virtfn && !dev->slot) {
-		if (next == methods)
-			*next++ = PCIBK_METHOD_DEVICE_SPECIFIC;
-	} else if (!pci_is_root_bus(dev->bus)) {
-		*next++ = PCIBK_METHOD_BUS;
-	}
-	*next = PCIBK_METHOD_NONE;
-}
+const u8 *compat_core_methods(const struct pcistub_device *psdev);
+#define pcistub_core_methods	compat_core_methods
 
-#endif /* PCI_RESET_PROBE */
+#endif /* HAVE_RESET_METHODS */
+
+/* Who has them defines them after this, not before the first header as intended */
+#ifdef OWN_DEV_FMT
+#undef dev_fmt
+#endif
+#ifdef OWN_PR_FMT
+#undef pr_fmt
+#endif
 
 #endif /* __XEN_PCIBACK_COMPAT_H__ */

@@ -3,14 +3,14 @@
 #
 # module.sh [--stock] [--sources] [-o DIR] [PATCH]...: build DIR/xen-pciback.ko
 #
-# The upstream driver of the series $KERNEL, from Debian's source and by its
-# compiler, with the patches of drivers/xen/xen-pciback/patches/$KERNEL and the files beside them
-# (--stock: without both), and on top each PATCH. The sources it was built
-# from are left in DIR/xen-pciback/ (--sources: and that is all).
-# DIR is $BUILD/$KERNEL, or stock/ there.
+# The upstream driver of the newest kernel ($BASE_KERNEL), from Debian's source, with the
+# patches of drivers/xen/xen-pciback/patches and the files beside them, built for
+# $KERNEL by its compiler (--stock: $KERNEL's own driver, without both); and on top each
+# PATCH. The sources it was built from are left in DIR/xen-pciback/ (--sources: and that
+# is all). DIR is $BUILD/$KERNEL, or stock/ there.
 #
-# KSRC=TREE builds against that kernel tree or those headers instead; the
-# series is then the tree's, and so are the sources, if it has them.
+# KSRC=TREE builds against that kernel tree or those headers instead (--stock: what is
+# built is that tree's, too, if it has the sources).
 # KBUILD_ARGS are more arguments for kbuild (C=2, W=1).
 #
 # Built again only if something has changed.
@@ -20,20 +20,12 @@ set -eu
 : "${KSRC:=}" "${KBUILD_ARGS:=}"
 OURS=$TOP/drivers/xen/xen-pciback
 
-# The series of a tree: the first two numbers of its version, for as long as a
-# folder of patches has that name.
+# The series of a tree: the first two numbers of its version
 series_of()
 {
 	version=$(make -s -C "$1" kernelversion 2>/dev/null) ||
 		die "KSRC=$1 is not a kernel tree, nor headers to build with"
 	echo "$version" | sed -n 's/^\([0-9]*\.[0-9]*\).*/\1/p'
-}
-
-supported()
-{
-	for dir in "$OURS"/patches/*/; do
-		basename "$dir"
-	done | sort -V | xargs
 }
 
 # apply PATCH: to $sources. No fuzz: a patch that needs some is looked at by a
@@ -59,7 +51,7 @@ inputs()
 	cat "$headers/.config" "$headers/Makefile" "$VM_DIR/module.sh"
 	cat "$upstream"/*.[ch] "$upstream/Makefile"
 	if [ -z "$stock" ]; then
-		cat "$OURS"/*.[ch] "$patches/series"
+		cat "$OURS"/*.[ch] "$OURS/Kbuild" "$OURS"/compat/*/*.h "$patches/series"
 		series | (cd "$patches" && xargs cat)
 	fi
 	[ $# -eq 0 ] || cat "$@"
@@ -72,7 +64,7 @@ prepare()
 	mkdir -p "$sources"
 	cp "$upstream"/*.[ch] "$upstream/Makefile" "$sources/"
 	if [ -z "$stock" ]; then
-		cp "$OURS"/*.[ch] "$sources/"
+		cp -R "$OURS"/*.[ch] "$OURS/Kbuild" "$OURS/compat" "$sources/"
 		for patch in $(series); do
 			apply "$patches/$patch"
 		done
@@ -109,32 +101,29 @@ if [ -n "$KSRC" ]; then
 	KERNEL=$(series_of "$headers")
 	OUT=$BUILD/$KERNEL
 	toolchain=''
-else
+elif [ -z "$only_sources" ]; then
+	"$VM_DIR/fetch.sh" linux
+	"$VM_DIR/unpack.sh" headers
 	headers=$OUT/headers/build
 	toolchain="$VM_DIR/chroot.sh $(kernel_suite "$KERNEL")"
 fi
 
-patches=$OURS/patches/$KERNEL
-[ -n "$stock" ] || [ -e "$patches/series" ] ||
-	die "no patches for Linux $KERNEL; there are some for: $(supported)"
-
-upstream=$OUT/linux/drivers/xen/xen-pciback
-if [ -n "$KSRC" ] && [ -e "$headers/drivers/xen/xen-pciback/pci_stub.c" ]; then
+patches=$OURS/patches
+if [ -n "$stock" ] && [ -n "$KSRC" ] &&
+	[ -e "$headers/drivers/xen/xen-pciback/pci_stub.c" ]; then
 	upstream=$headers/drivers/xen/xen-pciback
-elif [ -n "$KSRC$only_sources" ]; then
-	export KERNEL
-	"$VM_DIR/fetch.sh" source
-	"$VM_DIR/unpack.sh" source
 else
-	"$VM_DIR/fetch.sh" linux
-	"$VM_DIR/unpack.sh" headers source
+	[ -n "$stock" ] && of=$KERNEL || of=$BASE_KERNEL
+	KERNEL=$of FLAVOUR='' "$VM_DIR/fetch.sh" source
+	KERNEL=$of FLAVOUR='' "$VM_DIR/unpack.sh" source
+	upstream=$BUILD/$of/linux/drivers/xen/xen-pciback
 fi
 
 [ -n "$out" ] || out=$OUT${stock:+/stock}
 sources=$out/xen-pciback
 mkdir -p "$out"
 if [ -n "$only_sources" ]; then
-	step module "sources for Linux $KERNEL" prepare "$@"
+	step module "sources of the driver" prepare "$@"
 	exit
 fi
 stamp=$out/.xen-pciback.inputs

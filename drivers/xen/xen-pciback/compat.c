@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
+/*
+ * PCI Backend - the reset methods of a function, where the PCI core has no list
+ */
+#include <linux/device.h>
+#include <linux/pci.h>
+#include "pciback.h"
+#include "reset_internal.h"
+
+/* Gone with the driver's hold on the function, as its other managed resources */
+struct compat_methods {
+	u8 list[PCI_NUM_RESET_METHODS];
+};
+
+static void compat_methods_release(struct device *dev, void *res)
+{
+}
+
+static bool compat_has_af_flr(struct pci_dev *dev)
+{
+	int pos = pci_find_capability(dev, PCI_CAP_ID_AF);
+	u8 cap;
+
+	if (!pos || dev->dev_flags & PCI_DEV_FLAGS_NO_FLR_RESET)
+		return false;
+
+	pci_read_config_byte(dev, pos + PCI_AF_CAP, &cap);
+	return cap & PCI_AF_CAP_TP && cap & PCI_AF_CAP_FLR;
+}
+
+static bool compat_has_pm_reset(struct pci_dev *dev)
+{
+	u16 pmcsr;
+
+	if (!dev->pm_cap || dev->dev_flags & PCI_DEV_FLAGS_NO_PM_RESET)
+		return false;
+
+	pci_read_config_word(dev, dev->pm_cap + PCI_PM_CTRL, &pmcsr);
+	return !(pmcsr & PCI_PM_CTRL_NO_SOFT_RESET);
+}
+
+/*
+ * What the core would try, in its order, though it looks anew each time; less
+ * the device specific methods, which it does not tell of.  A VF that seems to have
+ * no other may have one of these: VFs must have FLR, and it is who does not that
+ * has a quirk.  It cannot be reset by its bus but in a slot, with its PF.
+ */
+static void compat_note_methods(u8 *next, struct pci_dev *dev)
+{
+	const u8 *first = next;
+
+	if (pcie_has_flr(dev))
+		*next++ = PCIBK_METHOD_FLR;
+	if (compat_has_af_flr(dev))
+		*next++ = PCIBK_METHOD_AF_FLR;
+	if (compat_has_pm_reset(dev))
+		*next++ = PCIBK_METHOD_PM;
+	if (dev->is_virtfn && !dev->slot) {
+		if (next == first)
+			*next++ = PCIBK_METHOD_DEVICE_SPECIFIC;
+	} else if (!pci_is_root_bus(dev->bus)) {
+		*next++ = PCIBK_METHOD_BUS;
+	}
+	*next = PCIBK_METHOD_NONE;
+}
+
+/**
+ * compat_core_methods - what the PCI core may reset a function by, in its order
+ * @psdev: the stub's record of it
+ *
+ * They are noted when they are asked for first, which is when the function is
+ * seized: later on it may not answer.
+ *
+ * Return: a list that ends with 0
+ */
+const u8 *compat_core_methods(const struct pcistub_device *psdev)
+{
+	static const u8 none[PCI_NUM_RESET_METHODS];
+	struct device *dev = &psdev->dev->dev;
+	struct compat_methods *methods;
+
+	methods = devres_find(dev, compat_methods_release, NULL, NULL);
+	if (!methods) {
+		methods = devres_alloc(compat_methods_release, sizeof(*methods),
+				       GFP_KERNEL);
+		if (!methods)
+			return none;
+		compat_note_methods(methods->list, psdev->dev);
+		devres_add(dev, methods);
+	}
+
+	return methods->list;
+}

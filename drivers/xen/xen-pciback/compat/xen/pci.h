@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause */
+/* Before this header there was */
+#include <asm/xen/pci.h>
