@@ -133,9 +133,9 @@ docs: ## the guide, the manual and the reference as HTML, in build/docs
 	@$(VM)/deps.sh docs
 	@$(VM)/docs.sh
 
-patches: ## the change as a series for mail, in build/patches/6.12
+patches: ## the change as a series for mail, in build/patches (KERNEL=: and for that tree)
 	@$(VM)/deps.sh vm
-	@$(VM)/patches.sh
+	@$(VM)/patches.sh $(if $(filter-out file,$(origin KERNEL)),$(KERNEL))
 
 bisect-check: ## see that each commit of that series builds and passes its tests
 	@$(VM)/deps.sh vm

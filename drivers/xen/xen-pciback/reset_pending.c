@@ -140,7 +140,7 @@ struct pcibk_pending *xen_pcibk_reset_note_idle(struct pci_dev *dev)
 	    pci_is_root_bus(dev->bus) || dev->is_virtfn)
 		return NULL;
 
-	pending = kmalloc(sizeof(*pending), GFP_KERNEL);
+	pending = kmalloc_obj(*pending);
 	if (!pending)
 		return NULL;
 	INIT_DELAYED_WORK(&pending->work, pcibk_pending_work);

@@ -1,38 +1,32 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# patches.sh: the change as a reviewer of $KERNEL gets it, a series of git
-# format-patch with a cover letter, in $BUILD/patches/$KERNEL.
+# patches.sh [KERNEL]: the change as a reviewer of the newest kernel gets it, a series of
+# git format-patch with a cover letter, in $BUILD/patches; and for who keeps a tree of
+# an older KERNEL one patch, in $BUILD/patches/KERNEL: it makes the driver there the
+# newest one, with what that kernel lacks.
 #
 # It is made from what is in this repository, in a git repository of its own,
-# $BUILD/$KERNEL/series: the patches of drivers/xen/xen-pciback/patches/$KERNEL
-# and what stages/ there says of the files beside them. The author is who
+# $BUILD/$BASE_KERNEL/series: the patches of drivers/xen/xen-pciback/patches and what
+# mail/files there says of the files beside them. The author is who
 # MAINTAINERS names; the addresses are get_maintainer.pl's; checkpatch.pl must
 # have nothing to say.
 set -eu
 . "${0%/*}/common.sh"
 
 DRIVER=drivers/xen/xen-pciback
-QUILT=$TOP/$DRIVER/patches/$KERNEL
-STAGES=$TOP/$DRIVER/stages
+QUILT=$TOP/$DRIVER/patches
+MAIL=$QUILT/mail
+KERNEL=$BASE_KERNEL FLAVOUR=''
+OUT=$BUILD/$KERNEL
 tree=$OUT/series
-patches=$BUILD/patches/$KERNEL
+older=${1-}
+patches=$BUILD/patches
 
 # The lines of a file that are not comments
 lines()
 {
 	sed 's/[[:space:]]*#.*//; /^$/d' "$1"
-}
-
-# Has it a patch, or only a message?
-has_patch()
-{
-	[ -e "$1" ] && grep -q '^+++ ' "$1"
-}
-
-apply()
-{
-	! has_patch "$1" || patch -s -p1 --fuzz=0 --no-backup-if-mismatch <"$1"
 }
 
 message()
@@ -86,26 +80,20 @@ commit()
 	git notes add -m "$1" HEAD
 }
 
-# For each stage: what it changes upstream, the files of ours that begin, and
-# those that go on. A file is as it is at last, less what later stages add.
-stage()
+# step_of NAME: what a patch changes upstream, and the files of ours that come with
+# it, or with the message of that name
+step_of()
 {
-	name=$1
-	shift
-	apply "$QUILT/$name.patch"
-	for file; do
-		case $file in
-		*/*)
-			mkdir -p "$(dirname "$file")"
-			cp -R "$TOP/$file" "$(dirname "$file")/"
-			;;
-		compat.h)
-			# Not for kernels whose patches do not include it
-			! grep -q compat.h "$QUILT/$name.patch" ||
-				cp "$first/$file" "$DRIVER/"
-			;;
-		*) cp "$first/$file" "$DRIVER/" ;;
-		esac
+	name=$1 text=$MAIL/$1
+	if [ -e "$QUILT/$name" ]; then
+		text=$QUILT/$name
+		patch -s -p1 --fuzz=0 --no-backup-if-mismatch <"$text"
+	fi
+	files=$(lines "$MAIL/files" | sed -n "s/^$name //p")
+	# shellcheck disable=SC2086
+	(cd "$TOP" && [ -z "$files" ] || printf '%s\n' $files) | while read -r file; do
+		mkdir -p "$(dirname "$file")"
+		cp -R "$TOP/$file" "$(dirname "$file")/"
 	done
 	case $name in
 	tool)
@@ -124,25 +112,7 @@ stage()
 			tools/testing/selftests/Makefile
 		;;
 	esac
-	apply "$STAGES/$name.patch"
-	if [ -e "$QUILT/$name.patch" ]; then
-		commit "$QUILT/$name.patch"
-	else
-		commit "$STAGES/$name.patch"
-	fi
-}
-
-# Our own files as each of them begins: without what stages add, last first
-first_versions()
-{
-	rm -rf "$first"
-	mkdir -p "$first"
-	cp "$TOP/$DRIVER"/*.[ch] "$first/"
-	for name in $(lines "$STAGES/series" | cut -d ' ' -f 1 | tac); do
-		! has_patch "$STAGES/$name.patch" ||
-			patch -s -R -p4 --fuzz=0 --no-backup-if-mismatch \
-				-d "$first" <"$STAGES/$name.patch"
-	done
+	commit "$text"
 }
 
 commits()
@@ -150,9 +120,7 @@ commits()
 	rm -rf "$tree"
 	mkdir -p "$tree"
 	cd "$tree"
-	first=$OUT/series/.git/first
 	git init -q -b main
-	first_versions
 	cp -R "$OUT/linux/." .
 	# What tests.sh has put there to build it is ours
 	rm -rf tools/testing/selftests/xen-pciback
@@ -166,23 +134,20 @@ commits()
 	git commit -q -m "Debian's Linux $KERNEL, the parts that matter here"
 	git tag base
 
-	for patch in $(lines "$QUILT/series"); do
-		[ "$patch" != share.patch ] || break
-		apply "$QUILT/$patch"
-		commit "$QUILT/$patch"
+	for name in $(lines "$QUILT/series"); do
+		step_of "$name"
 	done
-	lines "$STAGES/series" | while read -r name files; do
-		# shellcheck disable=SC2086
-		stage "$name" $files
+	for name in $(lines "$MAIL/files" | cut -d ' ' -f 1); do
+		[ -e "$QUILT/$name" ] || step_of "$name"
 	done
 }
 
 # What "make module" builds must be what the series comes to.
 compare()
 {
-	"$VM_DIR/module.sh"
+	KSRC='' "$VM_DIR/module.sh" --sources -o "$OUT/series-sources"
 	for file in "$tree/$DRIVER"/*.[ch] "$tree/$DRIVER/Makefile"; do
-		cmp "$file" "$OUT/xen-pciback/$(basename "$file")"
+		cmp "$file" "$OUT/series-sources/xen-pciback/$(basename "$file")"
 	done
 }
 
@@ -207,7 +172,7 @@ format()
 	git format-patch -q -o "$patches" --cover-letter --no-signature \
 		--no-notes "$@" base..main
 	cover=$patches/0000-cover-letter.patch
-	message "$STAGES/cover-letter.patch" >.git/cover
+	message "$MAIL/cover-letter" >.git/cover
 	mawk -v text=.git/cover '
 	/\*\*\* SUBJECT HERE/ {
 		getline subject <text
@@ -225,65 +190,59 @@ format()
 	mv "$cover.new" "$cover"
 }
 
-# OpenXT's kernel has another change of its own in the same file: a file
-# "restrictive", beside "permissive". Lines where that has some, to try.
-neighbour()
+older_driver()
 {
-	sed -i -e '/^static ssize_t permissive_store/i static int set_policy;' \
-		-e '/^static DRIVER_ATTR_RW(permissive);/a static int restrictive;' \
-		-e '/driver_remove_file(.*driver_attr_quirks)/a\	restrictive = 0;' \
-		-e '/^[[:space:]]*&driver_attr_permissive);$/a\	restrictive = 1;' \
-		"$1/pci_stub.c"
-}
-
-# All in one patch for a quilt series, which applies beside that change, too
-openxt()
-{
-	mkdir -p "$patches/openxt"
-	result=$patches/openxt/xen-pciback-thorough-resets.patch
-	last=$(git -C "$tree" rev-list base..main -- $DRIVER | head -n 1)
+	mkdir -p "$patches/$older"
+	result=$patches/$older/xen-pciback-thorough-resets.patch
+	rm -rf "$OUT/older"
+	mkdir -p "$OUT/older"
+	cd "$OUT/older"
+	git init -q -b main
+	git config user.name nobody
+	git config user.email nobody@localhost
+	mkdir -p "${DRIVER%/*}"
+	cp -R "$BUILD/$older/linux/$DRIVER" "${DRIVER%/*}/"
+	git add -A
+	git commit -q -m "Debian's Linux $older"
+	rm -r "$DRIVER"
+	cp -R "$OUT/series-sources/xen-pciback" "${DRIVER%/*}/"
+	git add -A
 	{
-		cat "$STAGES/openxt.patch"
+		cat "$MAIL/older"
 		echo
 		echo ---
-		git -C "$tree" diff --no-color base "$last" -- $DRIVER
+		git diff --cached --no-color
 	} >"$result"
-	for with in '' neighbour; do
-		rm -rf "$OUT/openxt"
-		mkdir -p "$OUT/openxt"
-		cp -R "$OUT/linux/drivers" "$OUT/openxt/"
-		[ -z "$with" ] || {
-			$with "$OUT/openxt/$DRIVER"
-			[ "$(diff -U0 "$OUT/linux/$DRIVER/pci_stub.c" \
-				"$OUT/openxt/$DRIVER/pci_stub.c" | grep -c '^+[^+]')" -eq 5 ]
-		}
-		patch -s -p1 --fuzz=0 --no-backup-if-mismatch -d "$OUT/openxt" <"$result"
-	done
+	git reset -q --hard
+	patch -s -p1 --fuzz=0 --no-backup-if-mismatch <"$result"
+	diff -r "$DRIVER" "$OUT/series-sources/xen-pciback"
 }
 
 checkpatch()
 {
-	# The one of lint.sh: what it asks for must be in all kernels. It looks for names
-	# in headers, which there are not.
-	mkdir -p "$BUILD/6.12/linux/include"
-	cd "$BUILD/6.12/linux"
-	# The names of the states of xenbus are the kernel's: not CamelCase of ours
+	# It looks for names in headers, which there are not.
+	mkdir -p "$OUT/linux/include"
+	cd "$OUT/linux"
+	# The names of the states of xenbus are the kernel's: not CamelCase of ours.
+	# The tests' modules are built for kernels that have no kzalloc_obj(), too.
 	find "$patches" -name '0*.patch' ! -name '0000-*' | sort |
 		xargs perl scripts/checkpatch.pl --root="$PWD" --no-tree \
 			--strict --show-types --terse |
 		grep -v 'CAMELCASE.*<XenbusState' |
+		grep -v 'selftests.*ALLOC_WITH_SIZEOF' |
 		grep -E '(ERROR|WARNING|CHECK):' && return 1
 	return 0
 }
 
-[ -e "$QUILT/series" ] || die "no patches for Linux $KERNEL"
-"$VM_DIR/fetch.sh" linux
+"$VM_DIR/fetch.sh" source
 "$VM_DIR/unpack.sh" source
-KERNEL=6.12 "$VM_DIR/fetch.sh" linux
-KERNEL=6.12 "$VM_DIR/unpack.sh" source
 step patches "a series for Linux $KERNEL" commits
 step patches 'is what "make module" builds' compare
 step patches "formatted for mail" format
-[ "$KERNEL" != 6.1 ] || step patches "one for OpenXT's quilt series" openxt
+if [ -n "$older" ] && [ "$older" != "$KERNEL" ]; then
+	KERNEL=$older "$VM_DIR/fetch.sh" source
+	KERNEL=$older "$VM_DIR/unpack.sh" source
+	step patches "one for a tree of Linux $older" older_driver
+fi
 step patches "checkpatch --strict" checkpatch
 echo "$(find "$patches" -name '*.patch' | wc -l) files in ${patches#"$TOP/"}"
