@@ -4,8 +4,16 @@
  */
 #include <linux/device.h>
 #include <linux/pci.h>
-#include "pciback.h"
-#include "reset_internal.h"
+
+/* The core's numbers for them, where it has a list */
+enum compat_method {
+	COMPAT_METHOD_NONE,
+	COMPAT_METHOD_DEVICE_SPECIFIC,
+	COMPAT_METHOD_FLR = 3,
+	COMPAT_METHOD_AF_FLR,
+	COMPAT_METHOD_PM,
+	COMPAT_METHOD_BUS,
+};
 
 /* Gone with the driver's hold on the function, as its other managed resources */
 struct compat_methods {
@@ -50,33 +58,33 @@ static void compat_note_methods(u8 *next, struct pci_dev *dev)
 	const u8 *first = next;
 
 	if (pcie_has_flr(dev))
-		*next++ = PCIBK_METHOD_FLR;
+		*next++ = COMPAT_METHOD_FLR;
 	if (compat_has_af_flr(dev))
-		*next++ = PCIBK_METHOD_AF_FLR;
+		*next++ = COMPAT_METHOD_AF_FLR;
 	if (compat_has_pm_reset(dev))
-		*next++ = PCIBK_METHOD_PM;
+		*next++ = COMPAT_METHOD_PM;
 	if (dev->is_virtfn && !dev->slot) {
 		if (next == first)
-			*next++ = PCIBK_METHOD_DEVICE_SPECIFIC;
+			*next++ = COMPAT_METHOD_DEVICE_SPECIFIC;
 	} else if (!pci_is_root_bus(dev->bus)) {
-		*next++ = PCIBK_METHOD_BUS;
+		*next++ = COMPAT_METHOD_BUS;
 	}
-	*next = PCIBK_METHOD_NONE;
+	*next = COMPAT_METHOD_NONE;
 }
 
 /**
  * compat_core_methods - what the PCI core may reset a function by, in its order
- * @psdev: the stub's record of it
+ * @pdev: the function, which the driver has
  *
  * They are noted when they are asked for first, which is when the function is
  * seized: later on it may not answer.
  *
  * Return: a list that ends with 0
  */
-const u8 *compat_core_methods(const struct pcistub_device *psdev)
+const u8 *compat_core_methods(struct pci_dev *pdev)
 {
 	static const u8 none[PCI_NUM_RESET_METHODS];
-	struct device *dev = &psdev->dev->dev;
+	struct device *dev = &pdev->dev;
 	struct compat_methods *methods;
 
 	methods = devres_find(dev, compat_methods_release, NULL, NULL);
@@ -85,7 +93,7 @@ const u8 *compat_core_methods(const struct pcistub_device *psdev)
 				       GFP_KERNEL);
 		if (!methods)
 			return none;
-		compat_note_methods(methods->list, psdev->dev);
+		compat_note_methods(methods->list, pdev);
 		devres_add(dev, methods);
 	}
 

@@ -125,8 +125,8 @@ static inline int pcie_reset_flr(struct pci_dev *dev, bool probe)
 #include "pciback.h"
 #undef reset_methods
 
-const u8 *compat_core_methods(const struct pcistub_device *psdev);
-#define pcistub_core_methods	compat_core_methods
+const u8 *compat_core_methods(struct pci_dev *pdev);
+#define pcistub_core_methods(psdev)	compat_core_methods((psdev)->dev)
 
 #endif /* HAVE_RESET_METHODS */
 

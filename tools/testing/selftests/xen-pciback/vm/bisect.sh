@@ -8,6 +8,9 @@ set -eu
 . "${0%/*}/common.sh"
 
 DRIVER=drivers/xen/xen-pciback
+KERNEL=$BASE_KERNEL FLAVOUR=''
+OUT=$BUILD/$KERNEL
+export KERNEL FLAVOUR
 tree=$OUT/series
 work=$OUT/bisect
 
@@ -16,13 +19,9 @@ work=$OUT/bisect
 tests()
 {
 	case $(basename "$1" .patch) in
-	readable) echo refusals,clean,quirks ;;
-	do-flr) echo refusals,clean:do_flr_on_clean_functions,quirks ;;
-	pending) echo refusals,handout:unbind_while_destroyed,quirks ;;
-	reset-device) echo refusals,methods:card,quirks ;;
-	claims) echo quirks ;;
+	reset-device) echo refusals,methods:card,clean,quirks ;;
 	fix-config-fields-lock) echo quirks:added_twice ;;
-	function | share | fix-quirks-list) echo quirks:twins ;;
+	fix-quirks-list) echo quirks:twins ;;
 	*) echo quirks:field_goes_with_guest ;;
 	esac
 }
@@ -32,7 +31,7 @@ build()
 	rm -rf "$work/xen-pciback"
 	mkdir -p "$work"
 	git -C "$tree" archive "$1" $DRIVER | tar -x -C "$work" --strip-components=2
-	"$VM_DIR/chroot.sh" "$(kernel_suite "$KERNEL")" \
+	"$VM_DIR/chroot.sh" "$(kernel_suite)" \
 		make -C "$OUT/headers/build" M="$work/xen-pciback" W=1 \
 		KCFLAGS=-Werror CONFIG_XEN_PCIDEV_BACKEND=m CONFIG_DEBUG_INFO_BTF_MODULES= \
 		-j"$(nproc)" modules
@@ -44,6 +43,9 @@ run()
 }
 
 "$VM_DIR/patches.sh"
+"$VM_DIR/fetch.sh" linux
+"$VM_DIR/unpack.sh" headers
+"$VM_DIR/chroot.sh" "$(kernel_suite)"
 number=0
 for commit in $(git -C "$tree" rev-list --reverse base..main); do
 	number=$((number + 1))

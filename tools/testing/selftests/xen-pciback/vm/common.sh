@@ -27,6 +27,14 @@ absolute()
 BUILD=$(absolute "$BUILD")
 CACHE=$(absolute "$CACHE")
 
+# What the tests are run on: each kernel with the hypervisors that it is used with
+ALL_PAIRS='5.10-4.14 6.1-4.17 6.12-4.17 6.12-4.20 7.2-4.20 7.3-4.20 7.3-4.20-pvh'
+
+all_kernels()
+{
+	echo "$ALL_PAIRS" | tr ' ' '\n' | sed 's/-.*//' | uniq
+}
+
 # Debian's releases, in the order in which a kernel is looked for: first that of this
 # machine, whose compiler is there, then from the newest that is released to the
 # oldest, then what is not released.

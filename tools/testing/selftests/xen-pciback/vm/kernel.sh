@@ -68,7 +68,7 @@ built_flavour || exit 0
 kernel=$(built_kernel)
 [ ! -e "$kernel" ] || exit 0
 FLAVOUR='' "$VM_DIR/unpack.sh" tree
-suite=$(kernel_suite "$KERNEL")
+suite=$(kernel_suite)
 export PACKAGES_MORE=bc,bison,ccache,flex,libelf-dev
 "$VM_DIR/chroot.sh" "$suite"
 step kernel "configuration of Linux $KERNEL-$FLAVOUR" \

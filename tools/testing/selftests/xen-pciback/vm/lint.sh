@@ -12,8 +12,8 @@
 #	manual page		rst2man: a warning is an error
 #	documentation		the kernel's tools for it: a warning is an error
 #
-# and for each SERIES, if not said all in drivers/xen/xen-pciback/patches, as many
-# at once as there are CPUs:
+# and for each SERIES, if not said all that the tests are run on, as many at once as
+# there are CPUs:
 #
 #	gcc and sparse, clang	the module: nothing about our files, and no more
 #	coccicheck		about the upstream ones than without our patches
@@ -24,9 +24,10 @@
 set -eu
 . "${0%/*}/common.sh"
 
-PATCHES=$TOP/drivers/xen/xen-pciback/patches
-# The series whose scripts look at what is the same for all
-SCRIPTS=$BUILD/6.12/linux
+DRIVER=$TOP/drivers/xen/xen-pciback
+PATCHES=$DRIVER/patches
+# Whose scripts look at what is the same for all
+SCRIPTS=$BUILD/$DEFAULT_KERNEL/linux
 LOG=$BUILD/lint/log
 mkdir -p "$LOG"
 failed=0
@@ -126,7 +127,7 @@ check_maintainers()
 	git add -f .
 
 	"$SCRIPTS/scripts/get_maintainer.pl" --self-test
-	find Documentation drivers tools -type f ! -name '*.patch' ! -name series | sort |
+	find Documentation drivers tools -type f ! -path '*/patches/*' | sort |
 		while read -r file; do
 			"$SCRIPTS/scripts/get_maintainer.pl" --no-git-fallback \
 				-f "$file" | grep -q . ||
@@ -171,7 +172,7 @@ check_docs()
 	"$VM_DIR/docs.sh" >"$LOG/lint-docs" 2>&1 || cat "$LOG/lint-docs"
 }
 
-# by_kbuild ARGS DIR [--stock]: what is said about the module, built in DIR
+# by_kbuild ARGS DIR [--plain]: what is said about the module, built in DIR
 by_kbuild()
 {
 	# One at a time, or they would talk at the same time
@@ -220,12 +221,15 @@ inputs()
 {
 	cat "$OUT/.unpacked-headers" "$OUT/.unpacked-source" \
 		"$VM_DIR/lint.sh" "$VM_DIR/module.sh"
-	[ "${1-}" ] || find "$TOP/drivers" "$SELFTEST_DIR/test_modules" -type f \
-		-exec cat {} +
+	if [ "${1-}" ]; then
+		find "$DRIVER"/Kbuild "$DRIVER"/compat* -type f -exec cat {} +
+	else
+		find "$TOP/drivers" "$SELFTEST_DIR/test_modules" -type f -exec cat {} +
+	fi
 	dpkg-query -W clang coccinelle gcc sparse
 }
 
-# findings COMMAND [--stock]: to $OUT/lint/COMMAND[--stock]/findings
+# findings COMMAND [--plain]: to $OUT/lint/COMMAND[--plain]/findings
 findings()
 {
 	dir=$OUT/lint/$1${2-}
@@ -241,11 +245,11 @@ findings()
 	echo "$now" >"$dir/inputs"
 }
 
-# check_module COMMAND: the findings that there are not --stock, too, on
+# check_module COMMAND: the findings that there are not --plain, too, on
 # whatever lines of a file
 check_module()
 {
-	findings "$1" --stock || return
+	findings "$1" --plain || return
 	findings "$1" || return
 	awk '
 		# What BUILD_BUG_ON() and READ_ONCE() are made of in 5.10
@@ -257,9 +261,9 @@ check_module()
 			sub(/:[0-9]+:([-0-9]+:)?/, ":", finding)
 			gsub(/ on line [0-9]+/, "", finding)
 		}
-		FILENAME == ARGV[1] { stock[finding]++; next }
-		stock[finding]-- <= 0
-	' "$OUT/lint/$1--stock/findings" "$OUT/lint/$1/findings"
+		FILENAME == ARGV[1] { plain[finding]++; next }
+		plain[finding]-- <= 0
+	' "$OUT/lint/$1--plain/findings" "$OUT/lint/$1/findings"
 }
 
 check_test_modules()
@@ -269,7 +273,7 @@ check_test_modules()
 	mkdir -p "$OUT/lint"
 	cp -R "$SELFTEST_DIR/test_modules" "$dir"
 	# shellcheck disable=SC2086
-	"$VM_DIR/chroot.sh" "$(kernel_suite "$KERNEL")" \
+	"$VM_DIR/chroot.sh" "$(kernel_suite)" \
 		make -C "$dir" KDIR="$OUT/headers/build" W=1 $SPARSE modules \
 		>"$dir/log" 2>&1 || {
 		tail -n 40 "$dir/log"
@@ -292,8 +296,8 @@ if [ "${1-}" = --series ]; then
 	exit
 fi
 
-KERNEL=6.12 "$VM_DIR/fetch.sh" linux
-KERNEL=6.12 "$VM_DIR/unpack.sh" source
+KERNEL=$DEFAULT_KERNEL "$VM_DIR/fetch.sh" linux
+KERNEL=$DEFAULT_KERNEL "$VM_DIR/unpack.sh" source
 check "checkpatch --strict: our sources" check_sources
 check "checkpatch --strict: our patches" check_patches
 check "kernel-doc: our sources" check_kernel_doc
@@ -303,13 +307,14 @@ check "shellcheck: all scripts" check_scripts
 check "rst2man: the manual page" check_manual
 check "sphinx: the documentation" check_docs
 
-[ $# -gt 0 ] || for dir in "$PATCHES"/*/; do
-	set -- "$@" "$(basename "$dir")"
-done
+# shellcheck disable=SC2046
+[ $# -gt 0 ] || set -- $(all_kernels)
 for KERNEL; do
 	KERNEL=$KERNEL "$VM_DIR/fetch.sh" linux
 	KERNEL=$KERNEL "$VM_DIR/unpack.sh" headers source
 done
+KERNEL=$BASE_KERNEL "$VM_DIR/fetch.sh" source
+KERNEL=$BASE_KERNEL "$VM_DIR/unpack.sh" source
 printf '%s\n' "$@" | xargs -P "$(nproc)" -n 1 "$0" --series || failed=1
 
 [ "$failed" -eq 0 ]

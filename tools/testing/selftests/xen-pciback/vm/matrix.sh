@@ -6,7 +6,7 @@
 # Documentation/admin-guide/xen-pciback-matrix.txt have a copy of it, and
 # xen-pciback-debug.txt there one of check-debug's.
 #
-# PAIRS="KERNEL-XEN ..." instead of those below, KERNEL-XEN-pvh with a PVH dom0,
+# PAIRS="KERNEL-XEN ..." instead of those of common.sh, KERNEL-XEN-pvh with a PVH dom0,
 # KERNEL-XEN-FLAVOUR with that kernel; JOBS of them at once, one a CPU if not said.
 # Each has a folder of its own to build in, $BUILD/matrix/PAIR, and what it said is
 # in $BUILD/matrix/PAIR.log.
@@ -47,7 +47,7 @@ one()
 	xen=$(upstream_version xen xen)
 	xen=${xen:-$XEN}
 	printf '%-14s %-7s %-4s %-8s %6s %6s %7s %3d:%02d\n' "$linux" "$xen" \
-		"$DOM0" "$(kernel_suite "$KERNEL")" "$passed" "$failed" "$skipped" \
+		"$DOM0" "$(kernel_suite)" "$passed" "$failed" "$skipped" \
 		$((seconds / 60)) $((seconds % 60)) >"$MATRIX/$1.result"
 	printf '  %-8s %s\n' matrix "Linux $kernel, Xen $XEN, $DOM0: $passed passed, $failed failed, $skipped skipped"
 	# What failed, and why
@@ -64,7 +64,7 @@ if [ $# -gt 0 ]; then
 fi
 
 : "${PAIRS:=}" "${JOBS:=}"
-[ -n "$PAIRS" ] || PAIRS='5.10-4.14 6.1-4.17 6.1-4.20 6.12-4.17 6.12-4.20 7.2-4.20 7.2-4.20-pvh'
+[ -n "$PAIRS" ] || PAIRS=$ALL_PAIRS
 [ -n "$JOBS" ] || JOBS=$(nproc)
 
 mkdir -p "$MATRIX"

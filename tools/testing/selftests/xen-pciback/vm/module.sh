@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# module.sh [--stock] [--sources] [-o DIR] [PATCH]...: build DIR/xen-pciback.ko
+# module.sh [--stock | --plain] [--sources] [-o DIR] [PATCH]...: build DIR/xen-pciback.ko
 #
 # The upstream driver of the newest kernel ($BASE_KERNEL), from Debian's source, with the
 # patches of drivers/xen/xen-pciback/patches and the files beside them, built for
-# $KERNEL by its compiler (--stock: $KERNEL's own driver, without both); and on top each
-# PATCH. The sources it was built from are left in DIR/xen-pciback/ (--sources: and that
+# $KERNEL by its compiler (--stock: $KERNEL's own driver, without both; --plain: with
+# what is needed to build it, and no more); and on top each PATCH. The sources it was built from are left in DIR/xen-pciback/ (--sources: and that
 # is all). DIR is $BUILD/$KERNEL, or stock/ there.
 #
 # KSRC=TREE builds against that kernel tree or those headers instead (--stock: what is
@@ -50,10 +50,8 @@ inputs()
 {
 	cat "$headers/.config" "$headers/Makefile" "$VM_DIR/module.sh"
 	cat "$upstream"/*.[ch] "$upstream/Makefile"
-	if [ -z "$stock" ]; then
-		cat "$OURS"/*.[ch] "$OURS/Kbuild" "$OURS"/compat/*/*.h "$patches/series"
-		series | (cd "$patches" && xargs cat)
-	fi
+	[ -n "$stock" ] || cat "$OURS"/*.[ch] "$OURS/Kbuild" "$OURS"/compat/*/*.h
+	[ -n "$stock$plain" ] || series | (cd "$patches" && xargs cat)
 	[ $# -eq 0 ] || cat "$@"
 	echo "$headers $KBUILD_ARGS"
 }
@@ -63,8 +61,9 @@ prepare()
 	rm -rf "$sources" "$out/xen-pciback.ko"
 	mkdir -p "$sources"
 	cp "$upstream"/*.[ch] "$upstream/Makefile" "$sources/"
-	if [ -z "$stock" ]; then
-		cp -R "$OURS"/*.[ch] "$OURS/Kbuild" "$OURS/compat" "$sources/"
+	[ -n "$stock" ] || cp -R "$OURS/Kbuild" "$OURS"/compat* "$sources/"
+	if [ -z "$stock$plain" ]; then
+		cp "$OURS"/*.[ch] "$sources/"
 		for patch in $(series); do
 			apply "$patches/$patch"
 		done
@@ -84,10 +83,11 @@ build()
 	cp "$sources/xen-pciback.ko" "$out/"
 }
 
-stock='' only_sources='' out=''
+stock='' plain='' only_sources='' out=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	--stock) stock=1 ;;
+	--plain) plain=1 ;;
 	--sources) only_sources=1 ;;
 	-o) shift && out=$(absolute "$1") ;;
 	-*) die "unknown option: $1" ;;
@@ -105,7 +105,7 @@ elif [ -z "$only_sources" ]; then
 	"$VM_DIR/fetch.sh" linux
 	"$VM_DIR/unpack.sh" headers
 	headers=$OUT/headers/build
-	toolchain="$VM_DIR/chroot.sh $(kernel_suite "$KERNEL")"
+	toolchain="$VM_DIR/chroot.sh $(kernel_suite)"
 fi
 
 patches=$OURS/patches

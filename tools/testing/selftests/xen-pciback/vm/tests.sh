@@ -19,7 +19,7 @@ build_tests()
 	rsync -a --delete --exclude=/fuzz --exclude=/mutations --exclude=/vm \
 		"$SELFTEST_DIR/" "$TREE/xen-pciback/"
 	rm -rf "$INSTALLED"
-	"$VM_DIR/chroot.sh" "$(kernel_suite "$KERNEL")" \
+	"$VM_DIR/chroot.sh" "$(kernel_suite)" \
 		make -C "$TREE/xen-pciback/test_modules" KDIR="$OUT/headers/build"
 	# There is nothing in KDIR: the modules are built.
 	"$VM_DIR/chroot.sh" "$(xen_suite "$XEN")" \
@@ -40,6 +40,6 @@ built_flavour && slower=3 || slower=1
 "$VM_DIR/unpack.sh" headers xentools
 KERNEL=$DEFAULT_KERNEL FLAVOUR='' "$VM_DIR/fetch.sh" source
 KERNEL=$DEFAULT_KERNEL FLAVOUR='' "$VM_DIR/unpack.sh" source
-"$VM_DIR/chroot.sh" "$(kernel_suite "$KERNEL")"
+"$VM_DIR/chroot.sh" "$(kernel_suite)"
 "$VM_DIR/chroot.sh" "$(xen_suite "$XEN")"
 step tests "kselftests, by the kernel's Makefiles" build_tests
