@@ -25,7 +25,7 @@
 #define kzalloc_obj(p)		kzalloc(sizeof(typeof(p)), GFP_KERNEL)
 #endif
 
-/* Whose state it is does not matter where no device is asked for */
+/* It was asked for by the path alone */
 #ifndef HAVE_DRIVER_STATE_OF_DEVICE
 #define xenbus_read_driver_state(dev, path)	xenbus_read_driver_state(path)
 #endif
@@ -36,7 +36,10 @@
 						      __VA_ARGS__)
 #endif
 
-/* It returned an int that nobody looked at: where it is defined, one that does */
+/*
+ * xenbus wanted an int that it did not look at.  Where the function is defined,
+ * which is where an argument follows, make that of it.
+ */
 #ifndef HAVE_XENBUS_REMOVE_VOID
 #define xen_pcibk_xenbus_remove(arg)					\
 	compat_xenbus_remove(arg);					\

@@ -7,9 +7,6 @@
  * that.  The rules are told in reset.c.
  */
 
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
-#define dev_fmt pr_fmt
-
 #include <linux/jiffies.h>
 #include <linux/kernel.h>
 #include <linux/list.h>

@@ -38,7 +38,7 @@ all_kernels()
 # Debian's releases, in the order in which a kernel is looked for: first that of this
 # machine, whose compiler is there, then from the newest that is released to the
 # oldest, then what is not released.
-debians()
+suites()
 {
 	own=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
 	all='trixie bookworm bullseye forky sid'
@@ -52,7 +52,7 @@ debians()
 # in the Debian that they are from, and the first one counts.
 cached()
 {
-	for suite in $(debians); do
+	for suite in $(suites); do
 		[ ! -e "$CACHE/$1-$suite/SHA256SUMS" ] || break
 	done
 	echo "$CACHE/$1-$suite"

@@ -86,7 +86,7 @@ image()
 # Which Debian has $KERNEL? One that has left one of them is in another.
 find_kernel()
 {
-	for debian in $(debians); do
+	for debian in $(suites); do
 		use_suite "$debian"
 		[ -z "$(image)" ] || return 0
 	done
@@ -96,7 +96,7 @@ find_kernel()
 # Not release candidates: their packages' names have but two numbers.
 newest_kernel()
 {
-	for debian in $(debians); do
+	for debian in $(suites); do
 		use_suite "$debian" >&2
 		private apt-cache pkgnames linux-image-
 	done | sed -n 's/^linux-image-\([0-9]*\.[0-9]*\)\.[0-9].*-amd64$/\1/p' |
