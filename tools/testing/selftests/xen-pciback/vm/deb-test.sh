@@ -5,28 +5,30 @@
 # a chroot of Debian (deb-steps), and try in the VM what DKMS built for $KERNEL
 # there.
 #
-# The Debian is the one that $KERNEL comes from, with DKMS and all kernels from
-# it that there are patches for. mmdebstrap makes it in
-# $CACHE/chroot, once; each run has a copy.
+# The Debian is the one that $KERNEL comes from, with DKMS and all kernels from it that
+# the tests are run on. mmdebstrap makes it in $CACHE/chroot, once; each run has a copy.
 set -eu
 . "${0%/*}/common.sh"
 
-SUITE=$(kernel_suite "$KERNEL")
+"$VM_DIR/fetch.sh" linux
+SUITE=$(kernel_suite)
 WORK=$BUILD/deb-check
 # Beside the kernels: openssl makes DKMS's key, systemd can verify a unit.
 PACKAGES=dkms,openssl,systemd,xz-utils
 
-# The patched series that this Debian has
+# Those of the kernels that come from this Debian
 kernels()
 {
-	for dir in "$TOP"/drivers/xen/xen-pciback/patches/*/; do
-		[ "$(kernel_suite "$(basename "$dir")")" != "$SUITE" ] || basename "$dir"
+	for KERNEL in $(all_kernels); do
+		"$VM_DIR/fetch.sh" linux >&2
+		[ "$(kernel_suite)" != "$SUITE" ] || echo "$KERNEL"
 	done
 }
 
 release_of()
 {
-	basename "$CACHE/linux-$1"/linux-headers-*-amd64_* | sed 's/linux-headers-//; s/_.*//'
+	(KERNEL=$1 && basename "$(set_dir linux)"/linux-headers-*-amd64_*) |
+		sed 's/linux-headers-//; s/_.*//'
 }
 
 # The kernels as they are, but of their modules only Xen's, and no initramfs:
@@ -35,8 +37,8 @@ make_image()
 {
 	rm -rf "$image.part"
 	mkdir -p "$image.part/debs"
-	for series in $kernels; do
-		cp "$CACHE/linux-$series"/*.deb "$image.part/debs/"
+	for KERNEL in $kernels; do
+		cp "$(set_dir linux)"/*.deb "$image.part/debs/"
 	done
 	rm "$image.part"/debs/linux-source-*
 	sources "$SUITE" >"$image.part/sources"
@@ -112,9 +114,6 @@ in_vm()
 
 [ "$SUITE" != bullseye ] || die "Debian bullseye's DKMS is older than the package wants"
 kernels=$(kernels)
-for series in $kernels; do
-	KERNEL=$series "$VM_DIR/fetch.sh" linux
-done
 "$VM_DIR/deb.sh" -o "$WORK/old"
 "$VM_DIR/deb.sh" -o "$WORK/new" -v "$(dpkg-parsechangelog -l "$TOP/debian/changelog" -S Version)+1"
 
@@ -131,7 +130,7 @@ step chroot "a copy of it" unpack_image
 in_chroot /test/deb-steps $releases
 
 # Only for who runs such a kernel: its headers want the compiler that made it
-if [ "$(kernel_suite "$KERNEL")" = "$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)" ]; then
+if [ "$SUITE" = "$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)" ]; then
 	"$VM_DIR/unpack.sh" headers
 	step make "install and uninstall, for Linux $KERNEL" without_packages
 else

@@ -5,8 +5,8 @@
 # and have lintian look at them.
 #
 # They are built from a source package that is put together here: debian/,
-# the tools, and in dkms/ the driver's sources for each series of kernels that
-# there are patches for, already patched, so that DKMS needs nothing else.
+# the tools, and in dkms/ the driver's sources, already patched, so that DKMS needs
+# nothing else.
 # The version is that of debian/changelog, or VERSION.
 set -eu
 . "${0%/*}/common.sh"
@@ -23,17 +23,15 @@ done
 assemble()
 {
 	rm -rf "$out"/xen-pciback-reset*
-	mkdir -p "$tree/dkms" "$tree/tools"
+	mkdir -p "$tree/tools"
 	cp -R "$TOP/debian" "$TOP/Documentation" "$TOP/COPYING" "$tree/"
 	cp -R "$TOP/tools/xen" "$tree/tools/"
 	[ -z "$version" ] ||
 		sed -i "1s/(.*)/($version)/" "$tree/debian/changelog"
-	for series in $1; do
-		cp -R "$out/sources/$series/xen-pciback" "$tree/dkms/$series"
-		sed "s/@VERSION@/$(dpkg-parsechangelog -l "$tree/debian/changelog" -S Version)/" \
-			"$TOP/debian/version.c.in" >"$tree/dkms/$series/version.c"
-		echo 'xen-pciback-y += version.o' >>"$tree/dkms/$series/Makefile"
-	done
+	cp -R "$out/sources/xen-pciback" "$tree/dkms"
+	sed "s/@VERSION@/$(dpkg-parsechangelog -l "$tree/debian/changelog" -S Version)/" \
+		"$TOP/debian/version.c.in" >"$tree/dkms/version.c"
+	echo 'xen-pciback-y += version.o' >>"$tree/dkms/Kbuild"
 }
 
 build()
@@ -49,13 +47,10 @@ look()
 }
 
 unset KSRC
-all=$(basename -a "$TOP"/drivers/xen/xen-pciback/patches/*/ | sort -V | xargs)
-for series in $all; do
-	KERNEL=$series "$VM_DIR/module.sh" --sources -o "$out/sources/$series"
-done
+"$VM_DIR/module.sh" --sources -o "$out/sources"
 tree=$out/xen-pciback-reset
-assemble "$all"
-step deb "packages, for Linux $all" build
+assemble
+step deb "packages" build
 # Another version is for a test, and says nothing new.
 [ -n "$version" ] || step deb "lintian" look
 (cd "$out" && printf '%s\n' *.deb)
