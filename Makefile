@@ -3,8 +3,8 @@
 # Thorough resets for xen-pciback. "make help" lists the targets; what they
 # do is in scripts that can be run by hand: tools/testing/selftests/xen-pciback/vm.
 
-# The kernel series (5.10, 6.1, 6.12, 7.2) and the hypervisor (4.14, 4.17, 4.20)
-# of the VM, and what kind of guest dom0 is (pv; pvh from 6.12 and 4.20 on)
+# The kernel (any that Debian has from 5.10 on, or newest) and the hypervisor (4.14, 4.17,
+# 4.20) of the VM, and what kind of guest dom0 is (pv; pvh from 6.12 and 4.20 on)
 KERNEL ?= 6.12
 XEN ?= 4.17
 DOM0 ?= pv
@@ -41,6 +41,10 @@ export KERNEL FLAVOUR XEN DOM0 BUILD CACHE TESTS MUTATE VMS PAIRS JOBS N MINUTES
 export KSRC V
 
 VM := tools/testing/selftests/xen-pciback/vm
+ifeq ($(KERNEL),newest)
+override KERNEL := $(shell KERNEL= BUILD='$(BUILD)' CACHE='$(CACHE)' $(VM)/fetch.sh --newest)
+$(if $(KERNEL),,$(error KERNEL=newest: Debian does not tell))
+endif
 OUT := $(BUILD)/$(KERNEL)$(addprefix -,$(FLAVOUR))
 DRIVER := $(OUT)/$(if $(STOCK),stock/)xen-pciback.ko
 
@@ -58,7 +62,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | \
 		while IFS='	' read -r name text; do printf '  %-14s%s\n' "$$name" "$$text"; done
 	@echo
-	@echo 'Variables: KERNEL=5.10|6.1|6.12|7.2 XEN=4.14|4.17|4.20 ($(KERNEL), $(XEN))'
+	@echo 'Variables: KERNEL=5.10|6.1|...|newest XEN=4.14|4.17|4.20 ($(KERNEL), $(XEN))'
 	@echo '           FLAVOUR=debug|kcsan|rt DOM0=pv|pvh ($(DOM0))'
 	@echo '           BUILD=$(BUILD) CACHE=$(CACHE)'
 	@echo '           TESTS=name,... MUTATE=1 VMS=3 PAIRS="kernel-xen ..." N=number SEED=number'
