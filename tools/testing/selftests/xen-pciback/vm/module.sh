@@ -99,6 +99,8 @@ done
 if [ -n "$KSRC" ]; then
 	headers=$(absolute "$KSRC")
 	KERNEL=$(series_of "$headers")
+	[ -n "$stock" ] || at_least "$KERNEL" 5.10 ||
+		die "KSRC=$KSRC is Linux $KERNEL, and the driver is for 5.10 or later"
 	OUT=$BUILD/$KERNEL
 	toolchain=''
 elif [ -z "$only_sources" ]; then
