@@ -84,6 +84,63 @@ static inline const char *str_plural(size_t num)
 }
 #endif
 
+/* Locks that end with their block */
+#ifndef HAVE_GUARD
+#define COMPAT_GUARD(_name, _lock, _unlock)					\
+struct compat_guard_##_name {							\
+	spinlock_t *lock;	/* the one held */				\
+	unsigned long flags;							\
+	bool once;								\
+};										\
+static inline struct compat_guard_##_name compat_take_##_name(spinlock_t *lock)	\
+{										\
+	struct compat_guard_##_name g = { lock, 0, true };			\
+										\
+	_lock;									\
+	return g;								\
+}										\
+static inline void compat_give_##_name(struct compat_guard_##_name *g)		\
+{										\
+	_unlock;								\
+}
+
+COMPAT_GUARD(spinlock, spin_lock(lock), spin_unlock(g->lock))
+COMPAT_GUARD(spinlock_irq, spin_lock_irq(lock), spin_unlock_irq(g->lock))
+COMPAT_GUARD(spinlock_irqsave, spin_lock_irqsave(lock, g.flags),
+	     spin_unlock_irqrestore(g->lock, g->flags))
+
+#define compat_guard(_name, _lock, _var)					\
+	struct compat_guard_##_name _var					\
+		__attribute__((cleanup(compat_give_##_name), unused)) =		\
+		compat_take_##_name(_lock)
+#define guard(_name)			compat_guard_of_##_name
+#define compat_guard_of_spinlock_irq(_lock)					\
+	compat_guard(spinlock_irq, _lock, __UNIQUE_ID(guard))
+#define compat_guard_of_spinlock_irqsave(_lock)					\
+	compat_guard(spinlock_irqsave, _lock, __UNIQUE_ID(guard))
+#define scoped_guard(_name, _lock)						\
+	for (compat_guard(_name, _lock, compat_scope); compat_scope.once;	\
+	     compat_scope.once = false)
+#endif
+
+/* Before tasks could say that they may be frozen where they wait, they were not counted */
+#ifndef TASK_FREEZABLE
+#include <linux/freezer.h>
+#define TASK_FREEZABLE		0
+#define schedule_timeout(t)	freezable_schedule_timeout_killable(t)
+#endif
+
+/* No ports that could mask bus resets are known then */
+#ifndef PCI_VENDOR_ID_CXL
+#define PCI_VENDOR_ID_CXL	0x1e98
+#endif
+#ifndef HAVE_DVSEC
+static inline u16 pci_find_dvsec_capability(struct pci_dev *dev, u16 vendor, u16 dvsec)
+{
+	return 0;
+}
+#endif
+
 #ifndef HAVE_PCI_DRIVER_DEV_GROUPS
 #define dev_groups		driver.dev_groups
 #endif

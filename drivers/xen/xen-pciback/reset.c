@@ -2,319 +2,326 @@
 /*
  * PCI Backend - thorough resets of the functions that pciback owns
  *
- * A function that leaves one guest for the next must carry nothing over.  Many
- * have no function-level reset of their own; a slot or a secondary bus reset
- * would do, but reaches everything on and below the function's bus: its *reset
- * set*.  These files know which functions that is, make sure that all of them
- * are owned by pciback and idle for as long as the reset lasts, and leave each
- * as it was when pciback seized it.
+ * A function that leaves one guest for the next must carry nothing over.  Many have no
+ * function-level reset; a slot or a secondary bus reset would do, but reaches everything on and
+ * below the function's bus: its reset set.
  *
- * The story of a reset:
+ *   reset_sysfs.c	the files: somebody asks for a reset, or what one would do
+ *   reset.c		the steps of a reset, and when there is one
+ *   reset_set.c	the set: claim all of it, reset it
+ *   reset_function.c	one function: run a method, restore the state of bind time
  *
- *   reset_sysfs.c	somebody asks for a reset, or for what one would do
- *   reset_pending.c	nobody asks: a set has become idle and is dirty
- *   reset.c		the steps: function-level reset, else slot or bus reset,
- *			else the weak one
- *   reset_set.c	claim every function of the set, account for all of them
- *   reset_function.c	run exactly one method on one function, restore the
- *			state of bind time, note what that means for the next
- *			owner
+ * The toolstack gives a function to a guest and takes it away in Xen.  pciback hears of that late
+ * or not at all, and a guest can make pciback release its function at any time while Xen still
+ * lets it at the device.  So no release proves anything, and a request for an idle function always
+ * resets it: that is what counts, right before the function is handed out.  A release is followed
+ * by a reset so that the device does not run on.
  *
- * Clean and dirty
+ * Toolstacks write to do_flr before they hand a function out, and right before they take it away.
+ * It is such a farewell as long as the toolstack lists the function for a guest that lives.  It is
+ * only noted if the guest's frontend is mapped: the guest may be at work, and the release will
+ * reset.  A second write, or one without such a guest, ends the assignment.
  *
- *   A function is clean if a strong reset (any but PM) has covered it since it
- *   was seized, or since it was last assigned; else it needs_reset.  Whenever a
- *   set that holds a dirty function becomes wholly owned and idle, by the last
- *   release or the last adoption, it is reset from a work item, outside any
- *   device lock.  What is dirty all the same when it is handed out goes with a
- *   warning, or not at all (strict_reset).
+ * Lock order: pci_bus_sem (walks), device lock, config access lock, the same two of the upstream
+ * bridge, claim (remove() waits for its end), pcistub_devices_lock, pcistub_device.lock.  Device
+ * and config access locks are only tried for, except in remove() and in a release.  No walk happens
+ * under a device lock or while a claim holds its set, and remove() waits for nobody who walks:
+ * error recovery holds pci_bus_sem and waits for device locks.
  *
- *   Resets by others count if the core's first method for the function is FLR
- *   and the function answers afterwards: the driver is not told the result, but
- *   an FLR that fails shows as silence.  Nor is it told whether it was not a
- *   bus reset instead of a weaker method.
- *
- * Claims
- *
- *   A slot or bus reset works on a claim, which has two phases:
- *
- *   CHECKING    The set is walked and its members are noted.  remove() and
- *               hand-out go ahead, and cancel the claim.
- *   COMMITTED   From here to the end of the reset remove() waits and hand-out
- *               is refused.  Committing fails if the claim was cancelled.
- *
- *   Between the commit and the try-locks of the PCI core nothing blocks.  If a
- *   try-lock fails, its holder may be a remove() that waits for us: the claim
- *   is dropped, everybody else goes on, and we come back later; a function that
- *   is leaving cannot be claimed again.  A reset never holds a reference to a
- *   pcistub_device: its last put must happen in remove(), under the device
- *   lock.
- *
- * Lock order
- *
- *   pci_rescan_remove_lock	where no slot resets the function; never around
- *				a slot reset: pciehp takes its own lock first
- *     pci_bus_sem		(walks)
- *   device lock		a try-lock wherever we take it
- *     config access lock	a try-lock, too
- *       upstream bridge	a try-lock: the core locks from the top down
- *     claim			waited for by remove() under the device lock
- *       pcistub_devices_lock
- *         pcistub_device.lock
- *
- *   No walk of ours, which takes pci_bus_sem, happens under a device lock or
- *   pcistub_sem: error recovery holds it and waits for device locks.  lockdep
- *   does not see device locks; of claims it is told, but for slot resets.
- *
- * What the PCI core leaves open
- *
- *   - While pciehp resets a slot, a rescan can add a function to the bus that
- *     is then unlocked without having been locked.
- *   - A rescan puts back what it has read from the control register of a
- *     bridge, some time later.  If pciehp was resetting the slot then, the
- *     reset is asserted again and stays so.
- *   - pci_reset_bus() probes the slot again by itself.  If pciehp is bound to
- *     the port or leaves it just then, the other kind of reset is done, with
- *     or without pci_rescan_remove_lock the wrong way round.
- *   - A slot reset waits for pciehp's own lock with device locks held, whose
- *     holder may wait in pci_lock_rescan_remove() for one who waits for these
- *     device locks.  The same goes for "bus" as the only method of a function
- *     on bind, release and unbind.
- *   - pci_set_power_state() and the wait after a bus reset take pci_bus_sem
- *     under the device lock.
- *   - A write to reset_method takes no lock.  A reset that the core does by
- *     itself, and that has just been chosen, may be by another method then.
+ * The PCI core leaves open: a write to reset_method takes no lock; a slot may go away while
+ * somebody calls pci_reset_bus(); a function that is added to a bus in the middle of a reset is
+ * unlocked without having been locked.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 #define dev_fmt pr_fmt
 
-#include <linux/device.h>
-#include <linux/jiffies.h>
-#include <linux/kernel.h>
-#include <linux/ktime.h>
-#include <linux/pci.h>
+#include <linux/freezer.h>
+#include <linux/moduleparam.h>
 #include <linux/sched/signal.h>
-#include <linux/spinlock.h>
-#include <linux/string.h>
 #include <linux/string_helpers.h>
-#include <linux/wait.h>
 #include "pciback.h"
-#include "reset.h"
-#include "reset_internal.h"
 
-/* How long contention (bind, unbind, hotplug, another reset) is borne with */
-#define PCIBK_RETRY_MS		10000
+static bool strict_reset;
+module_param(strict_reset, bool, 0644);
+MODULE_PARM_DESC(strict_reset,
+		 "Refuse to hand out a function that still needs a reset (default: 0, warn only)");
 
-/**
- * struct pcibk_reset - one reset that was asked for
- * @dev: the function named
- * @ask: who asks
- * @step: name of the step being taken, as its method
- * @blocker: who forbids that step, or did not come through it; may be empty
- * @functions: how many functions the reset reached
- * @chain: what was tried, with results: "slot: blocked by ...; pm: ok (weak)"
- * @len: length of @chain
- */
-struct pcibk_reset {
-	struct pci_dev *dev;
+/* How long a requested reset of a set counts for its functions */
+#define PCIBK_COVERED_MS	30000
+
+/* What a request waits for, and for how long in all, in ms */
+enum pcibk_patience {
+	PCIBK_FOR_LOCKS,	/* bind, unbind, hotplug */
+	PCIBK_FOR_OTHERS,	/* other resets: each takes a minute at most */
+	PCIBK_FOR_GUESTS,	/* releases that are on their way */
+	PCIBK_NR_PATIENCE
+};
+
+static const unsigned int pcibk_patience_ms[] = { 10000, 130000, 2000 };
+
+struct workqueue_struct *pcibk_wq;
+
+/* A reset that was asked for.  @claim is used anew in each step, and says what is in its way. */
+struct pcibk_request {
+	struct pci_dev *dev;		/* the function named */
+	struct pci_dev *top;		/* on the bus to reset: @dev, or a bridge above it */
 	enum pcibk_ask ask;
-	const char *step;
-	char blocker[PCIBK_BLOCKER_LEN];
-	unsigned int functions;
-	char chain[PCIBK_CHAIN_LEN];
+	const void *from;		/* the backend that has it, or was refused it */
+	enum pcibk_patience wait;	/* what is in the way just now */
+	long left[PCIBK_NR_PATIENCE];	/* how long to wait for it still, in jiffies */
+	bool again;			/* done once more: somebody had left a bus reset on */
+	bool in_use;			/* a guest has a function of the set */
+	unsigned int functions;		/* that the reset has reached */
+	char step[32];			/* being taken, as the log names it */
+	struct pcibk_claim claim;
+	char chain[PCIBK_CHAIN_LEN];	/* "slot: blocked by ...; pm: ok (weak)" */
 	size_t len;
 };
 
-static __printf(2, 3) void pcibk_note(struct pcibk_reset *r, const char *fmt,
-				      ...)
+static __printf(2, 3) void pcibk_note(struct pcibk_request *r, const char *fmt, ...)
 {
 	va_list args;
 
 	if (r->len)
-		r->len += scnprintf(r->chain + r->len,
-				    sizeof(r->chain) - r->len, "; ");
+		r->len += scnprintf(r->chain + r->len, sizeof(r->chain) - r->len, "; ");
 	va_start(args, fmt);
-	r->len += vscnprintf(r->chain + r->len, sizeof(r->chain) - r->len, fmt,
-			     args);
+	r->len += vscnprintf(r->chain + r->len, sizeof(r->chain) - r->len, fmt, args);
 	va_end(args);
 }
 
-/* Nobody asked, and another reset has already made it clean */
-static bool pcibk_is_enough(const struct pcibk_reset *r,
-			    const struct pcistub_device *psdev)
+static bool pcibk_is_request(const struct pcibk_request *r)
 {
-	return r->ask == PCIBK_ASK_PENDING && !READ_ONCE(psdev->needs_reset);
+	return r->ask <= PCIBK_ASK_FLR;
 }
 
-typedef enum pcibk_method (*pcibk_pick_t)(struct pcistub_device *psdev);
+/* Has a guest got the function, or may have?  If so, @blocker says which. */
+bool pcibk_is_assigned(const struct pcistub_device *psdev, char *blocker)
+{
+	lockdep_assert_held(&pcistub_devices_lock);
+
+	if (!psdev->pdev && !psdev->reset.refused_by)
+		return false;
+	snprintf(blocker, PCIBK_TEXT_LEN, "%s (assigned to domain %d)",
+		 pci_name(psdev->dev), psdev->reset.domain);
+	return true;
+}
+
+/* The backend that has the function, or was refused it; only to be compared */
+static const void *pcibk_backend(const struct pcistub_device *psdev)
+{
+	lockdep_assert_held(&pcistub_devices_lock);
+
+	return psdev->pdev ?: psdev->reset.refused_by;
+}
+
+/* Does the toolstack still list the function for the guest that has or last had it? */
+static bool pcibk_is_listed(struct pci_dev *dev)
+{
+	struct pcibk_account account = pcibk_get_account(dev);
+
+	return account.domain >= 0 && xen_pcibk_is_listed(account.backend, account.domain, dev);
+}
+
+/* -- the steps ------------------------------------------------------------------- */
 
 /*
- * With the function locked, reset it by the method that @pick chooses.
- * -ENOTTY if it chooses none.
+ * Each step answers -ENOTTY if there is nothing that it could do, -EALREADY if nothing needs to be
+ * done any more, and -EAGAIN if r->wait is to be waited for.
  */
-static int pcibk_lock_bridge_and_reset(struct pcibk_reset *r, pcibk_pick_t pick)
+
+/* May the function be reset by itself?  Under its device lock that stays so. */
+static int pcibk_check(struct pcibk_request *r, struct pcistub_device *psdev)
 {
-	struct pci_dev *dev = r->dev, *bridge;
-	struct pcistub_device *psdev = pcibk_psdev(dev);
-	enum pcibk_method method = pick(psdev);
-	bool assigned;
-	int err;
+	guard(spinlock_irq)(&pcistub_devices_lock);
 
-	if (pcibk_is_enough(r, psdev))
+	if (r->ask == PCIBK_ASK_RELEASE && !psdev->reset.due)
 		return -EALREADY;
-	if (!method)
-		return -ENOTTY;
-	r->step = pcibk_method_names[method];
-
-	assigned = pcibk_is_assigned(psdev);
-	if (assigned) {
-		pcibk_name_blocker(r->blocker, dev, NULL);
-		/* By its own method, for certain, or not at all */
-		if (method == PCIBK_METHOD_PM ||
-		    pcibk_core_may_go_on(psdev, method))
-			return -EBUSY;
-	}
-
-	bridge = pcibk_bridge_to_lock(psdev, method);
-	if (bridge && !pci_dev_trylock(bridge))
-		return -EAGAIN;
-
-	err = pcibk_wake(dev);
-	if (!err) {
-		if (assigned)
-			dev_warn(&dev->dev, "reset of %s\n", r->blocker);
-		err = pcibk_reset_function(dev, method, assigned);
-	} else {
-		spin_lock_irq(&pcistub_devices_lock);
-		pcibk_account(psdev, r->step, err, false);
-		spin_unlock_irq(&pcistub_devices_lock);
-	}
-
-	if (bridge)
-		pci_dev_unlock(bridge);
-	return err;
+	return pcibk_is_assigned(psdev, r->claim.blocker) ? -EBUSY : 0;
 }
 
-static int pcibk_lock_and_reset(struct pcibk_reset *r, pcibk_pick_t pick)
+static int pcibk_lock_and_reset(struct pcibk_request *r,
+				enum pcibk_method (*pick)(const struct pcistub_device *psdev))
 {
-	struct pci_dev *dev = r->dev;
+	struct pcistub_device *psdev;
+	enum pcibk_method method;
 	int err = -ENODEV;
 
-	if (!pci_dev_trylock(dev))
+	if (!pci_dev_trylock(r->dev))
 		return -EAGAIN;
-	if (pcibk_is_owned(dev) && pcibk_psdev(dev))
-		err = pcibk_lock_bridge_and_reset(r, pick);
-	pci_dev_unlock(dev);
+	psdev = pcibk_is_owned(r->dev) ? pcibk_psdev(r->dev) : NULL;
+	if (psdev) {
+		method = pick(psdev);
+		err = method ? pcibk_check(r, psdev) : -ENOTTY;
+		if (method)
+			strscpy(r->step, pcibk_method_names[method], sizeof(r->step));
+		if (!err)
+			err = pcibk_reset_function(psdev, method);
+	}
+	pci_dev_unlock(r->dev);
 
 	return err;
 }
 
-/*
- * The steps; each answers -ENOTTY if there is nothing that it could do, and
- * -EALREADY if nothing needs to be done any more.
- */
-
-static int pcibk_try_function(struct pcibk_reset *r)
+static int pcibk_try_function(struct pcibk_request *r)
 {
-	r->step = "function";
 	return pcibk_lock_and_reset(r, pcibk_function_method);
 }
 
-static int pcibk_try_set(struct pcibk_reset *r)
+static int pcibk_try_weak(struct pcibk_request *r)
 {
-	enum pcibk_set_method method = pcibk_set_method(r->dev);
-	struct pcibk_claim claim = { .dev = r->dev };
-	bool slot = method == PCIBK_SET_SLOT;
-	int err;
-
-	if (!method)
-		return -ENOTTY;
-	r->step = slot ? "slot" : "bus";
-
-	/*
-	 * A function added between the claim and the end of the reset would be
-	 * unlocked by the core without having been locked.
-	 */
-	if (slot)
-		claim.slot = r->dev->slot;
-	else
-		pci_lock_rescan_remove();
-
-	err = pcibk_claim_check(&claim);
-	if (!err)
-		err = pcibk_claim_commit(&claim, r->ask == PCIBK_ASK_PENDING);
-	/* The core asks again and decides by itself */
-	if (!err && !pci_probe_reset_slot(r->dev->slot) != slot)
-		err = -EAGAIN;
-	if (!err) {
-		err = pci_reset_bus(r->dev);
-		/* Probed before, so a time-out of the core's */
-		if (err == -ENOTTY)
-			err = -ETIMEDOUT;
-		if (!err || err == -ETIMEDOUT) {
-			pcibk_claim_wait(&claim);
-			err = pcibk_claim_result(&claim, r->step,
-						 r->ask != PCIBK_ASK_PENDING);
-		}
-		r->functions = claim.members;
-	}
-	pcibk_claim_drop(&claim);
-
-	if (!slot)
-		pci_unlock_rescan_remove();
-
-	strscpy(r->blocker, claim.blocker, sizeof(r->blocker));
-	return err;
-}
-
-static int pcibk_try_weak(struct pcibk_reset *r)
-{
-	r->step = "function";
 	return pcibk_lock_and_reset(r, pcibk_weak_method);
 }
 
-/*
- * Until it may be worth another try: another reset has ended, or it is some time
- * later.  Who has waited comes before who asks again.
- */
-static void pcibk_retry_wait(void)
+/* The covered function of the set of @dev after @skip others, with a reference */
+static struct pci_dev *pcibk_next_covered(struct pci_dev *dev, unsigned int skip)
+{
+	struct pcistub_device *psdev;
+
+	guard(spinlock_irq)(&pcistub_devices_lock);
+	list_for_each_entry(psdev, &pcistub_devices, dev_list)
+		if (psdev->reset.covered && pcibk_same_set(psdev->dev, dev) && !skip--)
+			return pci_dev_get(psdev->dev);
+	return NULL;
+}
+
+/* A guest that made pciback release a function may be at it still: that one is not covered. */
+static void pcibk_uncover(struct pci_dev *dev)
+{
+	struct pcistub_device *psdev;
+	struct pci_dev *covered;
+	unsigned int keep = 0;
+
+	while ((covered = pcibk_next_covered(dev, keep))) {
+		bool listed = pcibk_is_listed(covered);
+
+		keep += !listed;
+		scoped_guard(spinlock_irq, &pcistub_devices_lock) {
+			psdev = pcibk_find(covered);
+			if (psdev && listed)
+				psdev->reset.covered = false;
+		}
+		pci_dev_put(covered);
+	}
+}
+
+static int pcibk_try_set(struct pcibk_request *r)
+{
+	struct pcibk_claim *claim = &r->claim;
+	int err;
+
+	err = pcibk_claim(claim);
+	if (r->top == r->dev)
+		strscpy(r->step, claim->slot ? "slot" : "bus", sizeof(r->step));
+	else
+		snprintf(r->step, sizeof(r->step), "%s by %s", claim->slot ? "slot" : "bus",
+			 pci_name(r->top->bus->self));
+	if (!err) {
+		err = pcibk_claim_reset(claim, r->step);
+		if (!err)
+			r->functions = claim->members;
+	}
+
+	r->in_use = claim->in_the_way;
+	if (claim->busy)
+		r->wait = PCIBK_FOR_OTHERS;
+	/* The toolstack has taken the function from its guest, or is about to. */
+	if (claim->in_the_way && pcibk_is_request(r) && r->left[PCIBK_FOR_GUESTS] > 0 &&
+	    (claim->noted || !pcibk_is_listed(claim->in_the_way))) {
+		r->wait = PCIBK_FOR_GUESTS;
+		err = -EAGAIN;
+	}
+	if (claim->stuck && !r->again) {
+		r->again = true;
+		err = -EAGAIN;
+	}
+	pcibk_claim_drop(claim);
+	if (!err && pcibk_is_request(r))
+		pcibk_uncover(r->dev);
+
+	return err;
+}
+
+/* End an assignment whose release pciback has not heard of; the caller does the reset. */
+static int pcibk_try_take_back(struct pcibk_request *r)
+{
+	struct pcistub_device *psdev;
+
+	if (!device_trylock(&r->dev->dev))
+		return -EAGAIN;
+	/* The device lock keeps the record, and that the backend; it may be another one by now. */
+	psdev = pcibk_is_owned(r->dev) ? pcibk_psdev(r->dev) : NULL;
+	if (psdev && psdev->pdev && psdev->pdev == r->from)
+		xen_pcibk_release_pci_dev(psdev->pdev, r->dev, false);
+	else if (psdev)
+		xen_pcibk_reset_unrefuse(r->from, r->dev);
+	if (psdev) {
+		guard(spinlock_irq)(&pcistub_devices_lock);
+		pcibk_not_due(&psdev->reset);
+	}
+	device_unlock(&r->dev->dev);
+
+	return -EALREADY;
+}
+
+/* Wait until something has changed, or it is time for another look */
+void pcibk_nap(void)
 {
 	DEFINE_WAIT(wait);
 
-	prepare_to_wait(&pcibk_wait, &wait, TASK_KILLABLE);
-	schedule_timeout(msecs_to_jiffies(PCIBK_RETRY_STEP_MS));
+	prepare_to_wait(&pcibk_wait, &wait, TASK_KILLABLE | TASK_FREEZABLE);
+	schedule_timeout(msecs_to_jiffies(PCIBK_RETRY_MS));
 	finish_wait(&pcibk_wait, &wait);
 }
 
-/* Take a step, bear with contention for a bounded time, and note the result */
-static int pcibk_step(struct pcibk_reset *r,
-		      int (*try)(struct pcibk_reset *r))
+/* -ENODEV once pciback has lost the function, or is about to; -EAGAIN if it is in reset */
+static int pcibk_look(struct pcibk_request *r)
 {
-	unsigned long end = jiffies + msecs_to_jiffies(PCIBK_RETRY_MS);
+	struct pcistub_device *psdev;
+
+	guard(spinlock_irq)(&pcistub_devices_lock);
+	psdev = pcibk_find(r->dev);
+	if (!psdev || psdev->reset.leaving)
+		return -ENODEV;
+	if (psdev->reset.resetting || pcibk_is_held(psdev)) {
+		r->wait = PCIBK_FOR_OTHERS;
+		return -EAGAIN;
+	}
+	r->wait = PCIBK_FOR_LOCKS;
+	return 0;
+}
+
+/* Take a step, wait for what is in the way, and note the result */
+static int pcibk_step(struct pcibk_request *r, int (*try)(struct pcibk_request *r))
+{
+	unsigned long start;
 	int err;
 
 	for (;;) {
-		r->blocker[0] = '\0';
-		err = try(r);
-		if (err != -EAGAIN || time_after(jiffies, end))
+		r->claim = (struct pcibk_claim) { .dev = r->dev, .top = r->top, .ask = r->ask };
+		strscpy(r->step, "function", sizeof(r->step));
+		err = pcibk_look(r) ?: try(r);
+		if (err != -EAGAIN || r->left[r->wait] <= 0)
 			break;
-		pcibk_retry_wait();
+		start = jiffies;
+		pcibk_nap();
+		r->left[r->wait] -= jiffies - start;
 		if (fatal_signal_pending(current)) {
 			err = -EINTR;
 			break;
 		}
 	}
 
-	if (err == -EBUSY)
-		pcibk_note(r, "%s: blocked by %s", r->step, r->blocker);
-	else if (err == -ENOTTY || err == -EALREADY)
+	/* There is nothing that the step could do, or that needs to be done. */
+	if (err == -EALREADY || (err == -ENOTTY && (try != pcibk_try_function ||
+						    !strcmp(r->step, "function"))))
 		return err;
-	else if (err && r->blocker[0])
-		pcibk_note(r, "%s: %s (%s)", r->step, pcibk_result(err),
-			   r->blocker);
+	if (err == -EBUSY)
+		pcibk_note(r, "%s: blocked by %s", r->step, r->claim.blocker);
+	else if (err && r->claim.blocker[0])
+		pcibk_note(r, "%s: %s (%s)", r->step, pcibk_result(err), r->claim.blocker);
 	else
-		pcibk_note(r, "%s: %s%s", r->step, pcibk_result(err),
+		pcibk_note(r, "%s: %s%s%s", r->step, pcibk_result(err), r->claim.link,
 			   try == pcibk_try_weak && !err ? " (weak)" : "");
 	return err;
 }
@@ -322,141 +329,602 @@ static int pcibk_step(struct pcibk_reset *r,
 /* Is it of use to go on to the next step? */
 static bool pcibk_may_escalate(int err)
 {
-	return err && err != -EALREADY && err != -EAGAIN && err != -EINTR &&
-	       err != -ENODEV;
+	return err && err != -EALREADY && err != -EAGAIN && err != -EINTR && err != -ENODEV;
 }
 
-static int pcibk_reset_steps(struct pcibk_reset *r)
+/* What the other functions of the set of @dev mean for its reset */
+struct pcibk_survey {
+	bool mixed;		/* an idle one needs a reset, and has no method of its own */
+	bool with_guest;	/* one is with the guest that has or last had @dev */
+	bool covered;		/* @dev is clean, and its set was reset for a request lately */
+};
+
+static struct pcibk_survey pcibk_survey(struct pcibk_request *r)
 {
-	struct pci_dev *dev = r->dev;
+	struct pcibk_survey survey = { };
+	struct pcistub_device *psdev, *own;
+
+	guard(spinlock_irq)(&pcistub_devices_lock);
+	own = pcibk_find(r->dev);
+	list_for_each_entry(psdev, &pcistub_devices, dev_list) {
+		if (!own || psdev == own || !pcibk_same_set(psdev->dev, r->dev))
+			continue;
+		survey.mixed |= !psdev->pdev && psdev->reset.needs_reset &&
+				psdev->reset.used && !pcibk_function_method(psdev);
+		survey.with_guest |= psdev->pdev && psdev->reset.domain == own->reset.domain;
+	}
+	survey.covered = own && !own->reset.needs_reset && pcibk_is_covered(&own->reset);
+	if (survey.with_guest && r->ask == PCIBK_ASK_RELEASE)
+		own->reset.put_off = own->reset.due;
+	return survey;
+}
+
+/* A reset was asked for that could not be done: whatever had covered the function is long ago. */
+static void pcibk_needs_reset(struct pci_dev *dev)
+{
 	struct pcistub_device *psdev;
-	int err, set, strong, weak;
-	bool assigned;
 
-	spin_lock_irq(&pcistub_devices_lock);
+	guard(spinlock_irq)(&pcistub_devices_lock);
 	psdev = pcibk_find(dev);
-	assigned = psdev && pcibk_is_assigned(psdev);
-	spin_unlock_irq(&pcistub_devices_lock);
-	if (!psdev) {
-		pcibk_note(r, "not owned by pciback (%s)",
-			   pcibk_driver_name(dev));
-		return -ENODEV;
-	}
+	if (psdev)
+		psdev->reset.needs_reset = true;
+}
 
-	/* Whatever resets a PF, its VFs go with it, and may be anybody's */
-	if (pci_num_vf(dev)) {
-		pcibk_name_blocker(r->blocker, dev, "VFs enabled");
-		pcibk_note(r, "blocked by %s", r->blocker);
+static int pcibk_reset_steps(struct pcibk_request *r)
+{
+	struct pcibk_survey survey = pcibk_survey(r);
+	int own, set = -ENOTTY, up, weak, strong;
+	bool mixed;
+
+	/* Whatever resets a PF, its VFs go with it, and may be anybody's. */
+	if (pci_num_vf(r->dev)) {
+		pcibk_note(r, "blocked by %s (VFs enabled)", pci_name(r->dev));
 		return -EBUSY;
 	}
 
-	r->functions = 1;
-	err = pcibk_step(r, pcibk_try_function);
-	if (!pcibk_may_escalate(err))
-		return err;
+	/* The own method of a function of a mixed card need not reset what all share. */
+	mixed = pcibk_is_request(r) && survey.mixed;
+	if (mixed)
+		set = pcibk_step(r, pcibk_try_set);
+	if (mixed && (!set || set == -EINTR || set == -ENODEV))
+		return set;
+	own = pcibk_step(r, pcibk_try_function);
+	if (!pcibk_may_escalate(own))
+		return own;
+	if (!mixed)
+		set = pcibk_step(r, pcibk_try_set);
 
-	if (assigned && (err == -ENOTTY || err == -EBUSY)) {
-		/* The set's reset comes when the last of it is released */
-		if (r->ask == PCIBK_ASK_CLEAN) {
-			pcibk_note(r, "put off until its guest is done");
-			return 0;
-		}
-		if (err == -ENOTTY) {
-			pcibk_name_blocker(r->blocker, dev, NULL);
-			pcibk_note(r, "blocked by %s", r->blocker);
-		}
-		return -EBUSY;
+	/* The same one level up, as long as the function does not come back */
+	while (set == -ETIMEDOUT && !pci_is_root_bus(r->top->bus->self->bus)) {
+		r->top = r->top->bus->self;
+		up = pcibk_step(r, pcibk_try_set);
+		if (up == -ENOTTY || up == -EBUSY)
+			break;
+		set = up;
 	}
-	if (assigned)
-		return err;
-
-	set = pcibk_step(r, pcibk_try_set);
 	if (!pcibk_may_escalate(set))
 		return set;
 
-	/* What failed before is the answer if nothing stronger is allowed */
-	if (set == -ENOTTY || (set == -EBUSY && err != -ENOTTY))
-		strong = err;
-	else
-		strong = set;
-	if (r->ask == PCIBK_ASK_PENDING)
+	/* What failed before is the answer if nothing stronger is allowed. */
+	strong = set == -ENOTTY || (set == -EBUSY && own != -ENOTTY) ? own : set;
+	survey = pcibk_survey(r);
+	if (!pcibk_is_request(r) && survey.with_guest)
 		return strong;
-
-	/*
-	 * A weak reset is better than none.  It is all that was asked for only
-	 * where no slot or bus reset exists, or by do_flr.
-	 */
-	weak = pcibk_step(r, pcibk_try_weak);
-	if (weak == -EALREADY)
-		return weak;
-	if (set == -ENOTTY && weak != -ENOTTY)
-		return weak;
-	if (r->ask == PCIBK_ASK_CLEAN && !weak)
+	if (r->ask == PCIBK_ASK_FLR && r->in_use && survey.covered) {
+		r->len = 0;
 		return 0;
+	}
+
+	/* A weak reset is better than none, and enough where nothing stronger exists. */
+	weak = pcibk_step(r, pcibk_try_weak);
+	if (set == -EBUSY && pcibk_is_request(r))
+		pcibk_needs_reset(r->dev);
+	if (weak == -EALREADY || (set == -ENOTTY && weak != -ENOTTY) ||
+	    (!weak && r->ask != PCIBK_ASK_RESET))
+		return weak;
 	return strong;
+}
+
+/* Keep the result for last_reset, and write it to the log */
+static void pcibk_report(struct pcibk_request *r, int err, s64 ms)
+{
+	struct device *dev = &r->dev->dev;
+	struct pcistub_device *psdev;
+
+	/* Nobody asked: what could not be tried is not worth a line. */
+	if (!r->len || (!pcibk_is_request(r) && (err == -EBUSY || err == -ENOTTY ||
+						 err == -ENODEV || err == -EALREADY))) {
+		dev_dbg(dev, "reset: %s (error %d, %lld ms)\n", r->chain, err, ms);
+		return;
+	}
+
+	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
+		psdev = pcibk_find(r->dev);
+		if (psdev)
+			strscpy(psdev->reset.last, r->chain, sizeof(psdev->reset.last));
+	}
+	if (err)
+		dev_warn(dev, "reset: %s (error %d, %lld ms)\n", r->chain, err, ms);
+	else if (strstr(r->chain, "(link"))
+		dev_warn(dev, "reset: %s (%lld ms)\n", r->chain, ms);
+	else
+		dev_info(dev, "reset: %s (%u function%s, %lld ms)\n", r->chain, r->functions,
+			 str_plural(r->functions), ms);
+}
+
+bool pcibk_is_covered(const struct pcibk_account *reset)
+{
+	return reset->covered_until && time_before(jiffies, reset->covered_until);
+}
+
+/* A request's reset counts for its set for a while, for @covered functions once */
+void pcibk_cover(struct pcistub_device *psdev, bool covered)
+{
+	lockdep_assert_held(&pcistub_devices_lock);
+
+	psdev->reset.covered_until = (jiffies + msecs_to_jiffies(PCIBK_COVERED_MS)) | 1;
+	psdev->reset.covered = covered;
+	pci_read_config_word(psdev->dev, PCI_COMMAND, &psdev->reset.command);
+}
+
+/*
+ * A request has been answered.  If the function has let go of bus mastering, which is hardwired in
+ * some, it shows later whether somebody uses it.
+ */
+static void pcibk_asked(struct pci_dev *dev)
+{
+	struct pcistub_device *psdev;
+
+	guard(spinlock_irq)(&pcistub_devices_lock);
+	psdev = pcibk_find(dev);
+	if (psdev && !psdev->pdev) {
+		pcibk_cover(psdev, false);
+		psdev->reset.asked = !(psdev->reset.command & PCI_COMMAND_MASTER);
+	}
 }
 
 /**
  * pcibk_reset() - reset a function thoroughly
  * @dev: the function; the caller holds a reference
  * @ask: who asks for it
+ * @from: the backend that it is to be taken from first, or NULL
  *
- * By the gentlest method that really resets it: function-level (PCIe 6.0, sec
- * 6.6.2), else a slot reset or a secondary bus reset (sec 6.6.1, and PCI-to-PCI
- * Bridge 1.2, sec 3.2.5.17) of its whole set, else what is left to the PCI
- * core.  One line in the log tells what was done.
+ * By the gentlest method that really resets it: function-level (PCIe 6.0, sec 6.6.2), else a slot
+ * reset or a secondary bus reset (sec 6.6.1, and PCI-to-PCI Bridge 1.2, sec 3.2.5.17) of its whole
+ * set, else what is left to the PCI core.  One line in the log shows what was done.
  *
- * Context: process context, no locks held.  May take as long as a device may
- * take to come back (a minute), and bears with contention for PCIBK_RETRY_MS.
+ * Context: process context, no locks held.  Takes as long as a device may take to come back, a
+ * minute a step, and waits for what is in the way as pcibk_patience_ms says.
  * Return:
- * * 0          - reset; weakly, if nothing stronger exists
- * * -EBUSY     - only a slot or bus reset would do, and the set is not ours
+ * * 0          - reset; weakly, if nothing stronger exists, or by do_flr
+ * * -EBUSY     - assigned, or only a slot or bus reset would do and is not allowed
  * * -ENODEV    - not owned by pciback
  * * -ENOTTY    - nothing at all can reset it
- * * -EAGAIN    - bind, unbind, hotplug or another reset kept the locks
+ * * -EAGAIN    - bind, unbind, hotplug or other resets kept the locks
  * * -ETIMEDOUT - a function did not come back
  * * -EIO       - the reset had no effect, or state could not be restored
- * * -EINTR     - killed while waiting for locks
+ * * -EINTR     - killed while waiting
  */
-int pcibk_reset(struct pci_dev *dev, enum pcibk_ask ask)
+int pcibk_reset(struct pci_dev *dev, enum pcibk_ask ask, const void *from)
 {
-	struct pcibk_reset r = { .dev = dev, .ask = ask };
-	struct pcistub_device *psdev;
+	struct pcibk_request r = {
+		.dev = dev, .top = dev, .ask = ask, .from = from, .functions = 1,
+	};
 	ktime_t start = ktime_get();
-	s64 ms;
-	int err;
+	struct pcistub_device *psdev;
+	bool assigned = false;
+	unsigned int i;
+	int err = 0;
 
-	err = pcibk_reset_steps(&r);
-	ms = ktime_ms_delta(ktime_get(), start);
-	if (err == -EALREADY)
-		return 0;
+	for (i = 0; i < PCIBK_NR_PATIENCE; i++)
+		r.left[i] = msecs_to_jiffies(pcibk_patience_ms[i]);
+
+	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
+		psdev = pcibk_find(dev);
+		assigned = psdev && pcibk_is_assigned(psdev, r.claim.blocker);
+		if (!psdev) {
+			err = -ENODEV;
+		} else if (assigned && pcibk_backend(psdev) != from &&
+			   ask != PCIBK_ASK_RELEASE) {
+			err = -EBUSY;
+		} else if (ask != PCIBK_ASK_RELEASE) {
+			/* What follows a release must not come after this. */
+			pcibk_not_due(&psdev->reset);
+			psdev->reset.used = true;
+		}
+	}
+	if (err == -ENODEV && pcibk_is_owned(dev))
+		pcibk_note(&r, "not initialised");
+	else if (err == -ENODEV)
+		pcibk_note(&r, "not owned by pciback (%s)", pcibk_driver_name(dev));
+	else if (err)
+		pcibk_note(&r, "blocked by %s", r.claim.blocker);
+
+	if (!err && assigned && ask != PCIBK_ASK_RELEASE)
+		err = pcibk_step(&r, pcibk_try_take_back);
+	if (!err || err == -EALREADY)
+		err = pcibk_reset_steps(&r);
 	if (err == -ENOTTY && !r.len)
 		pcibk_note(&r, "no method can reset it");
+	if (!err && pcibk_is_request(&r))
+		pcibk_asked(dev);
+	pcibk_report(&r, err, ktime_ms_delta(ktime_get(), start));
 
-	/* Nobody asked: what could not be tried is not worth a line */
-	if (ask == PCIBK_ASK_PENDING &&
-	    (err == -EBUSY || err == -ENOTTY || err == -EAGAIN ||
-	     err == -ENODEV)) {
-		dev_dbg(&dev->dev, "reset: %s (error %d, %lld ms)\n", r.chain,
-			err, ms);
-		return err;
+	if (ask == PCIBK_ASK_FAREWELL && (err == -EBUSY || err == -ENOTTY))
+		return 0;
+	/* A result of our own making, which users know as EIO */
+	return err == -ENODATA ? -EIO : err;
+}
+
+/*
+ * What a requested reset of a set has covered ends for all of the set once a function of it is
+ * released or seized, or error recovery begins.
+ */
+void pcibk_end_coverage(const struct pci_dev *dev)
+{
+	struct pcistub_device *psdev;
+
+	lockdep_assert_held(&pcistub_devices_lock);
+
+	list_for_each_entry(psdev, &pcistub_devices, dev_list)
+		if (pcibk_same_set(psdev->dev, dev))
+			psdev->reset.covered_until = 0;
+}
+
+/**
+ * pcibk_do_flr() - what toolstacks ask for before they hand a function out or take it away
+ * @dev: the function; the caller holds a reference
+ *
+ * Toolstacks name each function of a card: the reset of a whole card for the first one covers each
+ * of the others once, for PCIBK_COVERED_MS, as long as its Command register is what the reset left.
+ *
+ * Context: process context, no locks held.
+ * Return: as pcibk_reset(); a weak reset is success
+ */
+int pcibk_do_flr(struct pci_dev *dev)
+{
+	enum pcibk_ask ask = PCIBK_ASK_FLR;
+	struct xen_pcibk_dev_data *dev_data;
+	struct pcistub_device *psdev;
+	const void *from = NULL;
+	bool listed, done = false;
+	u16 command;
+
+	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
+		psdev = pcibk_find(dev);
+		if (psdev)
+			from = pcibk_backend(psdev);
+	}
+	listed = pcibk_is_listed(dev);
+	pci_read_config_word(dev, PCI_COMMAND, &command);
+
+	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
+		psdev = pcibk_find(dev);
+		/* Somebody else has got it meanwhile. */
+		if (psdev && pcibk_backend(psdev) && pcibk_backend(psdev) != from)
+			return -EBUSY;
+		if (psdev && listed)
+			ask = PCIBK_ASK_FAREWELL;
+		if (psdev && psdev->pdev && listed && !psdev->reset.noted &&
+		    READ_ONCE(psdev->pdev->sh_info)) {
+			/* What is set for the function from here on is for its next guest. */
+			dev_data = pci_get_drvdata(dev);
+			dev_data->permissive = 0;
+			dev_data->allow_interrupt_control = 0;
+			psdev->reset.noted = true;
+			return 0;
+		}
+		if (psdev && !psdev->pdev && ask == PCIBK_ASK_FLR)
+			done = psdev->reset.covered && pcibk_is_covered(&psdev->reset) &&
+			       command == psdev->reset.command;
+		/* Whatever it was for, it has been used. */
+		if (psdev)
+			psdev->reset.covered = false;
 	}
 
-	spin_lock_irq(&pcistub_devices_lock);
+	if (!done)
+		return pcibk_reset(dev, ask, from);
+	pcibk_asked(dev);
+	return 0;
+}
+
+/* -- seize, hand out, release, leave ------------------------------------------------ */
+
+static void pcibk_free(struct kref *memory)
+{
+	kfree(container_of(memory, struct pcistub_device, reset.memory));
+}
+
+/**
+ * xen_pcibk_reset_forget - the stub needs its record no more
+ * @psdev: the record, not on any list
+ */
+void xen_pcibk_reset_forget(struct pcistub_device *psdev)
+{
+	kref_put(&psdev->reset.memory, pcibk_free);
+}
+
+/* remove() does not wait for it: once the function is leaving, there is nothing to do. */
+static void pcibk_work(struct work_struct *work)
+{
+	struct pcistub_device *psdev = container_of(work, struct pcistub_device, reset.work);
+	struct pci_dev *dev = psdev->dev;
+
+	pcibk_reset(dev, PCIBK_ASK_RELEASE, NULL);
+	/* Unless it was released once more meanwhile */
+	scoped_guard(spinlock_irq, &pcistub_devices_lock)
+		if (!work_pending(work))
+			psdev->reset.due = false;
+	wake_up_all(&pcibk_wait);
+
+	xen_pcibk_reset_forget(psdev);
+	pci_dev_put(dev);
+}
+
+/* The reset that follows a release is not to come any more. */
+void pcibk_not_due(struct pcibk_account *reset)
+{
+	reset->due = false;
+	reset->put_off = false;
+}
+
+static void pcibk_make_due(struct pcistub_device *psdev)
+{
+	struct pcibk_account *reset = &psdev->reset;
+
+	reset->put_off = false;
+	reset->due = pcibk_auto_reset && !reset->leaving;
+	/* The work begins with this lock.  If it is queued already, so are its references. */
+	if (reset->due && queue_work(pcibk_wq, &reset->work)) {
+		kref_get(&reset->memory);
+		pci_dev_get(psdev->dev);
+	}
+}
+
+/* A function has become idle: its reset is due, and so are those that waited for that. */
+static void pcibk_idle(struct pcistub_device *psdev)
+{
+	struct xen_pcibk_dev_data *dev_data = pci_get_drvdata(psdev->dev);
+	struct pcibk_account *reset = &psdev->reset;
+	struct pcistub_device *other;
+
+	/* Once the toolstack has named the function, they may be for its next guest. */
+	if (!reset->noted) {
+		dev_data->permissive = 0;
+		dev_data->allow_interrupt_control = 0;
+	}
+	pcibk_end_coverage(psdev->dev);
+	reset->used = true;
+	reset->needs_reset = true;
+	reset->asked = false;
+	reset->noted = false;
+	pcibk_make_due(psdev);
+	list_for_each_entry(other, &pcistub_devices, dev_list)
+		if (other->reset.put_off && pcibk_same_set(other->dev, psdev->dev))
+			pcibk_make_due(other);
+	wake_up_all(&pcibk_wait);
+}
+
+/**
+ * xen_pcibk_reset_seize - begin to keep account of a function
+ * @psdev: the stub's record of it, not on the list yet
+ *
+ * Its state is saved, for the caller to store.
+ *
+ * Context: process context, device lock held; the function is enabled.
+ * Return: 0, or -ENODEV if it does not answer: nobody, the PCI core among them, should save all
+ * ones and put them back
+ */
+int xen_pcibk_reset_seize(struct pcistub_device *psdev)
+{
+	struct pcibk_account *reset = &psdev->reset;
+
+	INIT_WORK(&reset->work, pcibk_work);
+	reset->domain = -1;
+	reset->strict = -1;
+	reset->set_reset = true;
+	reset->needs_reset = true;
+	reset->has_af_flr = pcibk_has_af_flr(psdev->dev);
+	strscpy(reset->last, "none", sizeof(reset->last));
+	scoped_guard(spinlock_irq, &pcistub_devices_lock)
+		pcibk_end_coverage(psdev->dev);
+
+	if (!pcibk_answers(psdev->dev))
+		return -ENODEV;
+	pci_save_state(psdev->dev);
+
+	return pcibk_answers(psdev->dev) ? 0 : -ENODEV;
+}
+
+/* It is the guest's from here on, or may be */
+static void pcibk_assign(struct pcibk_account *reset, const struct xen_pcibk_device *pdev)
+{
+	reset->domain = pdev->xdev->otherend_id;
+	strscpy(reset->backend, pdev->xdev->nodename, sizeof(reset->backend));
+	reset->needs_reset = true;
+	pcibk_not_due(reset);
+	reset->noted = false;
+	reset->covered = false;
+}
+
+/**
+ * xen_pcibk_reset_hand_out - may a function go to a guest just now?
+ * @psdev: the stub's record of it
+ * @pdev: the backend that wants it
+ * @last_try: the caller will not ask again
+ *
+ * Not while it is reset, by whomever, or in error recovery, nor once it is about to leave pciback,
+ * nor if another guest may have it that was refused it.  If the reset that follows its release is
+ * still due, that may be worth waiting for.  A function that needs a reset goes with a warning, or
+ * not at all (strict).
+ *
+ * Context: device lock and pcistub_devices_lock held.  Does not wait.
+ * Return:
+ * * 0       - it goes
+ * * -EAGAIN - not now
+ * * -EBUSY  - it needs a reset first
+ * * -ENODEV - another guest has it
+ */
+int xen_pcibk_reset_hand_out(struct pcistub_device *psdev,
+			     const struct xen_pcibk_device *pdev, bool last_try)
+{
+	struct pci_dev *dev = psdev->dev, *port = dev->bus->self;
+	struct pcibk_account *reset = &psdev->reset;
+	u16 ctl = 0;
+
+	lockdep_assert_held(&pcistub_devices_lock);
+
+	if (reset->refused_by && reset->refused_by != pdev)
+		return -ENODEV;
+	if (port)
+		pci_read_config_word(port, PCI_BRIDGE_CONTROL, &ctl);
+	if (reset->resetting || reset->leaving || pcibk_is_held(psdev) ||
+	    (reset->recovering_until && time_before(jiffies, reset->recovering_until)) ||
+	    (!PCI_POSSIBLE_ERROR(ctl) && ctl & PCI_BRIDGE_CTL_BUS_RESET) ||
+	    (reset->due && !last_try))
+		return -EAGAIN;
+
+	if (reset->needs_reset && (reset->strict < 0 ? strict_reset : reset->strict)) {
+		dev_warn(&dev->dev, "not handed out: it still needs a reset (strict)\n");
+		return -EBUSY;
+	}
+	if (reset->needs_reset)
+		dev_warn(&dev->dev, "handed out although it still needs a reset\n");
+	return 0;
+}
+
+/**
+ * xen_pcibk_reset_handed_out - a function has gone to a guest
+ * @pdev: the backend that has it
+ * @dev: the function
+ *
+ * Context: process context, device lock held since xen_pcibk_reset_hand_out().
+ */
+void xen_pcibk_reset_handed_out(struct xen_pcibk_device *pdev, struct pci_dev *dev)
+{
+	struct pcibk_account *reset = &pcibk_psdev(dev)->reset;
+
+	guard(spinlock_irq)(&pcistub_devices_lock);
+	pcibk_assign(reset, pdev);
+	reset->refused_by = NULL;
+}
+
+/**
+ * xen_pcibk_reset_refuse - a backend lists a function that it does not get
+ * @pdev: the backend
+ * @dev: the function
+ *
+ * It counts as assigned: the toolstack has given it to the guest in Xen, and does not ask pciback.
+ *
+ * Context: process context.
+ */
+void xen_pcibk_reset_refuse(struct xen_pcibk_device *pdev, struct pci_dev *dev)
+{
+	struct pcistub_device *psdev;
+
+	guard(spinlock_irq)(&pcistub_devices_lock);
 	psdev = pcibk_find(dev);
-	if (psdev)
-		pcibk_set_last(psdev, r.chain);
-	spin_unlock_irq(&pcistub_devices_lock);
+	if (psdev && !psdev->pdev && !psdev->reset.refused_by) {
+		psdev->reset.refused_by = pdev;
+		pcibk_assign(&psdev->reset, pdev);
+	}
+}
 
-	/* A result of our own making, which users know as EIO */
-	if (err == -ENODATA)
-		err = -EIO;
+/**
+ * xen_pcibk_reset_nth_refused - a function that a backend was refused
+ * @pdev: the backend
+ * @n: how many others to leave out
+ *
+ * Return: it, with a reference, or NULL
+ */
+struct pci_dev *xen_pcibk_reset_nth_refused(const struct xen_pcibk_device *pdev, unsigned int n)
+{
+	struct pcistub_device *psdev;
 
-	if (err)
-		dev_warn(&dev->dev, "reset: %s (error %d, %lld ms)\n", r.chain,
-			 err, ms);
-	else
-		dev_info(&dev->dev, "reset: %s (%u function%s, %lld ms)\n",
-			 r.chain, r.functions, str_plural(r.functions), ms);
-	return err;
+	guard(spinlock_irq)(&pcistub_devices_lock);
+	list_for_each_entry(psdev, &pcistub_devices, dev_list)
+		if (psdev->reset.refused_by == pdev && !n--)
+			return pci_dev_get(psdev->dev);
+	return NULL;
+}
+
+/**
+ * xen_pcibk_reset_unrefuse - the backend does not list such functions any more
+ * @pdev: the backend; only compared
+ * @dev: the function, whether it was refused or not; NULL: all
+ *
+ * Context: process context.
+ */
+void xen_pcibk_reset_unrefuse(const void *pdev, struct pci_dev *dev)
+{
+	struct pcistub_device *psdev;
+
+	guard(spinlock_irq)(&pcistub_devices_lock);
+	list_for_each_entry(psdev, &pcistub_devices, dev_list) {
+		if (!pdev || psdev->reset.refused_by != pdev || (dev && psdev->dev != dev))
+			continue;
+		psdev->reset.refused_by = NULL;
+		pcibk_idle(psdev);
+	}
+}
+
+/**
+ * xen_pcibk_reset_released - a guest has lost a function
+ * @psdev: the stub's record of it
+ *
+ * From here on the function is idle.  A work item resets it.
+ *
+ * Context: process context, device lock held.  Does not wait.
+ */
+void xen_pcibk_reset_released(struct pcistub_device *psdev)
+{
+	guard(spinlock_irq)(&pcistub_devices_lock);
+	scoped_guard(spinlock, &psdev->lock)
+		psdev->pdev = NULL;
+	pcibk_idle(psdev);
+}
+
+static bool pcibk_is_held_now(const struct pcistub_device *psdev)
+{
+	guard(spinlock_irq)(&pcistub_devices_lock);
+	return pcibk_is_held(psdev);
+}
+
+/**
+ * xen_pcibk_reset_leave - a function is about to leave pciback
+ * @psdev: the stub's record of it, on the list
+ *
+ * From here on it is neither claimed nor handed out.  A claim that holds it is waited for,
+ * uninterruptibly since remove() cannot fail; as long as the PCI core lets a device take to come
+ * back, a minute at most.
+ *
+ * Context: process context, device lock held.
+ */
+void xen_pcibk_reset_leave(struct pcistub_device *psdev)
+{
+	scoped_guard(spinlock_irq, &pcistub_devices_lock)
+		psdev->reset.leaving = true;
+	wake_up_all(&pcibk_wait);
+	wait_event(pcibk_wait, !pcibk_is_held_now(psdev));
+}
+
+/**
+ * xen_pcibk_reset_init - get ready for the first function
+ *
+ * Return: 0 or -ENOMEM
+ */
+int __init xen_pcibk_reset_init(void)
+{
+	pcibk_wq = alloc_workqueue("xen-pciback-reset", WQ_UNBOUND | WQ_FREEZABLE, 0);
+	return pcibk_wq ? 0 : -ENOMEM;
+}
+
+/**
+ * xen_pcibk_reset_exit - finish after the last function
+ *
+ * Context: process context, no locks held; the driver is unregistered.
+ */
+void xen_pcibk_reset_exit(void)
+{
+	destroy_workqueue(pcibk_wq);
 }

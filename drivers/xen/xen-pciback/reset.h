@@ -1,37 +1,156 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause */
 /*
- * PCI Backend - thorough resets: what they offer to the stub
+ * PCI Backend - thorough resets of the functions that pciback owns
  */
 #ifndef __XEN_PCIBACK_RESET_H__
 #define __XEN_PCIBACK_RESET_H__
 
-#include <linux/types.h>
+#include <linux/kref.h>
+#include <linux/pci.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
 
-struct attribute_group;
-struct pci_dev;
-struct pcibk_pending;
+struct pcibk_claim;
 struct pcistub_device;
+struct xen_pcibk_device;
 
+#define PCIBK_CHAIN_LEN		192	/* of last_reset */
+#define PCIBK_TEXT_LEN		80	/* of a function's name, and why it is in the way */
+#define PCIBK_MAX_BRIDGES	32	/* in a reset set */
+#define PCIBK_RETRY_MS		10	/* until the next look at what is in the way */
+
+/*
+ * Reset methods by their numbers in pci_dev.reset_methods[], which are places in a table of
+ * the PCI core's.  If the assertion fails, see whether they have moved.
+ */
+enum pcibk_method {
+	PCIBK_METHOD_NONE,
+	PCIBK_METHOD_DEVICE_SPECIFIC,
+	PCIBK_METHOD_ACPI,
+	PCIBK_METHOD_FLR,
+	PCIBK_METHOD_AF_FLR,
+	PCIBK_METHOD_PM,
+	PCIBK_METHOD_BUS,
+	PCIBK_METHOD_CXL_BUS,
+};
+
+static_assert(PCIBK_METHOD_CXL_BUS + 1 >= PCI_NUM_RESET_METHODS);
+
+/* Who asks for a reset; up to PCIBK_ASK_FLR it is a request for an idle function */
+enum pcibk_ask {
+	PCIBK_ASK_RESET,	/* reset_device: thoroughly, or it is an error */
+	PCIBK_ASK_FLR,		/* do_flr: as well as it can be done now */
+	PCIBK_ASK_FAREWELL,	/* do_flr of a function that a guest may still use */
+	PCIBK_ASK_RELEASE,	/* nobody: a guest has released it */
+};
+
+/* What the resets keep of a function; protected by pcistub_devices_lock */
+struct pcibk_account {
+	struct kref memory;		/* of the stub's record; the stub's and @work's */
+	struct work_struct work;	/* the reset that follows a release */
+	struct pcibk_claim *claim;	/* has marked the function, or holds it */
+	const void *refused_by;		/* this backend lists it, but does not get it */
+	int domain;			/* the guest that has or last had it, or -1 */
+	char backend[40];		/* where the toolstack lists it for that guest */
+	unsigned long covered_until;	/* a request's reset of the set counts (jiffies) */
+	unsigned long recovering_until;	/* error recovery is under way (jiffies) */
+	u16 command;			/* the Command register after a requested reset */
+	int err;			/* of the last reset, for the claim that holds it */
+	s8 strict;			/* 0, 1, or -1: as strict_reset says */
+	bool set_reset;			/* a slot or bus reset may reach it */
+	bool needs_reset;		/* no strong one since it was seized or assigned */
+	bool resetting;			/* from reset_prepare() to reset_done() */
+	bool leaving;			/* remove() has begun */
+	bool due;			/* the reset after its release is still to come */
+	bool put_off;			/* until its guest has released the others, too */
+	bool used;			/* released or requested since it was seized */
+	bool asked;			/* requested since then, with bus mastering off after */
+	bool covered;			/* @covered_until is not used up */
+	bool noted;			/* do_flr has named it while its guest was using it */
+	bool has_af_flr;		/* read when it was seized */
+	char last[PCIBK_CHAIN_LEN];	/* what last_reset shows */
+};
+
+/* A slot or bus reset's hold on its set */
+struct pcibk_claim {
+	struct pci_dev *dev;		/* the function that the reset was asked for */
+	struct pci_dev *top;		/* on the bus to reset: @dev, or a bridge above it */
+	enum pcibk_ask ask;
+	bool plan;			/* nothing is to be reset */
+	bool slot;			/* it is a slot reset */
+	bool held;			/* all of the set is claimed; pcistub_devices_lock */
+	bool busy;			/* another reset is under way */
+	bool stuck;			/* somebody had left the bus reset on */
+	bool noted;			/* do_flr has named the function in the way */
+	struct pci_dev *in_the_way;	/* that function, with a reference, if assigned */
+	int err;			/* why the set cannot be claimed */
+	unsigned int members;		/* functions that the walk has marked */
+	char blocker[PCIBK_TEXT_LEN];	/* who is in the way, or did not come back */
+	char link[PCIBK_TEXT_LEN];	/* how the link is worse than before */
+	unsigned int nr_bridges;
+	struct {
+		struct pci_dev *dev;	/* with a reference */
+		u32 buses;		/* what must not get lost */
+	} bridges[PCIBK_MAX_BRIDGES];
+};
+
+extern bool pcibk_auto_reset;
+extern const char * const pcibk_method_names[];
+extern struct workqueue_struct *pcibk_wq;
+extern wait_queue_head_t pcibk_wait;	/* woken when what is waited for may have ended */
 extern const struct attribute_group *xen_pcibk_reset_driver_groups[];
 extern const struct attribute_group *xen_pcibk_reset_dev_groups[];
 
+/* For the stub and the backend */
 int xen_pcibk_reset_init(void);
 void xen_pcibk_reset_exit(void);
-
 int xen_pcibk_reset_seize(struct pcistub_device *psdev);
-void xen_pcibk_reset_release(struct pcistub_device *psdev);
-
-struct pcibk_pending *xen_pcibk_reset_note_idle(struct pci_dev *dev);
-void xen_pcibk_reset_start(struct pcibk_pending *pending);
-
+int xen_pcibk_reset_locked(struct pci_dev *dev);
+int xen_pcibk_reset_hand_out(struct pcistub_device *psdev,
+			     const struct xen_pcibk_device *pdev, bool last_try);
+void xen_pcibk_reset_handed_out(struct xen_pcibk_device *pdev, struct pci_dev *dev);
+void xen_pcibk_reset_refuse(struct xen_pcibk_device *pdev, struct pci_dev *dev);
+struct pci_dev *xen_pcibk_reset_nth_refused(const struct xen_pcibk_device *pdev, unsigned int n);
+void xen_pcibk_reset_unrefuse(const void *pdev, struct pci_dev *dev);
+void xen_pcibk_reset_released(struct pcistub_device *psdev);
+void xen_pcibk_reset_leave(struct pcistub_device *psdev);
+void xen_pcibk_reset_forget(struct pcistub_device *psdev);
 void xen_pcibk_reset_prepare(struct pci_dev *dev);
 void xen_pcibk_reset_done(struct pci_dev *dev);
-bool xen_pcibk_reset_error(struct pci_dev *dev, bool frozen);
-int xen_pcibk_reset_recover_idle(struct pci_dev *dev);
+bool xen_pcibk_reset_error(struct pci_dev *dev, pci_channel_state_t state);
+bool xen_pcibk_reset_recover(struct pci_dev *dev);
+void xen_pcibk_reset_resume(struct pci_dev *dev);
 
-int xen_pcibk_reset_locked(struct pci_dev *dev);
+/* reset_function.c */
+struct pcistub_device *pcibk_find(const struct pci_dev *dev);
+struct pcibk_account pcibk_get_account(const struct pci_dev *dev);
+struct pcistub_device *pcibk_psdev(struct pci_dev *dev);
+bool pcibk_is_owned(const struct pci_dev *dev);
+const char *pcibk_driver_name(const struct pci_dev *dev);
+bool pcibk_answers(struct pci_dev *dev);
+bool pcibk_has_af_flr(struct pci_dev *dev);
+const char *pcibk_result(int err);
+enum pcibk_method pcibk_function_method(const struct pcistub_device *psdev);
+enum pcibk_method pcibk_weak_method(const struct pcistub_device *psdev);
+int pcibk_reset_function(struct pcistub_device *psdev, enum pcibk_method method);
+int pcibk_settle(struct pci_dev *dev, int err);
+void pcibk_account(struct pcistub_device *psdev, const char *step, int err, bool strong);
 
-int xen_pcibk_reset_hand_out(struct pcistub_device *psdev);
-void xen_pcibk_reset_leave(struct pcistub_device *psdev);
+/* reset_set.c */
+bool pcibk_same_set(const struct pci_dev *a, const struct pci_dev *b);
+bool pcibk_is_held(const struct pcistub_device *psdev);
+int pcibk_claim(struct pcibk_claim *claim);
+int pcibk_claim_reset(struct pcibk_claim *claim, const char *step);
+void pcibk_claim_drop(struct pcibk_claim *claim);
+
+/* reset.c */
+bool pcibk_is_assigned(const struct pcistub_device *psdev, char *blocker);
+void pcibk_cover(struct pcistub_device *psdev, bool covered);
+bool pcibk_is_covered(const struct pcibk_account *reset);
+void pcibk_end_coverage(const struct pci_dev *dev);
+void pcibk_not_due(struct pcibk_account *reset);
+void pcibk_nap(void);
+int pcibk_reset(struct pci_dev *dev, enum pcibk_ask ask, const void *from);
+int pcibk_do_flr(struct pci_dev *dev);
 
 #endif /* __XEN_PCIBACK_RESET_H__ */

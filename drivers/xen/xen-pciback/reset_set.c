@@ -1,54 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
 /*
- * PCI Backend - thorough resets: the set, and claims on it
+ * PCI Backend - thorough resets: the reset set, and claims on it
  *
- * Everything on and below a function's bus is what a slot or bus reset of it
- * reaches: which functions that is, whether they may be reset, how they are
- * held while it lasts, and how they came through.  The rules are told in
- * reset.c.
+ * A slot or bus reset reaches everything on and below a bus: the reset set.  It is walked first,
+ * and each owned function that may be reset is marked.  Then, under pcistub_devices_lock, all
+ * functions of the stub's list that belong to the set must carry the mark, be free still, and be
+ * as many as the walk has counted: from there the claim holds them, remove() waits, and nobody
+ * hands them out.  A function that comes or goes in between has no mark or makes the numbers
+ * differ, and the claim fails with -EAGAIN.
+ *
+ * Nothing blocks between that and the core's try-locks.  If one of these fails, its holder may be
+ * a remove() that waits for us: the claim is dropped, and made anew later.  There is no lock
+ * against hotplug: a function that is added to the bus in the middle of a reset may meet it, as
+ * with every user of pci_reset_bus().
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 #define dev_fmt pr_fmt
 
+#include <linux/bitfield.h>
 #include <linux/delay.h>
-#include <linux/device.h>
-#include <linux/jiffies.h>
-#include <linux/kernel.h>
-#include <linux/list.h>
-#include <linux/lockdep.h>
-#include <linux/moduleparam.h>
-#include <linux/pci.h>
-#include <linux/spinlock.h>
-#include <linux/string.h>
-#include <linux/wait.h>
 #include "pciback.h"
-#include "reset.h"
-#include "reset_internal.h"
-
-static bool strict_reset;
-module_param(strict_reset, bool, 0644);
-MODULE_PARM_DESC(strict_reset,
-		 "Refuse to hand out a function that still needs a reset (default: 0, warn only)");
 
 /*
- * How long a function may take to answer after a slot or bus reset of which the
- * core does not wait for the end, or only for the first function's: 1 s, PCIe
- * 6.0, sec 6.6.1, and 2^25 clocks, PCI 3.0, sec 4.3.2 (Trhfa).
+ * How long a function may take to answer after a slot or bus reset if the core does not wait, or
+ * only for the first one: 1 s (PCIe 6.0, sec 6.6.1), and 2^25 clocks (PCI 3.0, sec 4.3.2).
  */
 #define PCIBK_READY_MS		1100
+/* A bus reset that is on for longer than this was not meant to be a pulse. */
+#define PCIBK_PULSE_MS		10
 
-/*
- * What lockdep is told of claims: they are one lock, which a commit only tries
- * for and the drop releases, and which others wait for.  Not of those for a slot
- * reset: in the middle of it pciehp takes its own lock, whose holder may wait
- * for one who waits for the claim.  The core leaves that open (see reset.c), so
- * there is nothing to be learnt from it.
- */
-#ifdef CONFIG_LOCKDEP
-static struct lockdep_map pcibk_claim_map =
-	STATIC_LOCKDEP_MAP_INIT("pcibk_claim", &pcibk_claim_map);
-#endif
+/* CXL 3.1, sec 8.1.5: DVSEC of a port, and the bit without which a bus reset has no effect */
+#define PCIBK_CXL_PORT		3
+#define PCIBK_CXL_PORT_CTL	0x0c
+#define PCIBK_CXL_UNMASK_SBR	BIT(0)
 
 /* Is @dev on or below @top? */
 static bool pcibk_in_set(const struct pci_dev *dev, const struct pci_bus *top)
@@ -64,45 +49,16 @@ static bool pcibk_in_set(const struct pci_dev *dev, const struct pci_bus *top)
 /* Would a reset of the set of one function reach the other? */
 bool pcibk_same_set(const struct pci_dev *a, const struct pci_dev *b)
 {
-	if (a == b)
-		return true;
-	if (!pci_is_root_bus(a->bus) && pcibk_in_set(b, a->bus))
-		return true;
-	return !pci_is_root_bus(b->bus) && pcibk_in_set(a, b->bus);
+	return a == b || (!pci_is_root_bus(a->bus) && pcibk_in_set(b, a->bus)) ||
+	       (!pci_is_root_bus(b->bus) && pcibk_in_set(a, b->bus));
 }
 
-struct pcibk_set_probe {
-	struct pci_dev *dev;
-	enum pcibk_set_method method;
-};
-
-static int pcibk_probe_set_one(struct pci_dev *dev, void *data)
+/* Does a claim hold the function? */
+bool pcibk_is_held(const struct pcistub_device *psdev)
 {
-	struct pcibk_set_probe *probe = data;
+	lockdep_assert_held(&pcistub_devices_lock);
 
-	/* Gone from the bus, its slot may be gone as well */
-	if (dev != probe->dev)
-		return 0;
-
-	if (!pci_probe_reset_slot(probe->dev->slot))
-		probe->method = PCIBK_SET_SLOT;
-	else if (!pci_probe_reset_bus(probe->dev->bus))
-		probe->method = PCIBK_SET_BUS;
-	return 1;
-}
-
-/*
- * What could reset the set of @dev.  The core's probes look at each function of
- * the bus and rely on the caller for the bus to keep still, which pci_walk_bus()
- * has it do.
- */
-enum pcibk_set_method pcibk_set_method(struct pci_dev *dev)
-{
-	struct pcibk_set_probe probe = { .dev = dev };
-
-	if (!pci_is_root_bus(dev->bus))
-		pci_walk_bus(dev->bus, pcibk_probe_set_one, &probe);
-	return probe.method;
+	return psdev->reset.claim && psdev->reset.claim->held;
 }
 
 /* A bridge that only passes a reset on, and has nothing of its own to lose */
@@ -110,359 +66,363 @@ static bool pcibk_is_transparent(const struct pci_dev *dev)
 {
 	const struct pci_driver *driver = READ_ONCE(dev->driver);
 
-	if (dev->hdr_type != PCI_HEADER_TYPE_BRIDGE)
-		return false;
-	return !driver ||
-	       (!strcmp(driver->name, "pcieport") && !dev->is_hotplug_bridge);
+	return dev->hdr_type == PCI_HEADER_TYPE_BRIDGE &&
+	       (!driver || (!strcmp(driver->name, "pcieport") && !dev->is_hotplug_bridge));
 }
 
-/* May this function of the set be reset? */
-static int pcibk_check_one(struct pci_dev *dev, void *data)
+static bool pcibk_is_masked(struct pci_dev *port)
 {
-	struct pcibk_claim *claim = data;
+	u16 dvsec = pci_find_dvsec_capability(port, PCI_VENDOR_ID_CXL, PCIBK_CXL_PORT);
+	u16 ctl = PCIBK_CXL_UNMASK_SBR;
+
+	if (dvsec)
+		pci_read_config_word(port, dvsec + PCIBK_CXL_PORT_CTL, &ctl);
+	return !(ctl & PCIBK_CXL_UNMASK_SBR);
+}
+
+/*
+ * A function that a toolstack has given to a guest without a word looks idle, but bus mastering,
+ * which the request before that has turned off, is on.
+ */
+static bool pcibk_is_in_use(struct pci_dev *dev)
+{
+	u32 val;
+
+	pci_read_config_dword(dev, PCI_COMMAND, &val);
+	return !PCI_POSSIBLE_ERROR(val) && val & PCI_COMMAND_MASTER;
+}
+
+/* The first function that is in the way ends the walk. */
+static int pcibk_blocked(struct pcibk_claim *claim, struct pci_dev *dev, const char *why)
+{
+	snprintf(claim->blocker, sizeof(claim->blocker), "%s (%s)", pci_name(dev), why);
+	claim->err = -EBUSY;
+	return 1;
+}
+
+/* Mark an owned function of the set, unless it is in the way */
+static int pcibk_mark(struct pcibk_claim *claim, struct pci_dev *dev)
+{
+	bool asked = false, lately = false;
+	struct pcibk_account *reset;
+	struct pcistub_device *psdev;
 	const char *why = NULL;
 
-	if (pci_num_vf(dev)) {
-		/* On buses of their own, unseen by walks and by the core */
-		why = "VFs enabled";
-	} else if (claim->slot && dev->bus == claim->dev->bus &&
-		   dev->slot != claim->slot) {
-		/* Reset as well, but neither locked nor saved by the core */
-		why = "not in the slot";
-	} else if (!claim->slot && dev->bus == claim->dev->bus &&
-		   !pci_probe_reset_slot(dev->slot)) {
-		/* To the driver of its slot a bus reset is a card pulled out */
-		why = "in a slot of its own";
-	} else if (pcibk_is_owned(dev)) {
-		claim->functions++;
-	} else if (!pcibk_is_transparent(dev)) {
-		why = pcibk_driver_name(dev);
+	spin_lock_irq(&pcistub_devices_lock);
+	psdev = pcibk_find(dev);
+	reset = psdev ? &psdev->reset : NULL;
+	if (!reset || reset->leaving) {
+		claim->err = -EAGAIN;
+	} else if (pcibk_is_held(psdev) || reset->resetting) {
+		claim->err = -EAGAIN;
+		claim->busy = true;
+	} else if (pcibk_is_assigned(psdev, claim->blocker)) {
+		claim->err = -EBUSY;
+		claim->noted = reset->noted;
+		claim->in_the_way = pci_dev_get(dev);
+	} else if (!reset->set_reset) {
+		why = "set_reset 0";
+	} else {
+		asked = reset->asked && dev != claim->dev;
+		lately = claim->ask > PCIBK_ASK_FLR && pcibk_is_covered(reset);
+		if (!claim->plan)
+			reset->claim = claim;
+		claim->members++;
 	}
+	spin_unlock_irq(&pcistub_devices_lock);
 
-	if (!why)
+	/* Unless it is being bound or unbound just now, its late initialisation has failed. */
+	if (!psdev && device_trylock(&dev->dev)) {
+		if (!pci_get_drvdata(dev))
+			why = "not initialised";
+		device_unlock(&dev->dev);
+	}
+	if (asked && lately)
+		why = "requested";
+	else if (asked && pcibk_is_in_use(dev))
+		why = "in use: bus mastering is on";
+	return why ? pcibk_blocked(claim, dev, why) : claim->err;
+}
+
+/* Look at one device of the set; ends the walk if that device is in the way */
+static int pcibk_claim_one(struct pci_dev *dev, void *data)
+{
+	struct pcibk_claim *claim = data;
+	bool top = dev->bus == claim->top->bus;
+
+	/* VFs may be on buses of their own, which neither walks nor the core see. */
+	if (pci_num_vf(dev))
+		return pcibk_blocked(claim, dev, "VFs enabled");
+	/* It would be reset as well, but the core neither locks nor saves it. */
+	if (top && claim->slot && dev->slot != claim->top->slot)
+		return pcibk_blocked(claim, dev, "not in the slot");
+	/* The driver of its slot would take a bus reset for a card pulled out. */
+	if (top && !claim->slot && !pci_probe_reset_slot(dev->slot))
+		return pcibk_blocked(claim, dev, "in a slot of its own");
+	if (pcibk_is_owned(dev))
+		return pcibk_mark(claim, dev);
+	if (!pcibk_is_transparent(dev))
+		return pcibk_blocked(claim, dev, pcibk_driver_name(dev));
+	if (claim->nr_bridges == PCIBK_MAX_BRIDGES)
+		return pcibk_blocked(claim, dev, "too many bridges");
+
+	pci_read_config_dword(dev, PCI_PRIMARY_BUS, &claim->bridges[claim->nr_bridges].buses);
+	claim->bridges[claim->nr_bridges++].dev = pci_dev_get(dev);
+	return 0;
+}
+
+/*
+ * What can reset the bus of claim->top?  Asked in a walk, in which the bus keeps still; a device
+ * that is gone from the bus may have lost its slot.
+ */
+static int pcibk_probe(struct pci_dev *dev, void *data)
+{
+	struct pcibk_claim *claim = data;
+
+	if (dev != claim->top)
 		return 0;
-	pcibk_name_blocker(claim->blocker, dev, why);
+	claim->slot = !pci_probe_reset_slot(dev->slot);
+	claim->err = claim->slot ? 0 : pci_probe_reset_bus(dev->bus);
 	return 1;
+}
+
+/* From here all of the set is held, if all of it carries the mark and is still free. */
+static int pcibk_hold(struct pcibk_claim *claim)
+{
+	struct pcistub_device *psdev;
+	unsigned int members = 0;
+	bool has_dev = false;
+	int err = 0;
+
+	guard(spinlock_irq)(&pcistub_devices_lock);
+	list_for_each_entry(psdev, &pcistub_devices, dev_list) {
+		struct pcibk_account *reset = &psdev->reset;
+
+		if (!pcibk_in_set(psdev->dev, claim->top->bus))
+			continue;
+		members++;
+		if (reset->claim != claim || psdev->pdev || reset->refused_by ||
+		    reset->leaving || reset->resetting || !reset->set_reset)
+			err = -EAGAIN;
+		if (psdev->dev != claim->dev)
+			continue;
+		has_dev = true;
+		if (claim->ask == PCIBK_ASK_RELEASE && !reset->due)
+			err = -EALREADY;
+	}
+	if (!err && (!has_dev || members != claim->members))
+		err = -EAGAIN;
+	claim->held = !err;
+	list_for_each_entry(psdev, &pcistub_devices, dev_list)
+		if (claim->held && psdev->reset.claim == claim)
+			psdev->reset.err = -EIO;	/* until reset_done() */
+	return err;
+}
+
+/*
+ * Claim the set of claim->top, or find out what is in the way: -ENOTTY if nothing can reset the
+ * set, -EBUSY with claim->blocker, -EAGAIN if locks or another reset are in the way.
+ * pcibk_claim_drop() ends it, whatever the result.
+ */
+int pcibk_claim(struct pcibk_claim *claim)
+{
+	struct pci_bus *bus = claim->top->bus;
+
+	claim->err = -ENOTTY;
+	if (!pci_is_root_bus(bus))
+		pci_walk_bus(bus, pcibk_probe, claim);
+	if (claim->err)
+		return -ENOTTY;
+	if (pcibk_is_masked(bus->self))
+		pcibk_blocked(claim, bus->self, "CXL port masks bus resets");
+	else
+		pci_walk_bus(bus, pcibk_claim_one, claim);
+	return claim->err || claim->plan ? claim->err : pcibk_hold(claim);
 }
 
 void pcibk_claim_drop(struct pcibk_claim *claim)
 {
 	struct pcistub_device *psdev;
 
-	spin_lock_irq(&pcistub_devices_lock);
-	list_for_each_entry(psdev, &pcistub_devices, dev_list)
-		if (psdev->claim == claim)
-			WRITE_ONCE(psdev->claim, NULL);
-	spin_unlock_irq(&pcistub_devices_lock);
+	scoped_guard(spinlock_irq, &pcistub_devices_lock)
+		list_for_each_entry(psdev, &pcistub_devices, dev_list)
+			if (psdev->reset.claim == claim)
+				psdev->reset.claim = NULL;
 
-	if (claim->committed && !claim->slot)
-		lock_map_release(&pcibk_claim_map);
+	while (claim->nr_bridges)
+		pci_dev_put(claim->bridges[--claim->nr_bridges].dev);
+	pci_dev_put(claim->in_the_way);
 	wake_up_all(&pcibk_wait);
 }
 
-/* Is any owned function of the set assigned? */
-static void pcibk_check_assigned(struct pcibk_claim *claim)
+/* The member after @skip others that did not answer the core, with a reference */
+static struct pci_dev *pcibk_next_silent(struct pcibk_claim *claim, unsigned int skip)
 {
 	struct pcistub_device *psdev;
 
-	spin_lock_irq(&pcistub_devices_lock);
-	list_for_each_entry(psdev, &pcistub_devices, dev_list) {
-		if (pcibk_in_set(psdev->dev, claim->dev->bus) &&
-		    pcibk_is_assigned(psdev)) {
-			pcibk_name_blocker(claim->blocker, psdev->dev, NULL);
-			break;
-		}
-	}
-	spin_unlock_irq(&pcistub_devices_lock);
+	guard(spinlock_irq)(&pcistub_devices_lock);
+	list_for_each_entry(psdev, &pcistub_devices, dev_list)
+		if (psdev->reset.claim == claim && psdev->reset.err == -ETIMEDOUT && !skip--)
+			return pci_dev_get(psdev->dev);
+	return NULL;
 }
 
 /*
- * Is the set of claim->dev blocked just now?  For the plan: nothing is claimed,
- * and it may change.
+ * Settle a member that did not answer the core; false if it still does not.  Its remove() may hold
+ * the device lock, and waits for us: it restores the function.
  */
-bool pcibk_set_is_blocked(struct pcibk_claim *claim)
-{
-	pcibk_check_assigned(claim);
-	if (!claim->blocker[0])
-		pci_walk_bus(claim->dev->bus, pcibk_check_one, claim);
-
-	return claim->blocker[0];
-}
-
-/* Note the members: one pass over what pciback owns */
-static int pcibk_claim_note(struct pcibk_claim *claim)
-{
-	struct pci_bus *top = claim->dev->bus;
-	struct pcistub_device *psdev;
-	int err = 0;
-
-	spin_lock_irq(&pcistub_devices_lock);
-	list_for_each_entry(psdev, &pcistub_devices, dev_list) {
-		if (!pcibk_in_set(psdev->dev, top))
-			continue;
-
-		if (pcibk_is_assigned(psdev)) {
-			pcibk_name_blocker(claim->blocker, psdev->dev, NULL);
-			err = -EBUSY;
-			break;
-		}
-		if (psdev->claim || psdev->resetting || psdev->leaving) {
-			err = -EAGAIN;
-			break;
-		}
-
-		psdev->claim = claim;
-		claim->members++;
-		claim->has_dev |= psdev->dev == claim->dev;
-	}
-	spin_unlock_irq(&pcistub_devices_lock);
-
-	return err;
-}
-
-/*
- * First phase.  What the walk sees can change behind it, but not unnoticed:
- * a function that is owned and idle is noted before and cancels the claim when
- * it leaves; one that is just coming or going is seen by the walk and not
- * noted, or the other way round, so that the numbers differ.
- */
-int pcibk_claim_check(struct pcibk_claim *claim)
-{
-	int err;
-
-	err = pcibk_claim_note(claim);
-	if (err)
-		return err;
-	if (!claim->has_dev)
-		return -ENODEV;
-
-	pci_walk_bus(claim->dev->bus, pcibk_check_one, claim);
-	if (claim->blocker[0])
-		return -EBUSY;
-	if (claim->functions != claim->members)
-		return -EAGAIN;
-
-	return 0;
-}
-
-/*
- * Second phase: from here nobody leaves.  -EALREADY if it was to be clean and is
- * so by now: nobody needed to be asked for that.
- */
-int pcibk_claim_commit(struct pcibk_claim *claim, bool unless_clean)
+static bool pcibk_settle_late(struct pci_dev *dev)
 {
 	struct pcistub_device *psdev;
-	int err = 0;
-
-	spin_lock_irq(&pcistub_devices_lock);
-	if (claim->cancelled) {
-		err = -EAGAIN;
-	} else if (unless_clean && !pcibk_find(claim->dev)->needs_reset) {
-		err = -EALREADY;
-	} else {
-		claim->committed = true;
-		/* Until its reset_done() says otherwise */
-		list_for_each_entry(psdev, &pcistub_devices, dev_list)
-			if (psdev->claim == claim)
-				psdev->reset_err = -EIO;
-	}
-	spin_unlock_irq(&pcistub_devices_lock);
-
-	if (!err && !claim->slot)
-		lock_acquire_exclusive(&pcibk_claim_map, 0, 1, NULL, _THIS_IP_);
-	return err;
-}
-
-/*
- * Whoever is about to wait for the end of a claim says so, whether there is one
- * or not: lockdep learns the order from that.  No lock may be held that a slot
- * or bus reset takes.
- */
-void pcibk_claim_might_wait(void)
-{
-	might_sleep();
-	lock_map_acquire(&pcibk_claim_map);
-	lock_map_release(&pcibk_claim_map);
-}
-
-/* The next member after @skip that did not answer the core, with a reference */
-static struct pci_dev *pcibk_claim_silent(struct pcibk_claim *claim,
-					  unsigned int skip)
-{
-	struct pcistub_device *psdev;
-	struct pci_dev *dev = NULL;
-
-	spin_lock_irq(&pcistub_devices_lock);
-	list_for_each_entry(psdev, &pcistub_devices, dev_list) {
-		if (psdev->claim == claim && psdev->reset_err == -ETIMEDOUT &&
-		    !skip--) {
-			dev = pci_dev_get(psdev->dev);
-			break;
-		}
-	}
-	spin_unlock_irq(&pcistub_devices_lock);
-
-	return dev;
-}
-
-/*
- * Settle a member that did not answer the core.  False if it still does not, or
- * if its device lock is not to be had.  One that is leaving need not be settled:
- * its remove() has the lock, waits for us, and restores it afterwards.
- */
-static bool pcibk_claim_settle(struct pci_dev *dev)
-{
-	struct pcistub_device *psdev;
-	bool leaving;
 	int err;
 
 	if (!pcibk_answers(dev))
 		return false;
-
 	if (device_trylock(&dev->dev)) {
 		xen_pcibk_reset_prepare(dev);
-		err = pcibk_settle(dev, pcibk_psdev(dev), NULL, 0, true);
+		err = pcibk_settle(dev, 0);
 		device_unlock(&dev->dev);
 		return err != -ETIMEDOUT;
 	}
 
-	spin_lock_irq(&pcistub_devices_lock);
+	guard(spinlock_irq)(&pcistub_devices_lock);
 	psdev = pcibk_find(dev);
-	leaving = psdev->leaving;
-	if (leaving)
-		psdev->reset_err = 0;
-	spin_unlock_irq(&pcistub_devices_lock);
-
-	return leaving;
+	if (psdev->reset.leaving)
+		psdev->reset.err = 0;
+	return psdev->reset.leaving;
 }
 
 /*
- * The core waits for the first function of the bus at most, and not at all
- * behind a bridge from PCIe to PCI.  Give the others the time they may take,
- * and settle them then: nobody can leave meanwhile.
+ * The core waits for the first function of the bus at most, and not at all behind a bridge from
+ * PCIe to PCI.  Give the others the time that they may take.
  */
-void pcibk_claim_wait(struct pcibk_claim *claim)
+static void pcibk_wait_for_members(struct pcibk_claim *claim)
 {
 	unsigned long end = jiffies + msecs_to_jiffies(PCIBK_READY_MS);
 	unsigned int dead = 0;
 	struct pci_dev *dev;
-	bool settled, late;
+	bool late;
 
-	while ((dev = pcibk_claim_silent(claim, dead))) {
-		do {
-			/* Then it is looked at for the last time */
-			late = time_after(jiffies, end);
-			settled = pcibk_claim_settle(dev);
-			if (!settled && !late)
-				msleep(PCIBK_RETRY_STEP_MS);
-		} while (!settled && !late);
-		dead += !settled;
+	while ((dev = pcibk_next_silent(claim, dead))) {
+		/* Then it is looked at for the last time */
+		late = time_after(jiffies, end);
+		if (!pcibk_settle_late(dev)) {
+			if (late)
+				dead++;
+			else
+				msleep(PCIBK_RETRY_MS);
+		}
 		pci_dev_put(dev);
 	}
 }
 
 /*
- * How the members came through: the first that did not is the result.  All are
- * accounted for by what happened to them.  If somebody asked for the reset, it
- * covers the siblings of the function that was named.
+ * A rescan writes back what it has read from Bridge Control.  If it has read that in the middle of
+ * the reset, everything below the port stays in reset from then on.
  */
-int pcibk_claim_result(struct pcibk_claim *claim, const char *step,
-		       bool requested)
+static bool pcibk_is_stuck(struct pci_dev *port)
+{
+	u16 ctl;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		if (i)
+			msleep(PCIBK_PULSE_MS);
+		pci_read_config_word(port, PCI_BRIDGE_CONTROL, &ctl);
+		if (PCI_POSSIBLE_ERROR(ctl) || !(ctl & PCI_BRIDGE_CTL_BUS_RESET))
+			return false;
+	}
+
+	dev_warn(&port->dev, "bus reset was left on by somebody\n");
+	/* Error recovery resets with this lock held. */
+	if (pci_dev_trylock(port)) {
+		pci_write_config_word(port, PCI_BRIDGE_CONTROL, ctl & ~PCI_BRIDGE_CTL_BUS_RESET);
+		pci_dev_unlock(port);
+	}
+	return true;
+}
+
+/* Link Status of the port, where it has one; PCIe 6.0, sec 7.5.3.8 */
+static u16 pcibk_link(struct pci_dev *port)
+{
+	u16 status = 0;
+
+	pcie_capability_read_word(port, PCI_EXP_LNKSTA, &status);
+	return PCI_POSSIBLE_ERROR(status) ? 0 : status;
+}
+
+/* Say so if the link has come back slower or narrower */
+static void pcibk_compare_link(struct pcibk_claim *claim, u16 before, u16 after)
+{
+	static const char * const speeds[] = { "?", "2.5", "5", "8", "16", "32", "64" };
+	unsigned int was = before & PCI_EXP_LNKSTA_CLS, is = after & PCI_EXP_LNKSTA_CLS;
+	unsigned int wide = FIELD_GET(PCI_EXP_LNKSTA_NLW, before);
+	unsigned int narrow = FIELD_GET(PCI_EXP_LNKSTA_NLW, after);
+
+	if (is && narrow && (is < was || narrow < wide))
+		snprintf(claim->link, sizeof(claim->link),
+			 " (link x%u at %s GT/s, was x%u at %s GT/s)",
+			 narrow, speeds[is < ARRAY_SIZE(speeds) ? is : 0],
+			 wide, speeds[was < ARRAY_SIZE(speeds) ? was : 0]);
+}
+
+/*
+ * How the members came through: the first that did not is the result.  A bridge that has lost its
+ * bus numbers leads nowhere, whatever answers below it.
+ */
+static int pcibk_claim_result(struct pcibk_claim *claim, const char *step, int err)
 {
 	struct pcistub_device *psdev;
-	int err = 0;
+	unsigned int i;
+	int result;
+	u32 buses;
 
-	spin_lock_irq(&pcistub_devices_lock);
-	list_for_each_entry(psdev, &pcistub_devices, dev_list) {
-		if (psdev->claim != claim)
+	for (i = 0; i < claim->nr_bridges && !err; i++) {
+		pci_read_config_dword(claim->bridges[i].dev, PCI_PRIMARY_BUS, &buses);
+		if (buses == claim->bridges[i].buses)
 			continue;
-
-		pcibk_account(psdev, step, psdev->reset_err, true);
-		psdev->covered_until = 0;
-		if (requested && !psdev->reset_err && psdev->dev != claim->dev) {
-			psdev->covered_until = 
-				(jiffies + msecs_to_jiffies(PCIBK_COVERED_MS)) | 1;
-			pci_read_config_word(psdev->dev, PCI_COMMAND,
-					     &psdev->covered_command);
-		}
-
-		if (psdev->reset_err && !err) {
-			err = psdev->reset_err;
-			strscpy(claim->blocker, pci_name(psdev->dev),
-				sizeof(claim->blocker));
-		}
+		err = -EIO;
+		strscpy(claim->blocker, pci_name(claim->bridges[i].dev), PCIBK_TEXT_LEN);
 	}
-	spin_unlock_irq(&pcistub_devices_lock);
 
-	return err;
+	result = err;
+	guard(spinlock_irq)(&pcistub_devices_lock);
+	list_for_each_entry(psdev, &pcistub_devices, dev_list) {
+		if (psdev->reset.claim != claim)
+			continue;
+		if (err && !psdev->reset.err)
+			psdev->reset.err = err;
+		pcibk_account(psdev, step, psdev->reset.err, true);
+		/* The same reset would not help the others any better. */
+		if (!psdev->reset.err || psdev->dev != claim->dev)
+			pcibk_not_due(&psdev->reset);
+		if (psdev->reset.err && !claim->blocker[0]) {
+			strscpy(claim->blocker, pci_name(psdev->dev), PCIBK_TEXT_LEN);
+			result = psdev->reset.err;
+		}
+		if (!psdev->reset.err && claim->ask <= PCIBK_ASK_FLR)
+			pcibk_cover(psdev, psdev->dev != claim->dev);
+	}
+	return result;
 }
 
-/**
- * xen_pcibk_reset_hand_out - may a function go to a guest just now?
- * @psdev: the stub's record of it
- *
- * Not while it is being reset, by whomever, nor while it is dirty and a reset
- * is due, and not once it is about to leave pciback.  A claim that is only
- * checking gives way.  A dirty function goes with a warning, or not at all
- * (strict_reset).
- *
- * Context: pcistub_devices_lock held, from before the function is marked as
- * assigned until after.  Does not wait.
- * Return:
- * * 0       - it goes, and needs a reset when it comes back
- * * -EAGAIN - not now
- * * -EBUSY  - it needs a reset first
+/*
+ * Reset the set that @claim holds.  pci_reset_bus() decides between slot and bus once more: all
+ * that either would reach is held.  -EAGAIN if it did not get the locks.
  */
-int xen_pcibk_reset_hand_out(struct pcistub_device *psdev)
+int pcibk_claim_reset(struct pcibk_claim *claim, const char *step)
 {
-	lockdep_assert_held(&pcistub_devices_lock);
+	struct pci_dev *port = claim->top->bus->self;
+	u16 before = pcibk_link(port);
+	int err;
 
-	if (psdev->resetting || psdev->leaving ||
-	    (psdev->claim && psdev->claim->committed))
-		return -EAGAIN;
+	err = pci_reset_bus(claim->top);
+	if (err == -EAGAIN)
+		return err;
+	claim->stuck = pcibk_is_stuck(port);
+	pcibk_wait_for_members(claim);
+	pcibk_compare_link(claim, before, pcibk_link(port));
 
-	if (psdev->needs_reset) {
-		if (pcibk_is_pending(psdev->dev))
-			return -EAGAIN;
-		if (strict_reset) {
-			dev_warn(&psdev->dev->dev, "not handed out: it still needs a reset (strict_reset)\n");
-			return -EBUSY;
-		}
-		dev_warn(&psdev->dev->dev, "handed out although it still needs a reset\n");
-	}
-
-	if (psdev->claim)
-		psdev->claim->cancelled = true;
-	WRITE_ONCE(psdev->needs_reset, true);
-	return 0;
-}
-
-/**
- * xen_pcibk_reset_leave - a function is about to leave pciback
- * @psdev: the stub's record of it, on the list
- *
- * A claim that is only checking is cancelled; the reset of a committed one is
- * waited for, uninterruptibly since remove() cannot fail.  The wait is as long
- * as the PCI core lets a device take to come back, a minute at most.  From here
- * on @psdev is neither claimed nor handed out.
- *
- * Context: process context, device lock and pcistub_devices_lock held; the
- * latter is dropped to wait.
- */
-void xen_pcibk_reset_leave(struct pcistub_device *psdev)
-	__must_hold(&pcistub_devices_lock)
-{
-	lockdep_assert_held(&pcistub_devices_lock);
-
-	psdev->leaving = true;
-	if (psdev->claim && !psdev->claim->committed) {
-		psdev->claim->cancelled = true;
-		psdev->claim = NULL;
-	}
-	spin_unlock_irq(&pcistub_devices_lock);
-
-	pcibk_claim_might_wait();
-	wait_event(pcibk_wait, !READ_ONCE(psdev->claim));
-
-	spin_lock_irq(&pcistub_devices_lock);
+	/* -ENOTTY is the core's word for a first function that is late or lost. */
+	return pcibk_claim_result(claim, step, claim->stuck ? -EIO : err == -ENOTTY ? 0 : err);
 }

@@ -2,92 +2,28 @@
 /*
  * PCI Backend - thorough resets: the files in sysfs
  *
- * Documentation/ABI/testing/sysfs-driver-pciback-reset is what they promise.
+ * Documentation/ABI/testing/sysfs-driver-pciback-reset says what they promise.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/capability.h>
-#include <linux/device.h>
-#include <linux/kernel.h>
-#include <linux/list.h>
-#include <linux/pci.h>
-#include <linux/rcupdate.h>
-#include <linux/slab.h>
-#include <linux/spinlock.h>
-#include <linux/string.h>
+#include <linux/completion.h>
+#include <linux/hex.h>
+#include <linux/kstrtox.h>
 #include <linux/sysfs.h>
 #include "pciback.h"
-#include "reset.h"
-#include "reset_internal.h"
 
-/* What a reset of @dev would do, in words; without touching any function */
-static int pcibk_plan(struct pci_dev *dev, char *buf, size_t size)
-{
-	struct pcibk_claim claim = { .dev = dev };
-	enum pcibk_method method, weak;
-	enum pcibk_set_method set;
-	struct pcistub_device *psdev;
-	bool assigned, sure;
-
-	if (pci_num_vf(dev)) {
-		pcibk_name_blocker(claim.blocker, dev, "VFs enabled");
-		goto blocked;
-	}
-
-	spin_lock_irq(&pcistub_devices_lock);
-	psdev = pcibk_find(dev);
-	if (psdev) {
-		method = pcibk_function_method(psdev);
-		weak = pcibk_weak_method(psdev);
-		assigned = pcibk_is_assigned(psdev);
-		sure = !assigned || !pcibk_core_may_go_on(psdev, method);
-	}
-	spin_unlock_irq(&pcistub_devices_lock);
-	if (!psdev)
-		return 0;
-
-	if (method && sure)
-		return scnprintf(buf, size, "%s %s\n", pci_name(dev),
-				 pcibk_method_names[method]);
-	if (assigned) {
-		pcibk_name_blocker(claim.blocker, dev, NULL);
-		goto blocked;
-	}
-
-	set = pcibk_set_method(dev);
-	if (set) {
-		if (set == PCIBK_SET_SLOT)
-			claim.slot = dev->slot;
-		if (pcibk_set_is_blocked(&claim))
-			goto blocked;
-		return scnprintf(buf, size, "%s %s\n", pci_name(dev),
-				 set == PCIBK_SET_SLOT ? "slot" : "bus");
-	}
-
-	return scnprintf(buf, size, "%s %s\n", pci_name(dev),
-			 weak ? pcibk_method_names[weak] : "none");
-
-blocked:
-	return scnprintf(buf, size, "%s blocked %s\n", pci_name(dev),
-			 claim.blocker);
-}
-
-/* Exactly @digits of hex, then @end */
-static bool pcibk_parse_hex(const char **pos, int digits, char end,
-			    unsigned int *val)
+/* From @min to @max digits of hex, then @end; moves *@pos only if so */
+static bool pcibk_parse_hex(const char **pos, int min, int max, char end, unsigned int *val)
 {
 	const char *p = *pos;
 	unsigned int v = 0;
-	int digit;
+	int n = 0;
 
-	while (digits--) {
-		digit = hex_to_bin(*p++);
-		if (digit < 0)
-			return false;
-		v = v << 4 | digit;
-	}
-	if (end && *p++ != end)
+	for (; n < max && hex_to_bin(*p) >= 0; n++)
+		v = v << 4 | hex_to_bin(*p++);
+	if (n < min || (end && *p++ != end))
 		return false;
 
 	*val = v;
@@ -104,14 +40,14 @@ static int pcibk_parse_bdf(const char *buf, size_t count, unsigned int *domain,
 	unsigned int slot, func;
 
 	*domain = 0;
-	pcibk_parse_hex(&p, 4, ':', domain);
-	if (!pcibk_parse_hex(&p, 2, ':', bus) ||
-	    !pcibk_parse_hex(&p, 2, '.', &slot) ||
-	    !pcibk_parse_hex(&p, 1, '\0', &func))
+	pcibk_parse_hex(&p, 4, 8, ':', domain);
+	if (!pcibk_parse_hex(&p, 2, 2, ':', bus) ||
+	    !pcibk_parse_hex(&p, 2, 2, '.', &slot) ||
+	    !pcibk_parse_hex(&p, 1, 1, '\0', &func))
 		return -EINVAL;
 	p += strspn(p, space);
 
-	/* Short of the end of what was written, there is a NUL in it */
+	/* Short of the end of what was written, there is a NUL in it. */
 	if (p != buf + count || slot > 0x1f || func > 7)
 		return -EINVAL;
 
@@ -120,8 +56,7 @@ static int pcibk_parse_bdf(const char *buf, size_t count, unsigned int *domain,
 }
 
 /* Have @reset work on the function that a write names */
-static ssize_t pcibk_store(const char *buf, size_t count,
-			   int (*reset)(struct pci_dev *dev))
+static ssize_t pcibk_store(const char *buf, size_t count, int (*reset)(struct pci_dev *dev))
 {
 	unsigned int domain, bus, devfn;
 	struct pci_dev *dev;
@@ -136,9 +71,8 @@ static ssize_t pcibk_store(const char *buf, size_t count,
 
 	dev = pci_get_domain_bus_and_slot(domain, bus, devfn);
 	if (!dev) {
-		pr_notice_ratelimited("reset: no function %04x:%02x:%02x.%x\n",
-				      domain, bus, PCI_SLOT(devfn),
-				      PCI_FUNC(devfn));
+		pr_notice_ratelimited("reset: no function %04x:%02x:%02x.%x\n", domain, bus,
+				      PCI_SLOT(devfn), PCI_FUNC(devfn));
 		return -ENODEV;
 	}
 
@@ -150,71 +84,24 @@ static ssize_t pcibk_store(const char *buf, size_t count,
 
 static int pcibk_reset_now(struct pci_dev *dev)
 {
-	return pcibk_reset(dev, PCIBK_ASK_RESET);
+	return pcibk_reset(dev, PCIBK_ASK_RESET, NULL);
 }
 
-static ssize_t reset_device_store(struct device_driver *drv, const char *buf,
-				  size_t count)
+static ssize_t reset_device_store(struct device_driver *drv, const char *buf, size_t count)
 {
 	return pcibk_store(buf, count, pcibk_reset_now);
 }
 static DRIVER_ATTR_WO(reset_device);
 
-static ssize_t do_flr_store(struct device_driver *drv, const char *buf,
-			    size_t count)
+static ssize_t do_flr_store(struct device_driver *drv, const char *buf, size_t count)
 {
-	return pcibk_store(buf, count, pcibk_make_clean);
+	return pcibk_store(buf, count, pcibk_do_flr);
 }
 static DRIVER_ATTR_WO(do_flr);
-
-/* Room for the line that says how many functions did not fit */
-#define PCIBK_PLAN_REST		32
-
-static ssize_t reset_plan_show(struct device_driver *drv, char *buf)
-{
-	unsigned int owned = 0, nr = 0, i;
-	struct pcistub_device *psdev;
-	char line[2 * PCIBK_BLOCKER_LEN];
-	struct pci_dev **devs;
-	ssize_t len = 0;
-	int line_len;
-
-	spin_lock_irq(&pcistub_devices_lock);
-	list_for_each_entry(psdev, &pcistub_devices, dev_list)
-		owned++;
-	spin_unlock_irq(&pcistub_devices_lock);
-
-	devs = kvmalloc_array(owned, sizeof(*devs), GFP_KERNEL);
-	if (!devs)
-		return -ENOMEM;
-
-	/* A plan walks buses, so not under this lock */
-	spin_lock_irq(&pcistub_devices_lock);
-	list_for_each_entry(psdev, &pcistub_devices, dev_list)
-		if (nr < owned)
-			devs[nr++] = pci_dev_get(psdev->dev);
-	spin_unlock_irq(&pcistub_devices_lock);
-
-	for (i = 0; i < nr; i++) {
-		line_len = pcibk_plan(devs[i], line, sizeof(line));
-		if (len + line_len > PAGE_SIZE - PCIBK_PLAN_REST)
-			break;
-		len += sysfs_emit_at(buf, len, "%s", line_len ? line : "");
-	}
-	if (i < nr)
-		len += sysfs_emit_at(buf, len, "... and %u more\n", nr - i);
-
-	for (i = 0; i < nr; i++)
-		pci_dev_put(devs[i]);
-	kvfree(devs);
-	return len;
-}
-static DRIVER_ATTR_RO(reset_plan);
 
 static struct attribute *xen_pcibk_reset_driver_attrs[] = {
 	&driver_attr_reset_device.attr,
 	&driver_attr_do_flr.attr,
-	&driver_attr_reset_plan.attr,
 	NULL
 };
 
@@ -229,45 +116,148 @@ const struct attribute_group *xen_pcibk_reset_driver_groups[] = {
 };
 
 /*
- * Per function.  The driver core removes these files before remove() and waits
- * for readers, so the stub's record is there; RCU keeps one whose late
- * initialisation fails.
+ * Per function.  These files are there before the stub's record is on the list, and are removed
+ * before remove(), which waits for readers with the device lock held.  To make a plan a bus is
+ * walked, and whoever walks may have to wait for one who wants that lock.  So a work item makes
+ * it, for which nobody waits for long.
  */
-static ssize_t needs_reset_show(struct device *dev,
-				struct device_attribute *attr, char *buf)
+struct pcibk_plan {
+	struct work_struct work;
+	struct completion done;
+	struct kref users;
+	struct pci_dev *dev;
+	char text[PCIBK_TEXT_LEN + 8];
+};
+
+static void pcibk_plan_free(struct kref *users)
 {
+	struct pcibk_plan *plan = container_of(users, struct pcibk_plan, users);
+
+	pci_dev_put(plan->dev);
+	kfree(plan);
+}
+
+static void pcibk_plan_work(struct work_struct *work)
+{
+	struct pcibk_plan *plan = container_of(work, struct pcibk_plan, work);
+	struct pcibk_claim claim = { .dev = plan->dev, .top = plan->dev, .plan = true };
+	enum pcibk_method method = PCIBK_METHOD_NONE, weak = PCIBK_METHOD_NONE;
 	struct pcistub_device *psdev;
-	bool needs_reset;
+	const char *text = NULL;
 
-	rcu_read_lock();
-	psdev = pcibk_psdev(to_pci_dev(dev));
-	needs_reset = psdev && READ_ONCE(psdev->needs_reset);
-	rcu_read_unlock();
+	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
+		psdev = pcibk_find(plan->dev);
+		if (psdev && !pcibk_is_assigned(psdev, claim.blocker)) {
+			method = pcibk_function_method(psdev);
+			weak = pcibk_weak_method(psdev);
+		}
+	}
 
-	return sysfs_emit(buf, "%d\n", needs_reset);
+	if (pci_num_vf(plan->dev)) {
+		snprintf(claim.blocker, sizeof(claim.blocker), "%s (VFs enabled)",
+			 pci_name(plan->dev));
+	} else if (method) {
+		text = pcibk_method_names[method];
+	} else if (!claim.blocker[0]) {
+		if (pcibk_claim(&claim) == -ENOTTY)
+			text = pcibk_method_names[weak];
+		else if (!claim.blocker[0])
+			text = claim.slot ? "slot" : "bus";
+		pcibk_claim_drop(&claim);
+	}
+	snprintf(plan->text, sizeof(plan->text), "%s%s", text ? "" : "blocked ",
+		 text ?: claim.blocker);
+
+	complete(&plan->done);
+	kref_put(&plan->users, pcibk_plan_free);
+}
+
+static ssize_t reset_plan_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	struct pcibk_plan *plan = kzalloc(sizeof(*plan), GFP_KERNEL);
+	ssize_t len = -EAGAIN;
+
+	if (!plan)
+		return -ENOMEM;
+	INIT_WORK(&plan->work, pcibk_plan_work);
+	init_completion(&plan->done);
+	kref_init(&plan->users);
+	kref_get(&plan->users);
+	plan->dev = pci_dev_get(to_pci_dev(dev));
+
+	queue_work(pcibk_wq, &plan->work);
+	if (wait_for_completion_timeout(&plan->done, HZ))
+		len = sysfs_emit(buf, "%s\n", plan->text);
+	kref_put(&plan->users, pcibk_plan_free);
+	return len;
+}
+static DEVICE_ATTR_RO(reset_plan);
+
+static ssize_t needs_reset_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%d\n", pcibk_get_account(to_pci_dev(dev)).needs_reset);
 }
 static DEVICE_ATTR_RO(needs_reset);
 
-static ssize_t last_reset_show(struct device *dev,
-			       struct device_attribute *attr, char *buf)
+static ssize_t last_reset_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	struct pcistub_device *psdev;
-	struct pcibk_text *last;
-	ssize_t len;
-
-	rcu_read_lock();
-	psdev = pcibk_psdev(to_pci_dev(dev));
-	last = psdev ? rcu_dereference(psdev->last_reset) : NULL;
-	len = sysfs_emit(buf, "%s\n", last ? last->text : "none");
-	rcu_read_unlock();
-
-	return len;
+	return sysfs_emit(buf, "%s\n", pcibk_get_account(to_pci_dev(dev)).last);
 }
 static DEVICE_ATTR_RO(last_reset);
+
+static ssize_t strict_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	int strict = pcibk_get_account(to_pci_dev(dev)).strict;
+
+	return strict < 0 ? sysfs_emit(buf, "default\n") : sysfs_emit(buf, "%d\n", strict);
+}
+
+static ssize_t set_reset_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%d\n", pcibk_get_account(to_pci_dev(dev)).set_reset);
+}
+
+static ssize_t pcibk_set_policy(struct device *dev, const char *buf, size_t count, bool strict)
+{
+	struct pcistub_device *psdev;
+	bool value = false, is_default;
+	int err = 0;
+
+	is_default = strict && sysfs_streq(buf, "default");
+	if (!is_default)
+		err = kstrtobool(buf, &value);
+	if (err)
+		return err;
+
+	guard(spinlock_irq)(&pcistub_devices_lock);
+	psdev = pcibk_find(to_pci_dev(dev));
+	if (psdev && strict)
+		psdev->reset.strict = is_default ? -1 : value;
+	else if (psdev)
+		psdev->reset.set_reset = value;
+	return psdev ? count : -ENODEV;
+}
+
+static ssize_t strict_store(struct device *dev, struct device_attribute *attr, const char *buf,
+			    size_t count)
+{
+	return pcibk_set_policy(dev, buf, count, true);
+}
+static DEVICE_ATTR_RW(strict);
+
+static ssize_t set_reset_store(struct device *dev, struct device_attribute *attr, const char *buf,
+			       size_t count)
+{
+	return pcibk_set_policy(dev, buf, count, false);
+}
+static DEVICE_ATTR_RW(set_reset);
 
 static struct attribute *xen_pcibk_reset_dev_attrs[] = {
 	&dev_attr_needs_reset.attr,
 	&dev_attr_last_reset.attr,
+	&dev_attr_reset_plan.attr,
+	&dev_attr_strict.attr,
+	&dev_attr_set_reset.attr,
 	NULL
 };
 
