@@ -298,11 +298,23 @@ int guest_create(struct guest *guest, unsigned int domid, const struct fn *fns,
 	return guest_begin(guest, domid, fns, nr) ?: guest_wait(guest);
 }
 
+/* Its device in sysfs goes when pciback's part is done */
+int guest_wait_gone(const struct guest *guest)
+{
+	long long give_up = now_ms() + guest->wait_ms;
+
+	while (!access(guest->device, F_OK)) {
+		if (now_ms() > give_up)
+			return -ETIMEDOUT;
+		usleep(POLL_MS * 1000);
+	}
+	return 0;
+}
+
 int guest_destroy(struct guest *guest)
 {
-	long long give_up = now_ms() + WAIT_MS;
 	xs_transaction_t t;
-	int ret = 0;
+	int ret;
 
 	if (!guest->xs)
 		return 0;
@@ -314,12 +326,8 @@ int guest_destroy(struct guest *guest)
 		xs_rm(guest->xs, t, guest->error);
 	} while (!end(guest, t));
 
-	/* It goes when pciback's part is done */
-	while (!ret && !access(guest->device, F_OK)) {
-		if (now_ms() > give_up)
-			ret = -ETIMEDOUT;
-		usleep(POLL_MS * 1000);
-	}
+	guest->wait_ms = WAIT_MS;
+	ret = guest_wait_gone(guest);
 
 	if (guest->page)
 		munmap(guest->page, getpagesize());
@@ -485,6 +493,25 @@ int guest_connect(struct guest *guest)
 	if (!ret)
 		frontend_switch(guest, STATE_CONNECTED);
 	return ret;
+}
+
+void guest_forge_state(const struct guest *guest, const char *state)
+{
+	char node[80];
+
+	if (state) {
+		put(guest, XBT_NULL, guest->frontend, "state=%s", state);
+		return;
+	}
+	snprintf(node, sizeof(node), "%s/state", guest->frontend);
+	if (!xs_rm(guest->xs, XBT_NULL, node))
+		err(1, "xenstore: removing %s", node);
+}
+
+void guest_forge_removal(const struct guest *guest)
+{
+	if (!xs_rm(guest->xs, XBT_NULL, guest->frontend))
+		err(1, "xenstore: removing %s", guest->frontend);
 }
 
 /* Name in @op a function, which the guest knows by another address */

@@ -66,6 +66,16 @@ int guest_detach(struct guest *guest, struct fn fn);
 /* By a toolstack that calls it something else by now */
 int guest_detach_as(struct guest *guest, struct fn fn, const char *name);
 
+/*
+ * What any guest may do to its own nodes at any time, while Xen still lets it at its
+ * functions: write this to its frontend's state, which is removed if that is NULL; or
+ * remove all of the frontend. Nobody waits for what pciback makes of it.
+ */
+void guest_forge_state(const struct guest *guest, const char *state);
+void guest_forge_removal(const struct guest *guest);
+/* Until pciback has given the guest up. -ETIMEDOUT if it does not come to that. */
+int guest_wait_gone(const struct guest *guest);
+
 /* Has pciback handed it out to the guest? */
 bool guest_has(const struct guest *guest, struct fn fn);
 /* Is the backend Connected: not closing, nor in the middle of a change? */

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the programs that play guests (guest.h) share: the functions that pciback
+ * owns and who has them, and what the hardware has to say of each step.
+ */
+#ifndef SELFTEST_XEN_PCIBACK_PLAYED_H
+#define SELFTEST_XEN_PCIBACK_PLAYED_H
+
+#include <linux/pci_regs.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fault.h"
+#include "guest.h"
+#include "harness.h"
+#include "hw.h"
+#include "klog.h"
+#include "owned.h"
+#include "pci.h"
+
+/* Of no domain in this VM */
+#define DOMAIN		7
+#define OTHER_DOMAIN	8
+
+/* A function with FLR, alone in its slot, and a card that has none */
+FIXTURE(played)
+{
+	struct owned owned;
+	struct guest guest, other;
+	struct fn nvme_port, nvme;
+	struct card card;
+	struct hw hw;
+	char text[256];
+	int klog;
+};
+
+FIXTURE_SETUP(played)
+{
+	memset(self, 0, sizeof(*self));
+	if (!guest_possible())
+		SKIP(return, "no Xen toolstack here");
+	self->nvme_port = fn_root(0x10);
+	self->nvme = fn_below(self->nvme_port, 0, 0);
+	self->card = card_find();
+	self->klog = klog_begin();
+}
+
+FIXTURE_TEARDOWN(played)
+{
+	EXPECT_EQ(0, set_parameter("strict_reset", "0"));
+	EXPECT_EQ(0, set_parameter("auto_reset", "1"));
+	EXPECT_EQ(0, guest_destroy(&self->guest));
+	EXPECT_EQ(0, guest_destroy(&self->other));
+	EXPECT_EQ(0, fault_unload());
+	EXPECT_EQ(0, owned_release(&self->owned));
+	/* The kernel has nothing to say of any of this */
+	EXPECT_FALSE(klog_has(self->klog, "cut here", NULL, NULL, 0));
+	EXPECT_FALSE(klog_has(self->klog, "WARNING:", NULL, NULL, 0));
+	klog_end(self->klog);
+}
+
+#define adopt(...)							\
+	ASSERT_EQ(0, owned_adopt(&self->owned, __VA_ARGS__))
+#define adopt_card()							\
+	adopt(self->card.first, self->card.second, self->card.third)
+
+/* All that pciback owns to one guest */
+#define hand_out()							\
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN,			\
+				  self->owned.fns, self->owned.nr))
+
+/* Do something with the hardware watched */
+#define watched(ret, what) do {						\
+	hw_begin(&self->hw);						\
+	ASSERT_EQ(ret, what);						\
+	hw_end(&self->hw);						\
+} while (0)
+
+/* Nothing but so many function-level resets of the one that has them */
+#define expect_flrs(nr) do {						\
+	EXPECT_EQ(nr, hw_flrs(&self->hw, self->nvme));			\
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->nvme_port));		\
+	EXPECT_EQ(nr, hw_all_resets(&self->hw));			\
+} while (0)
+
+/* Nothing but so many resets of the whole card */
+#define expect_sbrs(nr) do {						\
+	EXPECT_EQ(nr, hw_sbrs(&self->hw, self->card.port));		\
+	EXPECT_EQ(3 * (nr), hw_all_resets(&self->hw));			\
+	EXPECT_EQ(0, hw_d3s(&self->hw, self->card.first));		\
+	EXPECT_EQ(0, hw_d3s(&self->hw, self->card.second));		\
+} while (0)
+
+/* Not even looked at by a write */
+#define expect_untouched(fn)						\
+	EXPECT_EQ(0, hw_all_writes(&self->hw, fn))
+
+/* Each byte as at bind time */
+#define expect_restored()						\
+	EXPECT_EQ(0, owned_changed(&self->owned, PCI_CONFIG_SIZE))
+
+#define expect_logged(fn, what)						\
+	EXPECT_TRUE(klog_has(self->klog, (fn).name, what, NULL, 0))
+
+/*
+ * What somebody whom pciback has not heard of may have done to it meanwhile: less
+ * than fn_scribble(), and by default no bus mastering, which tells.
+ */
+static inline void fn_edit(struct fn fn, uint16_t command)
+{
+	fn_write(fn, PCI_BASE_ADDRESS_0, 0x5a5a0000, 4);
+	fn_write(fn, PCI_INTERRUPT_LINE, 0x5a, 1);
+	fn_write(fn, PCI_CACHE_LINE_SIZE, 0x20, 1);
+	fn_write(fn, PCI_COMMAND, command, 2);
+}
+
+#define EDIT_UNSEEN	0
+#define EDIT_ENABLED	(PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER)
+
+#endif
