@@ -266,6 +266,14 @@ void fn_scribble(struct fn fn)
 		 PCI_COMMAND_PARITY, 2);
 }
 
+void fn_edit(struct fn fn, uint16_t command)
+{
+	fn_write(fn, PCI_BASE_ADDRESS_0, 0x5a5a0000, 4);
+	fn_write(fn, PCI_INTERRUPT_LINE, 0x5a, 1);
+	fn_write(fn, PCI_CACHE_LINE_SIZE, 0x20, 1);
+	fn_write(fn, PCI_COMMAND, command, 2);
+}
+
 int reset_device(struct fn fn)
 {
 	return write_string(RESET_DEVICE, fn.name);

@@ -66,6 +66,13 @@ int card_release(const struct card *card);
 
 /* What a guest that ran on it may leave behind */
 void fn_scribble(struct fn fn);
+/*
+ * And what somebody whom pciback has not heard of may do to it: less than that, and
+ * with this in Command.
+ */
+void fn_edit(struct fn fn, uint16_t command);
+#define EDIT_UNSEEN	0
+#define EDIT_ENABLED	(PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER)
 
 /*
  * Wait until no reset of its set is under way or pending, which pciback may

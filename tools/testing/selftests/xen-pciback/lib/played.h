@@ -102,19 +102,4 @@ FIXTURE_TEARDOWN(played)
 #define expect_logged(fn, what)						\
 	EXPECT_TRUE(klog_has(self->klog, (fn).name, what, NULL, 0))
 
-/*
- * What somebody whom pciback has not heard of may have done to it meanwhile: less
- * than fn_scribble(), and by default no bus mastering, which tells.
- */
-static inline void fn_edit(struct fn fn, uint16_t command)
-{
-	fn_write(fn, PCI_BASE_ADDRESS_0, 0x5a5a0000, 4);
-	fn_write(fn, PCI_INTERRUPT_LINE, 0x5a, 1);
-	fn_write(fn, PCI_CACHE_LINE_SIZE, 0x20, 1);
-	fn_write(fn, PCI_COMMAND, command, 2);
-}
-
-#define EDIT_UNSEEN	0
-#define EDIT_ENABLED	(PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER)
-
 #endif

@@ -238,6 +238,11 @@ static bool released(int id)
 	return access(device, F_OK);
 }
 
+int xl_wait_released(const struct xl *guest)
+{
+	return wait_until(released(guest->id));
+}
+
 int xl_destroy(struct xl *guest)
 {
 	int ret = 0;
@@ -248,7 +253,7 @@ int xl_destroy(struct xl *guest)
 	if (guest->id > 0) {
 		ret = xl_command("destroy %d", guest->id);
 		if (!ret)
-			ret = wait_until(released(guest->id));
+			ret = xl_wait_released(guest);
 	}
 	/* Goes with the guest */
 	if (guest->monitor > 0) {
@@ -268,7 +273,7 @@ int xl_save(struct xl *guest, const char *path)
 	ret = xl_command("save %d %s", guest->id, path);
 	if (ret)
 		return ret;
-	ret = wait_until(released(guest->id));
+	ret = xl_wait_released(guest);
 	guest->id = 0;
 	return ret;
 }

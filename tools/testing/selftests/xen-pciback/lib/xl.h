@@ -57,6 +57,8 @@ int xl_wait_ready(struct xl *xl);
 int xl_wait_restarted(struct xl *xl);
 /* Until pciback has taken everything back: xl does not wait for that. */
 int xl_destroy(struct xl *xl);
+/* What xl_destroy() waits for, of a guest that may still run */
+int xl_wait_released(const struct xl *xl);
 /* To a file, likewise, and back */
 int xl_save(struct xl *xl, const char *path);
 int xl_restore(struct xl *xl, const char *path);
