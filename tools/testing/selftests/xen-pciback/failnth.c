@@ -232,18 +232,6 @@ static bool is_answer(int ret)
 	return false;
 }
 
-static bool file_has(const char *path, const char *s)
-{
-	static char text[65536];
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-
-	text[len > 0 ? len : 0] = '\0';
-	if (fd >= 0)
-		close(fd);
-	return strstr(text, s);
-}
-
 /*
  * Is it pciback's with all that goes with it, or not at all? Tells what is not so.
  * That it is among the slots says little: it stays there when it is unbound.

@@ -125,7 +125,7 @@ TEST_F_TIMEOUT(guest_pv, card, BOOTS(2))
 		fn_edit(owned->fns[i], EDIT_ENABLED);			\
 	ASSERT_EQ(0, xl_destroy(&self->one));				\
 	for (i = 0; i < owned->nr; i++)					\
-		fn_edit(owned->fns[i], EDIT_UNSEEN);			\
+		fn_edit(owned->fns[i], EDIT_DISABLED);			\
 									\
 	hw_begin(&self->hw);						\
 	ASSERT_EQ(0, xl_create(&self->other, ""));			\

@@ -17,6 +17,7 @@
 #include "lib/klog.h"
 #include "lib/owned.h"
 #include "lib/pci.h"
+#include "lib/slot.h"
 
 FIXTURE(reset)
 {
@@ -217,21 +218,15 @@ TEST_F(reset, slot_only_method)
 /* The slot's driver gone, the bus is left */
 TEST_F(reset, bus)
 {
-	static const char pciehp[] = "/sys/bus/pci_express/drivers/pciehp";
 	struct fn port = fn_root(0x12), nic = fn_below(port, 0, 0);
-	char service[64], path[128];
 
-	/* The hotplug service of the port, PCIe port type 4 (root), service 2 */
-	snprintf(service, sizeof(service), "%s:pcie004", port.name);
 	adopt(nic);
-	snprintf(path, sizeof(path), "%s/unbind", pciehp);
-	ASSERT_EQ(0, write_string(path, service));
+	ASSERT_EQ(0, slot_unbind(port));
 
 	scribble_all();
 	reset_watched(nic, 0);
 
-	snprintf(path, sizeof(path), "%s/bind", pciehp);
-	ASSERT_EQ(0, write_string(path, service));
+	ASSERT_EQ(0, slot_bind(port));
 
 	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
 	EXPECT_EQ(0, hw_slot_controls(&self->hw, port));

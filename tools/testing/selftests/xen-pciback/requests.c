@@ -4,6 +4,8 @@
  * of what was reset before makes it a no-op, since nobody knows who has been at the
  * function since; except that one reset of a card is enough for all of its functions.
  */
+#include <errno.h>
+
 #include "lib/played.h"
 
 /* -- idle functions: a request always resets -------------------------------- */
@@ -84,6 +86,337 @@ TEST_F(played, request_after_forged_release_of_a_card)
 		   do_flr(self->card.third));
 	expect_sbrs(1);
 	expect_next_guest_clean();
+}
+
+/* Whatever a guest may do to its own nodes */
+struct forgery {
+	const char *name;
+	const char *state;
+	bool all;
+};
+
+static const struct forgery forgeries[] = {
+	{ "no state", NULL, false },
+	{ "Closing", "5", false },
+	{ "Closed", "6", false },
+	{ "Unknown", "0", false },
+	{ "garbage", "x", false },
+	{ "no frontend", NULL, true },
+};
+
+static void forge(const struct guest *guest, const struct forgery *forgery)
+{
+	if (forgery->all)
+		guest_forge_removal(guest);
+	else
+		guest_forge_state(guest, forgery->state);
+}
+
+/* If it is taken for a release, that is followed by a reset; else nothing comes */
+static void settle(struct fn fn)
+{
+	unsigned int tries;
+
+	for (tries = 0; tries < 200 && fn_needs_reset(fn); tries++)
+		usleep(10000);
+}
+
+TEST_F_TIMEOUT(played, request_after_any_forgery, 180)
+{
+	unsigned int i, connected, kinds = guest_connectable() ? 2 : 1;
+
+	adopt(self->nvme);
+	for (i = 0; i < ARRAY_SIZE(forgeries) * kinds; i++) {
+		connected = i / ARRAY_SIZE(forgeries);
+		TH_LOG("%s, %sconnected", forgeries[i % ARRAY_SIZE(forgeries)].name,
+		       connected ? "" : "not ");
+		ASSERT_EQ(0, guest_create(&self->guest, connected ? 0 : DOMAIN,
+					  &self->nvme, 1));
+		if (connected)
+			ASSERT_EQ(0, guest_connect(&self->guest));
+		forge(&self->guest, &forgeries[i % ARRAY_SIZE(forgeries)]);
+		settle(self->nvme);
+		fn_edit(self->nvme, EDIT_ENABLED);
+
+		watched(0, do_flr(self->nvme));
+		expect_flrs(1);
+		expect_next_guest_clean();
+		ASSERT_EQ(0, guest_destroy(&self->other));
+		ASSERT_TRUE(fn_wait_clean(self->nvme));
+	}
+}
+
+/* -- a reset that is under way ---------------------------------------------- */
+
+/* That one may have been asked for before what is to be cleared was written */
+TEST_F(played, request_waits_and_then_resets)
+{
+	pid_t resetting;
+
+	if (!fault_available())
+		SKIP(return, "no " FAULT_MODULE);
+	ASSERT_EQ(0, fault_load());
+	ASSERT_EQ(0, fault_add(self->nvme));
+	adopt(self->nvme);
+
+	hw_begin(&self->hw);
+	resetting = fault_begin_reset(self->nvme, 1500);
+	ASSERT_LT(0, resetting);
+	EXPECT_EQ(0, do_flr(self->nvme));
+	EXPECT_EQ(0, wait_for_child(resetting));
+	hw_end(&self->hw);
+	expect_flrs(2);
+}
+
+/* -- assigned functions ------------------------------------------------------ */
+
+TEST_F(played, reset_device_never_resets_an_assigned_function)
+{
+	adopt(self->nvme);
+	hand_out();
+	watched(-EBUSY, reset_device(self->nvme));
+	expect_flrs(0);
+	expect_untouched(self->nvme);
+	expect_logged(self->nvme, "(assigned to domain 7)");
+	snprintf(self->text, sizeof(self->text),
+		 "blocked %s (assigned to domain 7)", self->nvme.name);
+	EXPECT_STREQ(self->text, fn_plan(self->nvme));
+}
+
+/*
+ * An HVM guest has no ring: pciback may not hear of its end at all. What the toolstack
+ * asks for is a request, and what pciback hears later on is old news.
+ */
+TEST_F(played, do_flr_without_a_ring_ends_the_assignment)
+{
+	adopt(self->nvme);
+	hand_out();
+	fn_scribble(self->nvme);
+	watched(0, do_flr(self->nvme));
+	expect_flrs(1);
+	expect_restored();
+	watched(0, reset_device(self->nvme));
+	expect_flrs(1);
+
+	watched_settle(0, guest_destroy(&self->guest));
+	expect_flrs(0);
+	expect_untouched(self->nvme);
+}
+
+#define expect_readable(fn, ret) do {					\
+	uint32_t val;							\
+									\
+	EXPECT_EQ(ret, guest_config_read(&self->guest, fn,		\
+					 PCI_VENDOR_ID, 4, &val));	\
+} while (0)
+
+/* A guest with a ring still runs when xl destroy says farewell: its release resets */
+TEST_F(played, first_do_flr_with_a_ring_is_noted)
+{
+	adopt(self->nvme);
+	hand_out_connected();
+	watched(0, do_flr(self->nvme));
+	expect_flrs(0);
+	expect_untouched(self->nvme);
+	expect_readable(self->nvme, 0);
+	watched(0, guest_destroy(&self->guest) ?: !fn_wait_clean(self->nvme));
+	expect_flrs(1);
+	expect_restored();
+}
+
+/* But not twice: the second one is the next guest's, and the release was not heard of */
+TEST_F(played, second_do_flr_with_a_ring_ends_the_assignment)
+{
+	adopt(self->nvme);
+	hand_out_connected();
+	ASSERT_EQ(0, do_flr(self->nvme));
+	fn_edit(self->nvme, EDIT_ENABLED);
+	watched(0, do_flr(self->nvme));
+	expect_flrs(1);
+	expect_restored();
+	expect_readable(self->nvme, -EIO);
+
+	watched_settle(0, guest_destroy(&self->guest));
+	expect_flrs(0);
+	expect_untouched(self->nvme);
+}
+
+/* It is a hand-out's first that is noted */
+TEST_F(played, each_hand_out_has_a_first_do_flr)
+{
+	adopt(self->nvme);
+	hand_out_connected();
+	ASSERT_EQ(0, do_flr(self->nvme));
+	ASSERT_EQ(0, guest_destroy(&self->guest));
+	ASSERT_TRUE(fn_wait_clean(self->nvme));
+	ASSERT_EQ(0, do_flr(self->nvme));
+
+	hand_out_connected();
+	watched(0, do_flr(self->nvme));
+	expect_flrs(0);
+	expect_untouched(self->nvme);
+	expect_readable(self->nvme, 0);
+}
+
+/* Nor does the toolstack wait for the old one's end, if it has said farewell */
+TEST_F(played, next_backend_ends_a_noted_assignment)
+{
+	adopt(self->nvme);
+	hand_out_connected();
+	ASSERT_EQ(0, do_flr(self->nvme));
+	ASSERT_EQ(0, guest_create(&self->other, OTHER_DOMAIN, &self->nvme, 1));
+	expect_readable(self->nvme, -EIO);
+	watched_settle(0, guest_destroy(&self->guest));
+	expect_flrs(0);
+	expect_untouched(self->nvme);
+	EXPECT_TRUE(guest_has(&self->other, self->nvme));
+	EXPECT_EQ(-EBUSY, reset_device(self->nvme));
+}
+
+/* -- farewells of a card ---------------------------------------------------- */
+
+#define farewell()							\
+	(do_flr(self->card.first) ?: do_flr(self->card.second) ?:	\
+	 do_flr(self->card.third))
+
+/* Not a weak one each before the one that counts */
+TEST_F(played, farewells_of_a_card_are_one_reset)
+{
+	adopt_card();
+	hand_out();
+	watched(0, farewell());
+	expect_sbrs(1);
+	expect_restored();
+	watched_settle(0, guest_destroy(&self->guest));
+	expect_sbrs(0);
+}
+
+/* The guest may still run then, and the next one's request is yet to come */
+TEST_F(played, farewell_covers_nobody)
+{
+	adopt_card();
+	hand_out();
+	ASSERT_EQ(0, farewell());
+	fn_edit(self->card.first, EDIT_ENABLED);
+	/* As long as it was before this, it is not "in use" for ever */
+	fn_edit(self->card.second, EDIT_ENABLED);
+	ASSERT_EQ(0, guest_destroy(&self->guest));
+	watched(0, do_flr(self->card.first));
+	expect_sbrs(1);
+	expect_restored();
+	watched(0, do_flr(self->card.second) ?: do_flr(self->card.third));
+	expect_sbrs(0);
+}
+
+TEST_F(played, farewell_is_not_covered)
+{
+	adopt_card();
+	ASSERT_EQ(0, do_flr(self->card.first));
+	/* Covered, but this was not its request */
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->card.second, 1));
+	watched(0, do_flr(self->card.second));
+	expect_sbrs(1);
+}
+
+/*
+ * A guest's card is taken from it by xl destroy, and asked for at once: its release
+ * is on its way, and a weak reset would be the only one.
+ */
+TEST_F(played, request_waits_for_noted_siblings)
+{
+	pid_t requesting;
+
+	adopt(self->card.second, self->card.third);
+	hand_out_connected();
+	adopt(self->card.first);
+	ASSERT_EQ(0, do_flr(self->card.second));
+	ASSERT_EQ(0, do_flr(self->card.third));
+
+	hw_begin(&self->hw);
+	requesting = begin(do_flr(self->card.first));
+	usleep(500000);
+	EXPECT_EQ(0, guest_destroy(&self->guest));
+	EXPECT_EQ(0, wait_for_child(requesting));
+	EXPECT_TRUE(owned_wait_clean(&self->owned));
+	hw_end(&self->hw);
+	/* The release's own may have been before */
+	EXPECT_LE(1, hw_sbrs(&self->hw, self->card.port));
+	EXPECT_GE(2, hw_sbrs(&self->hw, self->card.port));
+	EXPECT_EQ(0, hw_d3s(&self->hw, self->card.first));
+	EXPECT_EQ(0, hw_d3s(&self->hw, self->card.second));
+	expect_restored();
+}
+
+/* But not for ever */
+TEST_F(played, request_waits_two_seconds_for_noted_siblings)
+{
+	long long start;
+
+	adopt(self->card.second, self->card.third);
+	hand_out_connected();
+	adopt(self->card.first);
+	ASSERT_EQ(0, do_flr(self->card.second));
+	ASSERT_EQ(0, do_flr(self->card.third));
+	start = now_ms();
+	watched(0, do_flr(self->card.first));
+	EXPECT_LE(1500, now_ms() - start);
+	EXPECT_GE(3500 * SLOWER, now_ms() - start);
+	expect_weakly(self->card.first, 1);
+	expect_untouched(self->card.second);
+	expect_untouched(self->card.third);
+}
+
+/* -- functions that a guest has been refused --------------------------------- */
+
+/*
+ * An HVM guest is not stopped by a refusal: Xen and its device model have given it the
+ * function before pciback is asked.
+ */
+TEST_F(played, refused_function_blocks_its_set)
+{
+	adopt_card();
+	make_dirty(self->card.second);
+	ASSERT_EQ(0, set_parameter("strict_reset", "1"));
+	ASSERT_EQ(-EIO, guest_create(&self->guest, DOMAIN, &self->card.second, 1));
+
+	watched(-EBUSY, reset_device(self->card.first));
+	expect_weakly(self->card.first, 1);
+	expect_untouched(self->card.second);
+	expect_blocked(self->card.first, self->card.second,
+		       "assigned to domain 7");
+
+	/* Until the toolstack names it */
+	watched(0, do_flr(self->card.second));
+	expect_sbrs(1);
+	watched(0, reset_device(self->card.first));
+	expect_sbrs(1);
+}
+
+/* A running guest has the first, and is refused the second: neither is reset */
+TEST_F(played, refused_while_running_blocks_until_it_is_detached)
+{
+	adopt_card();
+	make_dirty(self->card.second);
+	ASSERT_EQ(0, set_parameter("strict_reset", "1"));
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->card.first, 1));
+	ASSERT_EQ(-EIO, guest_attach(&self->guest, self->card.second));
+
+	watched(-EBUSY, reset_device(self->card.third));
+	expect_sbrs(0);
+	expect_untouched(self->card.first);
+	expect_untouched(self->card.second);
+
+	/* It goes, and does not block the other one's set for the guest's whole life */
+	ASSERT_EQ(0, guest_detach(&self->guest, self->card.second));
+	watched(-EBUSY, reset_device(self->card.second));
+	expect_weakly(self->card.second, 1);
+	expect_untouched(self->card.first);
+	expect_blocked(self->card.second, self->card.first,
+		       "assigned to domain 7");
+	ASSERT_EQ(0, guest_detach(&self->guest, self->card.first));
+	ASSERT_TRUE(owned_wait_clean(&self->owned));
+	watched(0, reset_device(self->card.third));
+	expect_sbrs(1);
 }
 
 TEST_HARNESS_MAIN

@@ -170,6 +170,18 @@ int write_string(const char *path, const char *s)
 	return write_file(path, s, strlen(s));
 }
 
+bool file_has(const char *path, const char *s)
+{
+	static char text[65536];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	text[len > 0 ? len : 0] = '\0';
+	if (fd >= 0)
+		close(fd);
+	return strstr(text, s);
+}
+
 int fn_unbind(struct fn fn)
 {
 	char path[PATH_MAX];
@@ -266,6 +278,20 @@ void fn_scribble(struct fn fn)
 		 PCI_COMMAND_PARITY, 2);
 }
 
+/* The first line of a file, or the empty string */
+static void read_line(const char *path, char *buf, size_t size)
+{
+	FILE *f = fopen(path, "r");
+
+	buf[0] = '\0';
+	if (!f)
+		return;
+	if (!fgets(buf, size, f))
+		buf[0] = '\0';
+	fclose(f);
+	buf[strcspn(buf, "\n")] = '\0';
+}
+
 void fn_edit(struct fn fn, uint16_t command)
 {
 	fn_write(fn, PCI_BASE_ADDRESS_0, 0x5a5a0000, 4);
@@ -284,6 +310,26 @@ int do_flr(struct fn fn)
 	return write_string(DO_FLR, fn.name);
 }
 
+int fn_set(struct fn fn, const char *policy, const char *value)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/pciback/%s",
+		 fn.name, policy);
+	return write_string(path, value);
+}
+
+const char *fn_get(struct fn fn, const char *policy)
+{
+	static char value[16];
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/pciback/%s",
+		 fn.name, policy);
+	read_line(path, value, sizeof(value));
+	return value;
+}
+
 int set_parameter(const char *name, const char *value)
 {
 	char path[PATH_MAX];
@@ -296,20 +342,6 @@ int set_parameter(const char *name, const char *value)
 void fn_quiesce(struct fn fn)
 {
 	do_flr(fn);
-}
-
-/* The first line of a file, or the empty string */
-static void read_line(const char *path, char *buf, size_t size)
-{
-	FILE *f = fopen(path, "r");
-
-	buf[0] = '\0';
-	if (!f)
-		return;
-	if (!fgets(buf, size, f))
-		buf[0] = '\0';
-	fclose(f);
-	buf[strcspn(buf, "\n")] = '\0';
 }
 
 int fn_needs_reset(struct fn fn)
@@ -347,7 +379,12 @@ const char *fn_plan(struct fn fn)
 	char line[256];
 	FILE *f;
 
-	plan[0] = '\0';
+	fn_path(fn, "pciback/reset_plan", line, sizeof(line));
+	read_line(line, plan, sizeof(plan));
+	if (*plan)
+		return plan;
+
+	/* The first engine has one for all */
 	f = fopen(RESET_PLAN, "r");
 	if (!f)
 		return plan;

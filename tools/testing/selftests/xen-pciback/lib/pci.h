@@ -71,7 +71,7 @@ void fn_scribble(struct fn fn);
  * with this in Command.
  */
 void fn_edit(struct fn fn, uint16_t command);
-#define EDIT_UNSEEN	0
+#define EDIT_DISABLED	0
 #define EDIT_ENABLED	(PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER)
 
 /*
@@ -90,8 +90,11 @@ bool fn_wait_clean(struct fn fn);
  */
 int fn_needs_reset(struct fn fn);
 const char *fn_last_reset(struct fn fn);
-/* Its line of reset_plan, less its name; the empty string if there is none */
+/* What a reset would do now; the empty string if it is not pciback's */
 const char *fn_plan(struct fn fn);
+/* Its policies, "strict" and "set_reset" */
+int fn_set(struct fn fn, const char *policy, const char *value);
+const char *fn_get(struct fn fn, const char *policy);
 /*
  * Ask for its GSI, as a toolstack does for a PVH dom0, of privcmd, which asks
  * pciback; -ENOTTY if the kernel cannot be asked.
@@ -100,6 +103,8 @@ int fn_ask_gsi(struct fn fn);
 
 int write_file(const char *path, const void *data, size_t len);
 int write_string(const char *path, const char *s);
+/* Is there a line that contains the string? */
+bool file_has(const char *path, const char *s);
 int reset_device(struct fn fn);
 int do_flr(struct fn fn);
 /* A parameter of the module: "auto_reset", "strict_reset" */

@@ -9,6 +9,7 @@
 #include <linux/pci_regs.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fault.h"
 #include "guest.h"
@@ -21,6 +22,10 @@
 /* Of no domain in this VM */
 #define DOMAIN		7
 #define OTHER_DOMAIN	8
+#define DIRTY_DOMAIN	9
+
+/* What would come has come by then: that nothing does takes its time to be seen */
+#define SETTLED_MS	(1000 * SLOWER)
 
 /* A function with FLR, alone in its slot, and a card that has none */
 FIXTURE(played)
@@ -29,6 +34,8 @@ FIXTURE(played)
 	struct guest guest, other;
 	struct fn nvme_port, nvme;
 	struct card card;
+	/* What has an invented capability, if that has a name: found anew at the end */
+	struct fn invented;
 	struct hw hw;
 	char text[256];
 	int klog;
@@ -53,6 +60,8 @@ FIXTURE_TEARDOWN(played)
 	EXPECT_EQ(0, guest_destroy(&self->other));
 	EXPECT_EQ(0, fault_unload());
 	EXPECT_EQ(0, owned_release(&self->owned));
+	if (*self->invented.name)
+		EXPECT_EQ(0, fault_rediscover(self->invented));
 	/* The kernel has nothing to say of any of this */
 	EXPECT_FALSE(klog_has(self->klog, "cut here", NULL, NULL, 0));
 	EXPECT_FALSE(klog_has(self->klog, "WARNING:", NULL, NULL, 0));
@@ -69,10 +78,58 @@ FIXTURE_TEARDOWN(played)
 	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN,			\
 				  self->owned.fns, self->owned.nr))
 
+/* The same to dom0 as its own guest, which connects: its ring is mapped */
+#define hand_out_connected() do {					\
+	if (!guest_connectable())					\
+		SKIP(return, NOT_ITS_OWN_GUEST);			\
+	ASSERT_EQ(0, guest_create(&self->guest, 0, self->owned.fns,	\
+				  self->owned.nr));			\
+	ASSERT_EQ(0, guest_connect(&self->guest));			\
+} while (0)
+
+/* It needs a reset from here on: a guest had it, and it was not reset after that */
+#define make_dirty(fn) do {						\
+	struct guest dirty;						\
+									\
+	ASSERT_EQ(0, set_parameter("auto_reset", "0"));			\
+	ASSERT_EQ(0, guest_create(&dirty, DIRTY_DOMAIN, &(fn), 1));	\
+	ASSERT_EQ(0, guest_destroy(&dirty));				\
+	ASSERT_EQ(0, set_parameter("auto_reset", "1"));			\
+	ASSERT_EQ(1, fn_needs_reset(fn));				\
+} while (0)
+
+/* It has a capability that it has not really, from the time it is found anew */
+#define invent(fn, file) do {						\
+	if (!fault_available())						\
+		SKIP(return, "no " FAULT_MODULE);			\
+	ASSERT_EQ(0, fault_load());					\
+	ASSERT_EQ(0, fault_add(fn));					\
+	self->invented = fn;						\
+	ASSERT_EQ(0, fault_set(fn, file, 1));				\
+	ASSERT_EQ(0, fault_rediscover(fn));				\
+} while (0)
+
+/* In a child, which ends with what it returns */
+#define begin(what) ({							\
+	pid_t child = fork();						\
+									\
+	if (!child)							\
+		_exit(-(what));						\
+	child;								\
+})
+
 /* Do something with the hardware watched */
 #define watched(ret, what) do {						\
 	hw_begin(&self->hw);						\
 	ASSERT_EQ(ret, what);						\
+	hw_end(&self->hw);						\
+} while (0)
+
+/* And whatever comes of it later on */
+#define watched_settle(ret, what) do {					\
+	hw_begin(&self->hw);						\
+	ASSERT_EQ(ret, what);						\
+	usleep(SETTLED_MS * 1000);					\
 	hw_end(&self->hw);						\
 } while (0)
 
@@ -91,6 +148,13 @@ FIXTURE_TEARDOWN(played)
 	EXPECT_EQ(0, hw_d3s(&self->hw, self->card.second));		\
 } while (0)
 
+/* The card was not reset as a whole, this one of its functions so often weakly */
+#define expect_weakly(fn, nr) do {					\
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->card.port));		\
+	EXPECT_EQ(0, hw_all_resets(&self->hw));				\
+	EXPECT_EQ(nr, hw_d3s(&self->hw, fn));				\
+} while (0)
+
 /* Not even looked at by a write */
 #define expect_untouched(fn)						\
 	EXPECT_EQ(0, hw_all_writes(&self->hw, fn))
@@ -101,5 +165,15 @@ FIXTURE_TEARDOWN(played)
 
 #define expect_logged(fn, what)						\
 	EXPECT_TRUE(klog_has(self->klog, (fn).name, what, NULL, 0))
+
+/* By whom the card's reset is held up, and why: in the log and in the plan */
+#define expect_blocked(target, blocker, why) do {			\
+	snprintf(self->text, sizeof(self->text),			\
+		 "slot: blocked by %s (" why ")", (blocker).name);	\
+	expect_logged(target, self->text);				\
+	snprintf(self->text, sizeof(self->text), "blocked %s (" why ")",	\
+		 (blocker).name);					\
+	EXPECT_STREQ(self->text, fn_plan(target));			\
+} while (0)
 
 #endif

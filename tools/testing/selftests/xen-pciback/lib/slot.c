@@ -103,3 +103,24 @@ void slot_fill(struct fn port)
 		hw_monitor(command);
 	}
 }
+
+/* The hotplug service of a port: PCIe port type 4 (root), service 2 */
+static int write_service(struct fn port, const char *file)
+{
+	char service[64], path[128];
+
+	snprintf(service, sizeof(service), "%s:pcie004", port.name);
+	snprintf(path, sizeof(path),
+		 "/sys/bus/pci_express/drivers/pciehp/%s", file);
+	return write_string(path, service);
+}
+
+int slot_unbind(struct fn port)
+{
+	return write_service(port, "unbind");
+}
+
+int slot_bind(struct fn port)
+{
+	return write_service(port, "bind");
+}

@@ -23,6 +23,10 @@
  *     flr_crs_ms	how long it answers CRS after that
  *     sbr_away_ms	both after a secondary bus reset by any bridge above
  *     sbr_crs_ms
+ *     bus_master	1: Command.Bus Master reads as 1, whatever is written
+ *     lnksta	speed and width of its link, as the port's Link Status has them,
+ *			in ten bits
+ *     lnksta_sbr	and what becomes of that by a secondary bus reset by its port
  *     vanish_at	1 to n: the n-th config read from now on, and whatever
  *			comes after it, finds nobody ("gone").  Counts down
  *     gone		1: surprise, removed
@@ -95,6 +99,9 @@
 /* The bit that asks for an FLR, in the upper byte of Device Control */
 #define PCIF_DEVCTL_FLR		(PCI_EXP_DEVCTL_BCR_FLR >> 8)
 
+/* A link's speed and width, as Link Status has them */
+#define PCIF_LINK		(PCI_EXP_LNKSTA_CLS | PCI_EXP_LNKSTA_NLW)
+
 /* What a read of the vendor and device ID gets while a function answers CRS */
 #define PCIF_CRS_ID		0xffff0001
 
@@ -112,6 +119,9 @@ enum pcif_setting {
 	PCIF_FLR_CRS,
 	PCIF_SBR_AWAY,
 	PCIF_SBR_CRS,
+	PCIF_BUS_MASTER,
+	PCIF_LNKSTA,
+	PCIF_LNKSTA_SBR,
 	PCIF_VANISH_AT,
 	PCIF_GONE,
 	PCIF_NO_FLR,
@@ -134,6 +144,9 @@ static const struct {
 	[PCIF_FLR_CRS] =	{ "flr_crs_ms", U32_MAX },
 	[PCIF_SBR_AWAY] =	{ "sbr_away_ms", U32_MAX },
 	[PCIF_SBR_CRS] =	{ "sbr_crs_ms", U32_MAX },
+	[PCIF_BUS_MASTER] =	{ "bus_master", 1 },
+	[PCIF_LNKSTA] =		{ "lnksta", PCIF_LINK },
+	[PCIF_LNKSTA_SBR] =	{ "lnksta_sbr", PCIF_LINK },
 	[PCIF_VANISH_AT] =	{ "vanish_at", U32_MAX },
 	[PCIF_GONE] =		{ "gone", 1 },
 	[PCIF_NO_FLR] =		{ "no_flr", 1, PCI_DEV_FLAGS_NO_FLR_RESET },
@@ -165,6 +178,7 @@ struct pcif_knob {
  * @bus: same
  * @devfn: same
  * @pcie: where its PCI Express capability is, or 0
+ * @port_pcie: where its port's PCI Express capability is, or 0
  * @msi: where its MSI capability is, or 0
  * @af_room: where there is room for an AF capability, or 0
  * @has_flr: Device Capabilities really tell of an FLR
@@ -191,6 +205,7 @@ struct pcif_function {
 	u8 bus;
 	u8 devfn;
 	u8 pcie;
+	u8 port_pcie;
 	u8 msi;
 	u8 af_room;
 	bool has_flr;
@@ -418,6 +433,8 @@ static u8 pcif_invent(const struct pcif_function *fn,
 		return af;
 	if (af && reg == PCI_STATUS)
 		return real | PCI_STATUS_CAP_LIST;
+	if (reg == PCI_COMMAND && pcif_get(fn, PCIF_BUS_MASTER))
+		return real | PCI_COMMAND_MASTER;
 	if (reg == PCI_COMMAND + 1)
 		return real | READ_ONCE(fn->sticky) >> 8;
 	if (fn->pcie && reg == fn->pcie + PCI_EXP_DEVCAP + 3 &&
@@ -547,6 +564,27 @@ static struct pcif_function *pcif_find(int domain, u8 bus, u8 devfn)
 	return NULL;
 }
 
+/* What is read from a port, as far as it is the link to one that has faults */
+static u32 pcif_invent_link(struct pci_bus *bus, unsigned int devfn, int where,
+			    int size, u32 val)
+{
+	int domain = pci_domain_nr(bus), link, shift;
+	struct pcif_function *fn;
+
+	list_for_each_entry_rcu(fn, &pcif_functions, list) {
+		link = pcif_get(fn, PCIF_LNKSTA);
+		if (!link || fn->domain != domain || !fn->port_pcie ||
+		    fn->bridges[0].bus != bus->number ||
+		    fn->bridges[0].devfn != devfn)
+			continue;
+		shift = (fn->port_pcie + PCI_EXP_LNKSTA - where) * 8;
+		/* Both are aligned: all of the register, or nothing of it */
+		if (shift >= 0 && shift < size * 8)
+			val = (val & ~(PCIF_LINK << shift)) | link << shift;
+	}
+	return val;
+}
+
 static int pcif_read(struct pci_bus *bus, unsigned int devfn, int where,
 		     int size, u32 *val)
 {
@@ -560,6 +598,8 @@ static int pcif_read(struct pci_bus *bus, unsigned int devfn, int where,
 		ret = pcif_read_function(fn, &to, where, size, val);
 	else
 		ret = to.ops->read(bus, devfn, where, size, val);
+	if (!fn && !ret)
+		*val = pcif_invent_link(bus, devfn, where, size, *val);
 	rcu_read_unlock();
 
 	return ret;
@@ -584,6 +624,10 @@ static void pcif_sbr(struct pcif_function *fn, const struct pcif_target *bridge,
 	if (asserted) {
 		fn->sbrs++;
 		fn->sticky = 0;
+		/* The link below it is trained anew */
+		if (!i && pcif_get(fn, PCIF_LNKSTA_SBR))
+			WRITE_ONCE(fn->knobs[PCIF_LNKSTA].val,
+				   pcif_get(fn, PCIF_LNKSTA_SBR));
 	} else {
 		pcif_recover(fn, PCIF_SBR_AWAY, PCIF_SBR_CRS);
 	}
@@ -747,6 +791,7 @@ static void pcif_place(struct pcif_function *fn, struct pci_bus *bus)
 	raw_spin_lock_irqsave(&fn->lock, flags);
 	fn->nr_bridges = 0;
 	fn->in_sbr = false;
+	fn->port_pcie = bus->self ? pci_pcie_cap(bus->self) : 0;
 	for (; bus; bus = bus->parent) {
 		/* A bus for virtual functions only has none of its own */
 		if (!bus->self || fn->nr_bridges == PCIF_MAX_DEPTH)
