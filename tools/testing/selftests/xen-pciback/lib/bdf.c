@@ -3,7 +3,7 @@
  * Addresses as text. See bdf.h.
  *
  * Not by the driver's way, which goes through the text once: a text without the
- * space around it is compared with the only two forms that there are.
+ * space around it is compared with the only forms that there are.
  */
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +11,9 @@
 #include "bdf.h"
 
 #define SHORT_FORM	"hh:hh.h"
-#define LONG_FORM	"hhhh:" SHORT_FORM
+#define LONG_FORM	"hhhhhhhh:" SHORT_FORM
+/* The domain has at least that much of it */
+#define DOMAIN_DIGITS	4
 
 /* Unlike strchr(), does not take a NUL for one of them */
 static bool is_one_of(char c, const char *set)
@@ -38,10 +40,20 @@ static bool has_form(const char *text, size_t len, const char *form)
 	return true;
 }
 
+static bool is_long(const char *text, size_t len)
+{
+	const char *form = LONG_FORM;
+
+	for (; *form != ':'; form++)
+		if (has_form(text, len, form))
+			return strcspn(form, ":") >= DOMAIN_DIGITS;
+	return false;
+}
+
 bool bdf_parse(const char *text, size_t len, struct bdf *bdf)
 {
 	char full[sizeof(LONG_FORM)];
-	bool is_long;
+	bool with_domain;
 
 	while (len && is_space(*text)) {
 		text++;
@@ -50,11 +62,11 @@ bool bdf_parse(const char *text, size_t len, struct bdf *bdf)
 	while (len && is_space(text[len - 1]))
 		len--;
 
-	is_long = has_form(text, len, LONG_FORM);
-	if (!is_long && !has_form(text, len, SHORT_FORM))
+	with_domain = is_long(text, len);
+	if (!with_domain && !has_form(text, len, SHORT_FORM))
 		return false;
 
-	snprintf(full, sizeof(full), "%s%.*s", is_long ? "" : "0000:",
+	snprintf(full, sizeof(full), "%s%.*s", with_domain ? "" : "0000:",
 		 (int)len, text);
 	return sscanf(full, "%x:%x:%x.%x", &bdf->domain, &bdf->bus, &bdf->dev,
 		      &bdf->func) == 4 &&
