@@ -383,6 +383,37 @@ TEST_F(fault, devcap_flr)
 	EXPECT_FALSE(has_method(nic, "flr"));
 }
 
+/* Whatever is written to it */
+TEST_F(fault, bus_master)
+{
+	ASSERT_EQ(0, fault_add(self->nvme));
+	ASSERT_EQ(0, fault_set(self->nvme, "bus_master", 1));
+	fn_write(self->nvme, PCI_COMMAND, 0, 2);
+	EXPECT_EQ(PCI_COMMAND_MASTER, fn_read(self->nvme, PCI_COMMAND, 2));
+	ASSERT_EQ(0, fault_set(self->nvme, "bus_master", 0));
+	EXPECT_EQ(0, fn_read(self->nvme, PCI_COMMAND, 2));
+}
+
+/* The port's, as long as the function has it, and another one after a reset */
+TEST_F(fault, lnksta)
+{
+	struct fn port = fn_root(0x12);
+	unsigned int lnksta = fn_cap(port, PCI_CAP_ID_EXP) + PCI_EXP_LNKSTA;
+	unsigned int real = fn_read(port, lnksta, 2);
+
+	ASSERT_EQ(0, fault_add(self->nic));
+	ASSERT_EQ(0, fault_set(self->nic, "lnksta", 0x104));
+	EXPECT_EQ((real & ~0x3ff) | 0x104, fn_read(port, lnksta, 2));
+	EXPECT_EQ(0x104, fn_read(port, lnksta - 2, 4) >> 16 & 0x3ff);
+	sbr(port);
+	EXPECT_EQ((real & ~0x3ff) | 0x104, fn_read(port, lnksta, 2));
+	ASSERT_EQ(0, fault_set(self->nic, "lnksta_sbr", 0x043));
+	sbr(port);
+	EXPECT_EQ((real & ~0x3ff) | 0x043, fn_read(port, lnksta, 2));
+	ASSERT_EQ(0, fault_remove(self->nic));
+	EXPECT_EQ(real, fn_read(port, lnksta, 2));
+}
+
 TEST_F(fault, flr_swallow)
 {
 	unsigned int exp = fn_cap(self->nvme, PCI_CAP_ID_EXP);

@@ -8,10 +8,12 @@
 #include <linux/pci_regs.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/harness.h"
 #include "lib/fault.h"
+#include "lib/guest.h"
 #include "lib/hw.h"
 #include "lib/klog.h"
 #include "lib/pci.h"
@@ -268,6 +270,42 @@ TEST_F_TIMEOUT(suspend, pending, TIMEOUT)
 	ASSERT_LT(seized, thawed);
 	EXPECT_LT(thawed, reset);
 	EXPECT_EQ(1, hw_sbrs(&self->hw, self->port));
+}
+
+/* Of no domain in this VM */
+#define DOMAIN		7
+/* Freezing may take 20 s: one reset is over by then, two after each other are not */
+#define LONG_MS		12000
+
+/* A request that waits for the reset of a release is frozen where it waits */
+TEST_F_TIMEOUT(suspend, request_that_waits, TIMEOUT)
+{
+	struct guest guest;
+	pid_t requesting;
+	unsigned int tries;
+
+	if (!fault_available())
+		SKIP(return, "no " FAULT_MODULE);
+	if (!guest_possible())
+		SKIP(return, "no Xen toolstack here");
+	ASSERT_EQ(0, fn_adopt(self->fn));
+	ASSERT_EQ(0, fault_load());
+	ASSERT_EQ(0, fault_add(self->fn));
+	ASSERT_EQ(0, guest_create(&guest, DOMAIN, &self->fn, 1));
+	ASSERT_EQ(0, fault_set(self->fn, "clear", 1));
+	ASSERT_EQ(0, fault_set(self->fn, "flr_away_ms", LONG_MS));
+	EXPECT_EQ(0, guest_destroy(&guest));
+	for (tries = 0; tries < 500 && !fault_get(self->fn, "flrs"); tries++)
+		usleep(10000);
+	EXPECT_EQ(1, fault_get(self->fn, "flrs"));
+	requesting = fork();
+	if (!requesting)
+		_exit(-do_flr(self->fn));
+	usleep(500000);
+	EXPECT_EQ(0, waitpid(requesting, NULL, WNOHANG));
+	EXPECT_EQ(0, sleep_for("freezer", "1"));
+	EXPECT_EQ(0, wait_for_child(requesting));
+	EXPECT_EQ(2, fault_get(self->fn, "flrs"));
 }
 
 TEST_HARNESS_MAIN
