@@ -10,6 +10,9 @@
 
 #include "pci.h"
 
+/* The slot's driver, pciehp: without it the port has no slot that could be reset */
+int slot_drive(struct fn port, bool drive);
+
 /*
  * Pull the card out, without a word: it is not present any more, its link is
  * down, and pciehp hears of that by its interrupt and not before.
