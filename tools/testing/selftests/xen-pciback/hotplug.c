@@ -91,31 +91,11 @@ static bool wait_for_driver(struct fn fn, const char *name)
 	return false;
 }
 
-static bool wait_gone(struct fn fn)
-{
-	int waited;
-
-	for (waited = 0; waited < WAIT_MS && fn_exists(fn); waited += POLL_MS)
-		usleep(POLL_MS * 1000);
-	return !fn_exists(fn);
-}
-
-/* Until a reset that somebody else has begun is counted in @file */
-static bool wait_for_reset(struct fn fn, const char *file)
-{
-	int waited;
-
-	for (waited = 0; waited < WAIT_MS && !fault_get(fn, file);
-	     waited += POLL_MS)
-		usleep(POLL_MS * 1000);
-	return fault_get(fn, file);
-}
-
 /* Nobody's, and unknown */
 #define expect_gone(target) do {					\
 	struct fn named = target;					\
 									\
-	EXPECT_TRUE(wait_gone(named));					\
+	EXPECT_TRUE(fn_wait_gone(named));					\
 	EXPECT_EQ(-ENODEV, reset_device(named));			\
 	EXPECT_EQ(-ENODEV, do_flr(named));				\
 	EXPECT_STREQ("", fn_plan(named));				\
@@ -221,7 +201,7 @@ TEST_F_TIMEOUT(hotplug, pulled_in_flr, TIMEOUT)
 	ASSERT_LE(0, pid);
 	if (!pid)
 		_exit(-reset_device(self->nvme));
-	ASSERT_TRUE(wait_for_reset(self->nvme, "flrs"));
+	ASSERT_TRUE(fault_wait(self->nvme, "flrs"));
 	slot_pull(self->nvme_port);
 
 	for (waited = 0; waited < limit; waited += POLL_MS) {
@@ -270,7 +250,7 @@ TEST_F_TIMEOUT(hotplug, pulled_in_slot_reset, TIMEOUT)
 	ASSERT_LE(0, pid);
 	if (!pid)
 		_exit(-reset_device(self->card[2]));
-	ASSERT_TRUE(wait_for_reset(self->card[0], "sbrs"));
+	ASSERT_TRUE(fault_wait(self->card[0], "sbrs"));
 	release_begin();
 	slot_pull(self->card_port);
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));

@@ -11,6 +11,10 @@
 
 #include "fault.h"
 
+/* The core gives a function a minute to come back */
+#define WAIT_MS		120000
+#define POLL_MS		10
+
 bool fault_available(void)
 {
 	return !access(FAULT_MODULE, R_OK);
@@ -95,6 +99,18 @@ unsigned int fault_writes(struct fn fn, unsigned int offset)
 static unsigned int flrs(struct fn fn)
 {
 	return fault_get(fn, "flrs") + fault_get(fn, "af_flrs");
+}
+
+bool fault_wait(struct fn fn, const char *file)
+{
+	long long give_up = now_ms() + WAIT_MS;
+
+	while (!fault_get(fn, file)) {
+		if (now_ms() > give_up)
+			return false;
+		usleep(POLL_MS * 1000);
+	}
+	return true;
 }
 
 pid_t fault_begin_reset(struct fn fn, uint32_t ms)

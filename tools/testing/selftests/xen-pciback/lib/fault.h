@@ -35,6 +35,9 @@ uint32_t fault_get(struct fn fn, const char *file);
 /* Config writes to it at this very offset */
 unsigned int fault_writes(struct fn fn, unsigned int offset);
 
+/* Until a reset that somebody else begins is counted in @file; false: none is */
+bool fault_wait(struct fn fn, const char *file);
+
 /*
  * A child that writes it to reset_device, and is in the middle of an FLR that
  * takes @ms when this returns; -1 if it does not come to that.

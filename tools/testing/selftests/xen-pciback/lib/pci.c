@@ -19,6 +19,9 @@
 
 #include "pci.h"
 
+/* The core gives a function a minute to come back */
+#define GONE_MS		120000
+
 /* As in the kernel's xen/privcmd.h, which Xen's own headers have no place for */
 #define PRIVCMD		"/dev/xen/privcmd"
 
@@ -50,6 +53,15 @@ struct fn fn_below(struct fn bridge, unsigned int dev, unsigned int func)
 {
 	return fn_make(bridge.domain, fn_read(bridge, PCI_SECONDARY_BUS, 1),
 		       dev, func);
+}
+
+bool fn_wait_gone(struct fn fn)
+{
+	long long give_up = now_ms() + GONE_MS;
+
+	while (fn_exists(fn) && now_ms() < give_up)
+		usleep(10000);
+	return !fn_exists(fn);
 }
 
 void fn_path(struct fn fn, const char *file, char *path, size_t size)

@@ -43,6 +43,8 @@ struct card {
 struct card card_find(void);
 
 bool fn_exists(struct fn fn);
+/* Until the kernel has let go of it. False if it never does. */
+bool fn_wait_gone(struct fn fn);
 void fn_path(struct fn fn, const char *file, char *path, size_t size);
 /* Has it this file in sysfs? Not all kernels have all of them. */
 bool fn_has_file(struct fn fn, const char *file);
