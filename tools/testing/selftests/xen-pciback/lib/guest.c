@@ -27,20 +27,7 @@
 #include <xen/io/pciif.h>
 #include <xenstore.h>
 
-#include "../../kselftest.h"
 #include "guest.h"
-
-/* enum xenbus_state of xen/io/xenbus.h, whose names are not the kernel's style */
-enum state {
-	STATE_INITIALISING = 1,
-	STATE_INIT_WAIT,
-	STATE_INITIALISED,
-	STATE_CONNECTED,
-	STATE_CLOSING,
-	STATE_CLOSED,
-	STATE_RECONFIGURING,
-	STATE_RECONFIGURED,
-};
 
 /* A release may wait for a device to come back from its reset */
 #define WAIT_MS		60000
@@ -98,9 +85,9 @@ static void put(const struct guest *guest, xs_transaction_t t, const char *dir,
 }
 
 /* A node's value in @buf; the empty string if it is not there */
-__printf(5, 6)
-static void get(const struct guest *guest, const char *dir, char *buf,
-		size_t size, const char *fmt, ...)
+__printf(6, 7)
+static void get(const struct guest *guest, xs_transaction_t t, const char *dir,
+		char *buf, size_t size, const char *fmt, ...)
 {
 	char node[160], *val;
 	unsigned int len;
@@ -112,9 +99,30 @@ static void get(const struct guest *guest, const char *dir, char *buf,
 	vsnprintf(node + used, sizeof(node) - used, fmt, args);
 	va_end(args);
 
-	val = xs_read(guest->xs, XBT_NULL, node, &len);
+	val = xs_read(guest->xs, t, node, &len);
 	snprintf(buf, size, "%s", val ?: "");
 	free(val);
+}
+
+void guest_node(const struct guest *guest, char *buf, size_t size,
+		const char *fmt, ...)
+{
+	char node[32];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(node, sizeof(node), fmt, args);
+	va_end(args);
+	get(guest, XBT_NULL, guest->backend, buf, size, "%s", node);
+}
+
+static void remove_node(const struct guest *guest, xs_transaction_t t,
+			const char *dir, const char *node)
+{
+	char path[160];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, node);
+	xs_rm(guest->xs, t, path);
 }
 
 static xs_transaction_t begin(const struct guest *guest)
@@ -141,28 +149,28 @@ static unsigned int number(const struct guest *guest, const char *dir,
 {
 	char buf[16];
 
-	get(guest, dir, buf, sizeof(buf), "%s", node);
+	get(guest, XBT_NULL, dir, buf, sizeof(buf), "%s", node);
 	return strtoul(buf, NULL, 10);
 }
 
-static enum state backend_state(const struct guest *guest)
+enum guest_state guest_backend_state(const struct guest *guest)
 {
 	return number(guest, guest->backend, "state");
 }
 
-static void frontend_switch(const struct guest *guest, enum state state)
+static void frontend_switch(const struct guest *guest, enum guest_state state)
 {
 	put(guest, XBT_NULL, guest->frontend, "state=%d", state);
 }
 
 bool guest_connected(const struct guest *guest)
 {
-	return backend_state(guest) == STATE_CONNECTED;
+	return guest_backend_state(guest) == STATE_CONNECTED;
 }
 
 void guest_error(const struct guest *guest, char *buf, size_t size)
 {
-	get(guest, guest->error, buf, size, "error");
+	get(guest, XBT_NULL, guest->error, buf, size, "error");
 }
 
 static uint64_t now_ns(void)
@@ -178,20 +186,50 @@ static uint64_t now_ns(void)
  * backend closes
  */
 static int wait_backend(const struct guest *guest, const char *node,
-			enum state state)
+			enum guest_state state)
 {
 	long long give_up = now_ms() + guest->wait_ms;
-	enum state now;
+	enum guest_state now;
 
 	while ((now = number(guest, guest->backend, node)) != state) {
 		if (now == STATE_CLOSED ||
-		    backend_state(guest) == STATE_CLOSING)
+		    guest_backend_state(guest) == STATE_CLOSING)
 			return -EIO;
 		if (now_ms() > give_up)
 			return -ETIMEDOUT;
 		usleep(POLL_MS * 1000);
 	}
 	return 0;
+}
+
+int guest_wait_backend(const struct guest *guest, enum guest_state state)
+{
+	return wait_backend(guest, "state", state);
+}
+
+int guest_watch_begin(struct guest *guest)
+{
+	/* Not the other one: what a child says to xenstored is answered there */
+	guest->watch = xs_open(0);
+	if (!guest->watch)
+		return -errno;
+	return xs_watch(guest->watch, guest->backend, "selftest") ? 0 : -errno;
+}
+
+unsigned int guest_watch_count(struct guest *guest, const char *node)
+{
+	size_t len = strlen(guest->backend);
+	unsigned int count = 0;
+	char **event;
+
+	while ((event = xs_check_watch(guest->watch))) {
+		/* The directory itself: what xenstored says to begin with */
+		if (event[XS_WATCH_PATH][len] == '/' &&
+		    (!node || !strcmp(event[XS_WATCH_PATH] + len + 1, node)))
+			count++;
+		free(event);
+	}
+	return count;
 }
 
 /* -- toolstack -------------------------------------------------------------- */
@@ -216,22 +254,57 @@ static int find_fn(const struct guest *guest, struct fn fn)
 	char name[sizeof(fn.name)];
 
 	for (i = 0; i < nr; i++) {
-		get(guest, guest->backend, name, sizeof(name), "dev-%u", i);
+		guest_node(guest, name, sizeof(name), "dev-%u", i);
 		if (!strcmp(name, fn.name))
 			return i;
 	}
 	return -ENODEV;
 }
 
+int guest_fn_state(const struct guest *guest, struct fn fn)
+{
+	int i = find_fn(guest, fn);
+	char node[24];
+
+	if (i < 0)
+		return i;
+	snprintf(node, sizeof(node), "state-%d", i);
+	return number(guest, guest->backend, node);
+}
+
+int guest_wait_fn(const struct guest *guest, struct fn fn)
+{
+	long long give_up = now_ms() + guest->wait_ms;
+	int state;
+
+	while ((state = guest_fn_state(guest, fn)) != STATE_INITIALISED) {
+		if (state < 0)
+			return state;
+		if (state == STATE_CLOSED)
+			return -EIO;
+		if (now_ms() > give_up)
+			return -ETIMEDOUT;
+		usleep(POLL_MS * 1000);
+	}
+	return 0;
+}
+
+void guest_place(const struct guest *guest, struct fn fn, char *buf,
+		 size_t size)
+{
+	int i = find_fn(guest, fn);
+
+	*buf = '\0';
+	if (i >= 0)
+		guest_node(guest, buf, size, "vdev-%d", i);
+}
+
 /* Its address there is what pciback writes as soon as it has it there */
 bool guest_has(const struct guest *guest, struct fn fn)
 {
-	int i = find_fn(guest, fn);
 	char vdev[32];
 
-	if (i < 0)
-		return false;
-	get(guest, guest->backend, vdev, sizeof(vdev), "vdev-%d", i);
+	guest_place(guest, fn, vdev, sizeof(vdev));
 	return *vdev;
 }
 
@@ -289,7 +362,22 @@ int guest_begin(struct guest *guest, unsigned int domid, const struct fn *fns,
 
 int guest_wait(const struct guest *guest)
 {
-	return wait_backend(guest, "state", STATE_INITIALISED);
+	long long give_up = now_ms() + guest->wait_ms;
+	enum guest_state now;
+	char error[64];
+
+	for (;;) {
+		now = guest_backend_state(guest);
+		/* Before it is Initialised, if at all */
+		guest_error(guest, error, sizeof(error));
+		if (*error || now == STATE_CLOSING)
+			return -EIO;
+		if (now == STATE_INITIALISED)
+			return 0;
+		if (now_ms() > give_up)
+			return -ETIMEDOUT;
+		usleep(POLL_MS * 1000);
+	}
 }
 
 int guest_create(struct guest *guest, unsigned int domid, const struct fn *fns,
@@ -335,6 +423,8 @@ int guest_destroy(struct guest *guest)
 		close(guest->gntalloc);
 	if (guest->evtchn >= 0)
 		close(guest->evtchn);
+	if (guest->watch)
+		xs_close(guest->watch);
 	xs_close(guest->xs);
 	memset(guest, 0, sizeof(*guest));
 	return ret;
@@ -356,54 +446,109 @@ static int reconfigure(const struct guest *guest)
 	return wait_backend(guest, "state", STATE_CONNECTED);
 }
 
-/* Remove the nodes of a function; the last one takes the place that is free */
-static void forget_fn(const struct guest *guest, unsigned int i)
+int guest_forget(const struct guest *guest, struct fn fn)
 {
 	static const char * const of_fn[] = {
-		"key", "dev", "opts", "vdev", "state"
+		"state", "dev", "key", "vdev", "opts"
 	};
-	unsigned int last = number(guest, guest->backend, "num_devs") - 1, n;
-	char node[128], val[64];
+	char node[24], val[64];
 	xs_transaction_t t;
+	unsigned int nr, n;
+	int i, j;
+
+	i = find_fn(guest, fn);
+	if (i < 0)
+		return i;
 
 	do {
 		t = begin(guest);
-		for (n = 0; n < ARRAY_SIZE(of_fn); n++) {
-			get(guest, guest->backend, val, sizeof(val), "%s-%u",
-			    of_fn[n], last);
-			if (i != last)
-				put(guest, t, guest->backend, "%s-%u=%s",
-				    of_fn[n], i, val);
-			snprintf(node, sizeof(node), "%s/%s-%u", guest->backend,
-				 of_fn[n], last);
-			xs_rm(guest->xs, t, node);
+		nr = number(guest, guest->backend, "num_devs");
+		for (j = i; j < (int)nr; j++) {
+			for (n = 0; n < ARRAY_SIZE(of_fn); n++) {
+				get(guest, t, guest->backend, val,
+				    sizeof(val), "%s-%d", of_fn[n], j);
+				if (j > i && *val)
+					put(guest, t, guest->backend,
+					    "%s-%d=%s", of_fn[n], j - 1, val);
+				snprintf(node, sizeof(node), "%s-%d", of_fn[n],
+					 j);
+				remove_node(guest, t, guest->backend, node);
+			}
 		}
-		put(guest, t, guest->backend, "num_devs=%u", last);
+		put(guest, t, guest->backend, "num_devs=%u", nr - 1);
 	} while (!end(guest, t));
+	return 0;
 }
 
-int guest_attach(struct guest *guest, struct fn fn)
+/* @running: its domain is there already, so that both ends are to be told */
+static void offer(const struct guest *guest, struct fn fn, bool running)
 {
-	/* It has not connected yet: pciback looks at once */
-	bool starting = backend_state(guest) == STATE_INITIALISED;
 	unsigned int i = number(guest, guest->backend, "num_devs");
 	xs_transaction_t t;
-	char state[16];
-	int ret = 0;
 
 	do {
 		t = begin(guest);
 		xs_rm(guest->xs, t, guest->error);
 		put_fn(guest, t, i, fn);
-		if (!starting)
+		if (running)
 			put(guest, t, guest->backend, "state=%d",
 			    STATE_RECONFIGURING);
 	} while (!end(guest, t));
+}
 
-	snprintf(state, sizeof(state), "state-%u", i);
+void guest_offer(const struct guest *guest, struct fn fn)
+{
+	offer(guest, fn, true);
+}
+
+void guest_offer_starting(const struct guest *guest, struct fn fn)
+{
+	offer(guest, fn, false);
+}
+
+/* The nodes of a function that is listed: to @state, and maybe another name */
+static int change(const struct guest *guest, struct fn fn, const char *name,
+		  enum guest_state state)
+{
+	int i = find_fn(guest, fn);
+	xs_transaction_t t;
+
+	if (i < 0)
+		return i;
+
+	do {
+		t = begin(guest);
+		xs_rm(guest->xs, t, guest->error);
+		put(guest, t, guest->backend, "dev-%d=%s", i, name);
+		put(guest, t, guest->backend, "state-%d=%d", i, state);
+		/* Nothing of that for a domain that is not up yet */
+		if (guest_backend_state(guest) != STATE_INIT_WAIT)
+			put(guest, t, guest->backend, "state=%d",
+			    STATE_RECONFIGURING);
+	} while (!end(guest, t));
+	return 0;
+}
+
+int guest_recall(const struct guest *guest, struct fn fn)
+{
+	return change(guest, fn, fn.name, STATE_CLOSING);
+}
+
+int guest_offer_again(const struct guest *guest, struct fn fn)
+{
+	return change(guest, fn, fn.name, STATE_INITIALISING);
+}
+
+int guest_attach(struct guest *guest, struct fn fn)
+{
+	/* It has not connected yet: pciback looks at once */
+	bool starting = guest_backend_state(guest) == STATE_INITIALISED;
+	int ret = 0;
+
+	offer(guest, fn, !starting);
 	if (!starting)
 		ret = reconfigure(guest);
-	return ret ?: wait_backend(guest, state, STATE_INITIALISED);
+	return ret ?: guest_wait_fn(guest, fn);
 }
 
 int guest_detach(struct guest *guest, struct fn fn)
@@ -413,28 +558,17 @@ int guest_detach(struct guest *guest, struct fn fn)
 
 int guest_detach_as(struct guest *guest, struct fn fn, const char *name)
 {
-	xs_transaction_t t;
-	int i, ret;
+	struct fn named = fn;
+	int ret;
 
-	i = find_fn(guest, fn);
-	if (i < 0)
-		return i;
-
-	do {
-		t = begin(guest);
-		xs_rm(guest->xs, t, guest->error);
-		put(guest, t, guest->backend, "dev-%d=%s", i, name);
-		put(guest, t, guest->backend, "state-%d=%d", i,
-		    STATE_CLOSING);
-		put(guest, t, guest->backend, "state=%d",
-		    STATE_RECONFIGURING);
-	} while (!end(guest, t));
-	ret = reconfigure(guest);
+	ret = change(guest, fn, name, STATE_CLOSING);
+	if (!ret)
+		ret = reconfigure(guest);
 	if (ret)
 		return ret;
 
-	forget_fn(guest, i);
-	return 0;
+	snprintf(named.name, sizeof(named.name), "%s", name);
+	return guest_forget(guest, named);
 }
 
 /* -- frontend --------------------------------------------------------------- */
@@ -452,7 +586,20 @@ bool guest_connectable(void)
 	return !strcmp(type, "PV\n");
 }
 
-int guest_connect(struct guest *guest)
+void guest_say(const struct guest *guest, const char *state)
+{
+	if (state)
+		put(guest, XBT_NULL, guest->frontend, "state=%s", state);
+	else
+		remove_node(guest, XBT_NULL, guest->frontend, "state");
+}
+
+void guest_vanish(const struct guest *guest)
+{
+	xs_rm(guest->xs, XBT_NULL, guest->frontend);
+}
+
+int guest_connect_begin(struct guest *guest)
 {
 	struct ioctl_gntalloc_alloc_gref gref = {
 		.domid = guest->domid,
@@ -489,7 +636,14 @@ int guest_connect(struct guest *guest)
 	put(guest, XBT_NULL, guest->frontend, "event-channel=%u", guest->port);
 	put(guest, XBT_NULL, guest->frontend, "magic=%s", XEN_PCI_MAGIC);
 	frontend_switch(guest, STATE_INITIALISED);
-	ret = wait_backend(guest, "state", STATE_CONNECTED);
+	return 0;
+}
+
+int guest_connect(struct guest *guest)
+{
+	int ret = guest_connect_begin(guest);
+
+	ret = ret ?: guest_wait_backend(guest, STATE_CONNECTED);
 	if (!ret)
 		frontend_switch(guest, STATE_CONNECTED);
 	return ret;
@@ -520,12 +674,8 @@ static int name_fn(const struct guest *guest, struct fn fn,
 {
 	unsigned int domain, bus, dev, func;
 	char vdev[32];
-	int i;
 
-	i = find_fn(guest, fn);
-	if (i < 0)
-		return i;
-	get(guest, guest->backend, vdev, sizeof(vdev), "vdev-%d", i);
+	guest_place(guest, fn, vdev, sizeof(vdev));
 	if (sscanf(vdev, "%x:%x:%x.%x", &domain, &bus, &dev, &func) != 4)
 		return -ENODEV;
 	op->domain = domain;

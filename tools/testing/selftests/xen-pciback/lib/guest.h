@@ -18,10 +18,24 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "../../kselftest.h"
 #include "pci.h"
 
 struct xs_handle;
 struct xen_pci_sharedinfo;
+
+/* enum xenbus_state of xen/io/xenbus.h, whose names are not the kernel's style */
+enum guest_state {
+	STATE_UNKNOWN,
+	STATE_INITIALISING,
+	STATE_INIT_WAIT,
+	STATE_INITIALISED,
+	STATE_CONNECTED,
+	STATE_CLOSING,
+	STATE_CLOSED,
+	STATE_RECONFIGURING,
+	STATE_RECONFIGURED,
+};
 
 struct guest {
 	unsigned int domid;
@@ -32,6 +46,7 @@ struct guest {
 	char device[64];		/* in sysfs */
 	unsigned int wait_ms;		/* How long, until it is -ETIMEDOUT */
 	struct xs_handle *xs;
+	struct xs_handle *watch;	/* guest_watch_begin() */
 	/* While connected */
 	struct xen_pci_sharedinfo *page;
 	int gntalloc, evtchn;
@@ -76,6 +91,43 @@ void guest_forge_removal(const struct guest *guest);
 /* Until pciback has given the guest up. -ETIMEDOUT if it does not come to that. */
 int guest_wait_gone(const struct guest *guest);
 
+/*
+ * The steps of these, as libxl writes them, without waiting for anybody. That is
+ * all of it for an HVM guest, which has no frontend that would answer.
+ * guest_offer(): one more function, and the backend's state is Reconfiguring.
+ * guest_recall(): this function is Closing, the same. guest_forget(): its nodes
+ * are removed, and those of all after it take the place before their own.
+ */
+void guest_offer(const struct guest *guest, struct fn fn);
+/* The same for a domain that is not up yet: nobody is told by the backend's state */
+void guest_offer_starting(const struct guest *guest, struct fn fn);
+int guest_recall(const struct guest *guest, struct fn fn);
+int guest_forget(const struct guest *guest, struct fn fn);
+/* The toolstack asks again for a function that it lists already */
+int guest_offer_again(const struct guest *guest, struct fn fn);
+/* Until that function is handed out; -EIO if it is refused */
+int guest_wait_fn(const struct guest *guest, struct fn fn);
+/* Until the backend is in this state; -EIO if it closes */
+int guest_wait_backend(const struct guest *guest, enum guest_state state);
+
+/* A node of the backend's, or the empty string */
+__printf(4, 5)
+void guest_node(const struct guest *guest, char *buf, size_t size,
+		const char *fmt, ...);
+enum guest_state guest_backend_state(const struct guest *guest);
+/* Of a function, as pciback and the toolstack write it; -ENODEV: not listed */
+int guest_fn_state(const struct guest *guest, struct fn fn);
+/* Where it is on the guest's bus, or the empty string */
+void guest_place(const struct guest *guest, struct fn fn, char *buf,
+		 size_t size);
+
+/*
+ * Count what is written below the backend's directory, by anybody, from here on.
+ * guest_watch_count(): how often it was @node so far, or any if that is NULL.
+ */
+int guest_watch_begin(struct guest *guest);
+unsigned int guest_watch_count(struct guest *guest, const char *node);
+
 /* Has pciback handed it out to the guest? */
 bool guest_has(const struct guest *guest, struct fn fn);
 /* Is the backend Connected: not closing, nor in the middle of a change? */
@@ -92,6 +144,8 @@ void guest_error(const struct guest *guest, char *buf, size_t size);
 #define NOT_ITS_OWN_GUEST	"a PVH dom0 can't be its own guest"
 bool guest_connectable(void);
 int guest_connect(struct guest *guest);
+/* The same, but do not wait for the backend */
+int guest_connect_begin(struct guest *guest);
 int guest_config_read(struct guest *guest, struct fn fn, unsigned int offset,
 		      size_t len, uint32_t *val);
 int guest_config_write(struct guest *guest, struct fn fn, unsigned int offset,
