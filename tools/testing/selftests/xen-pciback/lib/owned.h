@@ -10,7 +10,7 @@
 
 #include "pci.h"
 
-#define OWNED_MAX	8
+#define OWNED_MAX	16
 
 struct owned {
 	struct fn fns[OWNED_MAX];

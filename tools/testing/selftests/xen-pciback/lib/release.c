@@ -15,6 +15,8 @@
 #define TRACING		"/sys/kernel/tracing"
 #define EVENT		"selftest_release"
 #define REFS		"selftest_refs"
+#define BACKEND		"selftest_backend"
+#define FREED		"selftest_freed"
 
 static void must_write(const char *path, const char *s)
 {
@@ -24,7 +26,8 @@ static void must_write(const char *path, const char *s)
 		errx(1, "%s: %s", path, strerror(-ret));
 }
 
-static unsigned int count(void)
+/* Lines of an event; the last one is left in @line */
+static unsigned int count_event(const char *event, char *last, size_t size)
 {
 	unsigned int lines = 0;
 	char line[512];
@@ -33,10 +36,20 @@ static unsigned int count(void)
 	f = fopen(TRACING "/trace", "r");
 	if (!f)
 		err(1, TRACING "/trace");
-	while (fgets(line, sizeof(line), f))
-		lines += !!strstr(line, EVENT ":");
+	while (fgets(line, sizeof(line), f)) {
+		if (!strstr(line, event))
+			continue;
+		lines++;
+		if (last)
+			snprintf(last, size, "%s", line);
+	}
 	fclose(f);
 	return lines;
+}
+
+static unsigned int count(void)
+{
+	return count_event(EVENT ":", NULL, 0);
 }
 
 static void mount_tracing(void)
@@ -106,4 +119,46 @@ unsigned int release_record_refs(struct fn fn)
 	fclose(f);
 	must_write(TRACING "/kprobe_events", "-:" REFS "\n");
 	return refs;
+}
+
+/* It is the first argument of who takes a function for it */
+void release_backend_begin(void)
+{
+	mount_tracing();
+	must_write(TRACING "/kprobe_events",
+		   "p:" BACKEND " pcistub_get_pci_dev_by_slot backend=%di\n");
+	must_write(TRACING "/trace", "\n");
+	must_write(TRACING "/events/kprobes/" BACKEND "/enable", "1");
+}
+
+void release_backend_note(void)
+{
+	char line[512], filter[64], *found;
+
+	if (!count_event(BACKEND ":", line, sizeof(line)))
+		errx(1, "no backend has taken a function");
+	found = strstr(line, "backend=0x");
+	if (!found)
+		errx(1, "trace: %s", line);
+	found += strlen("backend=");
+	found[strcspn(found, "\n")] = '\0';
+
+	must_write(TRACING "/events/kprobes/" BACKEND "/enable", "0");
+	must_write(TRACING "/kprobe_events", "-:" BACKEND "\n");
+	must_write(TRACING "/kprobe_events", "p:" FREED " kfree what=%di\n");
+	snprintf(filter, sizeof(filter), "what == %.20s", found);
+	must_write(TRACING "/events/kprobes/" FREED "/filter", filter);
+	must_write(TRACING "/trace", "\n");
+	must_write(TRACING "/events/kprobes/" FREED "/enable", "1");
+}
+
+unsigned int release_backend_freed(void)
+{
+	return count_event(FREED ":", NULL, 0);
+}
+
+void release_backend_end(void)
+{
+	must_write(TRACING "/events/kprobes/" FREED "/enable", "0");
+	must_write(TRACING "/kprobe_events", "-:" FREED "\n");
 }

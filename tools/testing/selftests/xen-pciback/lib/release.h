@@ -25,4 +25,14 @@ unsigned int release_count(struct fn port, const struct fn *fns, size_t nr);
  */
 unsigned int release_record_refs(struct fn fn);
 
+/*
+ * The backend's record of a guest, which functions that are handed out refer to.
+ * Begin before the guest does; note which one it is once it has a function; and how
+ * often has that been freed since?
+ */
+void release_backend_begin(void);
+void release_backend_note(void);
+unsigned int release_backend_freed(void);
+void release_backend_end(void);
+
 #endif
