@@ -5,7 +5,7 @@
  * is not listed any more is released, and what has ended does not begin again. The
  * guests are played (lib/guest.h).
  */
-#include "lib/played.h"
+#include "lib/backend.h"
 #include "lib/release.h"
 
 /* A reset that takes longer than anybody waits for at a hand-out */
@@ -253,11 +253,11 @@ TEST_F(played, detach_waits_for_the_frontend)
 	EXPECT_EQ(0, hw_all_resets(&self->hw));
 	expect_assigned(self->entropy, 0);
 
-	guest_say(&self->guest, "7");
+	guest_forge_state(&self->guest, "7");
 	EXPECT_EQ(0, guest_wait_backend(&self->guest, STATE_RECONFIGURED));
 	expect_unreadable(&self->guest, self->entropy);
 	expect_readable(&self->guest, self->nic);
-	guest_say(&self->guest, "4");
+	guest_forge_state(&self->guest, "4");
 	EXPECT_EQ(0, guest_wait_backend(&self->guest, STATE_CONNECTED));
 	EXPECT_EQ(0, guest_forget(&self->guest, self->entropy));
 	expect_idle(self->entropy);
@@ -272,16 +272,16 @@ TEST_F(played, connected_ends_no_detach)
 	adopt(self->nic);
 	create_pv(&self->guest, self->nic);
 	EXPECT_EQ(0, guest_recall(&self->guest, self->nic));
-	guest_say(&self->guest, "4");
+	guest_forge_state(&self->guest, "4");
 	usleep(NOTHING_MS * 1000);
 	EXPECT_EQ(STATE_RECONFIGURING, guest_backend_state(&self->guest));
 	expect_assigned(self->nic, 0);
 
 	/* It thinks better of it */
-	guest_say(&self->guest, "7");
+	guest_forge_state(&self->guest, "7");
 	EXPECT_EQ(0, guest_wait_backend(&self->guest, STATE_RECONFIGURED));
 	expect_unreadable(&self->guest, self->nic);
-	guest_say(&self->guest, "4");
+	guest_forge_state(&self->guest, "4");
 	EXPECT_EQ(0, guest_wait_backend(&self->guest, STATE_CONNECTED));
 	expect_idle(self->nic);
 }
@@ -294,9 +294,9 @@ TEST_F(played, connected_after_closing_is_none)
 	adopt(self->nic);
 	create_pv(&self->guest, self->nic);
 	EXPECT_EQ(0, guest_recall(&self->guest, self->nic));
-	guest_say(&self->guest, "5");
+	guest_forge_state(&self->guest, "5");
 	settle();
-	guest_say(&self->guest, "4");
+	guest_forge_state(&self->guest, "4");
 	usleep(NOTHING_MS * 1000);
 	EXPECT_NE(STATE_CONNECTED, guest_backend_state(&self->guest));
 	expect_idle(self->nic);
@@ -307,7 +307,7 @@ TEST_F(played, connected_without_a_ring_is_none)
 {
 	adopt(self->nic);
 	create_hvm(&self->guest, DOMAIN, self->nic);
-	guest_say(&self->guest, "4");
+	guest_forge_state(&self->guest, "4");
 	usleep(NOTHING_MS * 1000);
 	EXPECT_EQ(STATE_INITIALISED, guest_backend_state(&self->guest));
 	expect_given(&self->guest, self->nic);
@@ -368,13 +368,13 @@ TEST_F_TIMEOUT(played, said_to_be_gone_and_stays_so, 600)
 	adopt(self->nic);
 	for (i = 0; i < ARRAY_SIZE(ends); i++) {
 		create_hvm(&self->guest, DOMAIN, self->nic);
-		guest_say(&self->guest, "5");
-		guest_say(&self->guest, ends[i]);
+		guest_forge_state(&self->guest, "5");
+		guest_forge_state(&self->guest, ends[i]);
 		settle();
 		/* As any state may be the event */
 		for (j = STATE_INITIALISING; j <= STATE_RECONFIGURED; j++) {
 			snprintf(self->text, sizeof(self->text), "%u", j);
-			guest_say(&self->guest, self->text);
+			guest_forge_state(&self->guest, self->text);
 		}
 		settle();
 		EXPECT_EQ(0, do_flr(self->nic));
@@ -394,7 +394,7 @@ TEST_F(played, vanished_and_stays_so)
 {
 	adopt(self->nic);
 	create_hvm(&self->guest, DOMAIN, self->nic);
-	guest_vanish(&self->guest);
+	guest_forge_removal(&self->guest);
 	settle();
 	EXPECT_EQ(0, do_flr(self->nic));
 	EXPECT_EQ(0, guest_create(&self->other, OTHER_DOMAIN, &self->nic, 1));
@@ -408,7 +408,7 @@ TEST_F(played, closed_before_its_detach)
 		SKIP(return, NOT_ITS_OWN_GUEST);
 	adopt(self->nic);
 	create_pv(&self->guest, self->nic);
-	guest_say(&self->guest, "6");
+	guest_forge_state(&self->guest, "6");
 	EXPECT_EQ(0, do_flr(self->nic));
 	settle();
 	watched(0, do_flr(self->nic));
@@ -426,7 +426,7 @@ TEST_F(played, hvm_request_ends_it_and_stays_so)
 	EXPECT_EQ(1, hw_sbrs(&self->hw, fn_root(0x12)));
 
 	/* It is still listed, with state 3, and there are events */
-	guest_say(&self->guest, "1");
+	guest_forge_state(&self->guest, "1");
 	guest_offer(&self->guest, self->entropy);
 	EXPECT_EQ(0, guest_wait_fn(&self->guest, self->entropy));
 	expect_idle(self->nic);

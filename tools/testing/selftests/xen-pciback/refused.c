@@ -6,7 +6,7 @@
  * toolstack may have given it to the guest in Xen all the same. The guests are
  * played (lib/guest.h).
  */
-#include "lib/played.h"
+#include "lib/backend.h"
 
 /* By the policy: nothing can make these clean, as the third one is not owned */
 #define adopt_dirty() do {						\
@@ -295,7 +295,7 @@ TEST_F(played, handed_out_only_when_asked_again)
 	EXPECT_EQ(-EIO, guest_wait_fn(&self->guest, self->card.first));
 
 	EXPECT_EQ(0, set_parameter("strict_reset", "0"));
-	guest_say(&self->guest, "1");
+	guest_forge_state(&self->guest, "1");
 	guest_offer(&self->guest, self->entropy);
 	EXPECT_EQ(0, guest_wait_fn(&self->guest, self->entropy));
 	EXPECT_EQ(STATE_CLOSED, guest_fn_state(&self->guest, self->card.first));

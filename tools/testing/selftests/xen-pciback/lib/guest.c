@@ -586,19 +586,6 @@ bool guest_connectable(void)
 	return !strcmp(type, "PV\n");
 }
 
-void guest_say(const struct guest *guest, const char *state)
-{
-	if (state)
-		put(guest, XBT_NULL, guest->frontend, "state=%s", state);
-	else
-		remove_node(guest, XBT_NULL, guest->frontend, "state");
-}
-
-void guest_vanish(const struct guest *guest)
-{
-	xs_rm(guest->xs, XBT_NULL, guest->frontend);
-}
-
 int guest_connect_begin(struct guest *guest)
 {
 	struct ioctl_gntalloc_alloc_gref gref = {

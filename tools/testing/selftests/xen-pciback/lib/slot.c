@@ -11,8 +11,6 @@
 #include "hw.h"
 #include "slot.h"
 
-#define PCIEHP		"/sys/bus/pci_express/drivers/pciehp"
-
 #define WAIT_MS		60000
 #define POLL_MS		10
 
@@ -33,15 +31,6 @@ static const struct {
 static unsigned int slot_control(struct fn port)
 {
 	return fn_cap(port, PCI_CAP_ID_EXP) + PCI_EXP_SLTCTL;
-}
-
-int slot_drive(struct fn port, bool drive)
-{
-	char service[64];
-
-	/* The hotplug service of the port, PCIe port type 4 (root), service 2 */
-	snprintf(service, sizeof(service), "%s:pcie004", port.name);
-	return write_string(drive ? PCIEHP "/bind" : PCIEHP "/unbind", service);
 }
 
 /*

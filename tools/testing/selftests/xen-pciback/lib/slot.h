@@ -10,8 +10,6 @@
 
 #include "pci.h"
 
-/* The slot's driver, pciehp: without it the port has no slot that could be reset */
-int slot_drive(struct fn port, bool drive);
 
 /*
  * Pull the card out, without a word: it is not present any more, its link is
