@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Nobody waits for another one's reset, however long that takes: no other guest, no
+ * rescan, no other slot, no unbind. Only a hand-out waits for a reset of the very
+ * function's set, a second in all. The guests are played (lib/guest.h).
+ */
+#include "lib/backend.h"
+#include "lib/slot.h"
+
+#define CARDS		8
+#define EIGHT_CARDS							\
+	"port(flr),port(flr),port(flr),port(flr),port(flr),port(flr),port(flr),port(flr)"
+#define NR_VFS		"4"
+
+/* The backend of another guest, for a card of its own, is ready within that time */
+#define expect_next_guest(limit) do {					\
+	long long ms = timed({						\
+		EXPECT_EQ(0, guest_begin(&self->other, OTHER_DOMAIN,	\
+					 &self->nic, 1));		\
+		self->other.wait_ms = SOON_MS;				\
+		EXPECT_EQ(0, guest_wait(&self->other));			\
+	});								\
+									\
+	TH_LOG("%lld ms", ms);						\
+	EXPECT_GE(limit, ms);						\
+} while (0)
+
+/* -- hand-outs ---------------------------------------------------------------- */
+
+/* Cards whose functions come back when they are healed, and not before */
+static int begin_resets(const struct fn *fns, pid_t *pids, unsigned int nr)
+{
+	unsigned int i;
+	int ret = fault_load();
+
+	for (i = 0; !ret && i < nr; i++) {
+		ret = fault_add(fns[i]);
+		if (ret)
+			break;
+		pids[i] = fault_begin_reset(fns[i], FAULT_FOR_EVER);
+		ret = pids[i] < 0 ? -EIO : 0;
+	}
+	return ret;
+}
+
+static int end_resets(const struct fn *fns, const pid_t *pids, unsigned int nr)
+{
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; i < nr; i++) {
+		ret = ret ?: fault_set(fns[i], "flr_away_ms", 0);
+		ret = ret ?: fault_set(fns[i], "heal", 1);
+	}
+	/* Whatever has come of it: some of them are a guest's by now */
+	for (i = 0; !ret && i < nr; i++)
+		wait_for_child(pids[i]);
+	return ret;
+}
+
+/* Eight functions of eight cards, each in a reset: a second in all, not for each */
+TEST_F_TIMEOUT(played, eight_busy_cards_take_one_second, 600)
+{
+	struct fn fns[CARDS];
+	pid_t pids[CARDS];
+	unsigned int i;
+	long long ms;
+	int ret = 0;
+
+	ASSERT_EQ(0, fault_load());
+	ASSERT_EQ(0, topology_load(EIGHT_CARDS));
+	for (i = 0; i < CARDS; i++) {
+		fns[i] = fn_below(topology_port(i), 0, 0);
+		adopt(fns[i]);
+	}
+	ASSERT_EQ(0, begin_resets(fns, pids, CARDS));
+
+	ASSERT_EQ(0, guest_begin(&self->guest, DOMAIN, fns, CARDS));
+	self->guest.wait_ms = 3 * SOON_MS;
+	ms = timed(({
+		for (i = 0; i < CARDS && !ret; i++)
+			ret = guest_wait_fn(&self->guest, fns[i]) + EIO;
+	}));
+	EXPECT_EQ(0, ret) {
+		TH_LOG("%s is not refused", fns[i - 1].name);
+	}
+	/* Another second for all that has to be written */
+	EXPECT_GE(2 * SECOND_MS, ms);
+	TH_LOG("%lld ms", ms);
+	EXPECT_EQ(0, end_resets(fns, pids, CARDS));
+}
+
+/* A guest that wants a busy function makes the next one wait for that second only */
+TEST_F_TIMEOUT(played, next_guest_waits_a_second, 600)
+{
+	const struct fn busy[] = { self->nvme, self->rng };
+	pid_t pids[2];
+
+	ASSERT_EQ(0, fault_load());
+	adopt(self->nvme, self->rng, self->nic);
+	ASSERT_EQ(0, begin_resets(busy, pids, 2));
+	ASSERT_EQ(0, guest_begin(&self->guest, DOMAIN, busy, 2));
+	expect_next_guest(2 * SECOND_MS);
+	self->guest.wait_ms = SOON_MS;
+	EXPECT_EQ(-EIO, guest_wait(&self->guest));
+	EXPECT_EQ(0, end_resets(busy, pids, 2));
+}
+
+/* Nor is any lock held that an unbind needs */
+TEST_F_TIMEOUT(played, unbind_does_not_wait_for_a_hand_out, 600)
+{
+	pid_t pid;
+	long long ms;
+
+	ASSERT_EQ(0, fault_load());
+	adopt(self->nvme, self->nic);
+	ASSERT_EQ(0, begin_resets(&self->nvme, &pid, 1));
+	ASSERT_EQ(0, guest_begin(&self->guest, DOMAIN, &self->nvme, 1));
+	ms = timed(EXPECT_EQ(0, fn_release(self->nic)));
+	EXPECT_GE(SECOND_MS, ms);
+	TH_LOG("%lld ms", ms);
+	self->guest.wait_ms = SOON_MS;
+	EXPECT_EQ(-EIO, guest_wait(&self->guest));
+	EXPECT_EQ(0, end_resets(&self->nvme, &pid, 1));
+}
+
+/* A guest that runs: refused after a second, not when the reset is over */
+TEST_F_TIMEOUT(played, attach_is_refused_after_a_second, 600)
+{
+	long long ms;
+	pid_t pid;
+
+	ASSERT_EQ(0, fault_load());
+	if (!guest_connectable())
+		SKIP(return, NOT_ITS_OWN_GUEST);
+	adopt(self->nic, self->nvme);
+	create_pv(&self->guest, self->nic);
+	ASSERT_EQ(0, begin_resets(&self->nvme, &pid, 1));
+	ms = timed(EXPECT_EQ(-EIO, guest_attach(&self->guest, self->nvme)));
+	EXPECT_GE(2 * SECOND_MS, ms);
+	TH_LOG("%lld ms", ms);
+	expect_error(&self->guest, self->nvme);
+	expect_readable(&self->guest, self->nic);
+	EXPECT_EQ(0, end_resets(&self->nvme, &pid, 1));
+}
+
+/* What is over within the second is waited for */
+TEST_F(played, short_reset_is_waited_for)
+{
+	pid_t pid;
+
+	ASSERT_EQ(0, fault_load());
+	adopt(self->nvme);
+	ASSERT_EQ(0, fault_add(self->nvme));
+	pid = fault_begin_reset(self->nvme, 300);
+	ASSERT_LT(0, pid);
+	EXPECT_EQ(0, guest_create(&self->guest, DOMAIN, &self->nvme, 1));
+	EXPECT_EQ(STATE_INITIALISED, guest_fn_state(&self->guest, self->nvme));
+	EXPECT_EQ(0, wait_for_child(pid));
+}
+
+/* -- releases ------------------------------------------------------------------ */
+
+/* Its FLR never ends: the next guest's backend, of another card, does not wait */
+TEST_F_TIMEOUT(played, dead_function_of_a_guest_that_ends, 600)
+{
+	pid_t ending;
+
+	ASSERT_EQ(0, fault_load());
+	adopt(self->nvme, self->nic);
+	ASSERT_EQ(0, fault_add(self->nvme));
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->nvme, 1));
+	ASSERT_EQ(0, fault_set(self->nvme, "flr_away_ms", FAULT_FOR_EVER));
+	ending = begin(guest_destroy(&self->guest));
+	ASSERT_TRUE(fault_wait(self->nvme, "flrs"));
+	expect_next_guest(SECOND_MS);
+	EXPECT_EQ(0, fault_set(self->nvme, "flr_away_ms", 0));
+	EXPECT_EQ(0, fault_set(self->nvme, "heal", 1));
+	EXPECT_EQ(0, wait_for_child(ending));
+}
+
+/* The same for a card that does not come back from its slot's reset */
+TEST_F_TIMEOUT(played, dead_card_of_a_guest_that_ends, 600)
+{
+	struct card *card = &self->card;
+	pid_t ending;
+
+	ASSERT_EQ(0, fault_load());
+	adopt_card();
+	adopt(self->nic);
+	ASSERT_EQ(0, fault_add(card->first));
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &card->first, 1));
+	ASSERT_EQ(0, fault_set(card->first, "sbr_away_ms", FAULT_FOR_EVER));
+	ending = begin(guest_destroy(&self->guest));
+	ASSERT_TRUE(fault_wait(card->first, "sbrs"));
+	expect_next_guest(SECOND_MS);
+	EXPECT_EQ(0, fault_set(card->first, "sbr_away_ms", 0));
+	EXPECT_EQ(0, fault_set(card->first, "heal", 1));
+	EXPECT_EQ(0, wait_for_child(ending));
+}
+
+/* -- the rest of the machine ---------------------------------------------------- */
+
+/*
+ * A card whose slot has no driver, so that its bus is reset, and that does not come
+ * back. The core waits a minute for a function with a PM capability, and for others
+ * not at all.
+ */
+#define begin_bus_reset() ({						\
+	pid_t child;							\
+									\
+	ASSERT_EQ(0, fault_load());					\
+	ASSERT_EQ(0, slot_unbind(fn_root(0x11)));			\
+	adopt(self->entropy);						\
+	ASSERT_EQ(0, fault_add(self->entropy));				\
+	ASSERT_EQ(0, fault_set(self->entropy, "sbr_away_ms",		\
+			       FAULT_FOR_EVER));			\
+	child = begin(reset_device(self->entropy));			\
+	ASSERT_TRUE(fault_wait(self->entropy, "sbrs"));			\
+	settle();							\
+	child;								\
+})
+
+/* All that was timed came before its end */
+#define end_bus_reset(child) do {					\
+	pid_t resetting_it = child;					\
+									\
+	EXPECT_EQ(0, waitpid(resetting_it, NULL, WNOHANG));			\
+	EXPECT_EQ(0, fault_set(self->entropy, "sbr_away_ms", 0));	\
+	EXPECT_EQ(0, fault_set(self->entropy, "heal", 1));		\
+	wait_for_child(resetting_it);					\
+	EXPECT_EQ(0, slot_bind(fn_root(0x11)));			\
+} while (0)
+
+/* As long as without it, and less than a second more */
+#define expect_no_longer(usual, what) do {				\
+	long long before = usual, ms = timed(EXPECT_EQ(0, what));	\
+									\
+	TH_LOG("%lld ms, usually %lld", ms, before);			\
+	EXPECT_GE(before + SECOND_MS, ms);				\
+} while (0)
+
+static int look_again(void)
+{
+	return write_string("/sys/bus/pci/rescan", "1");
+}
+
+TEST_F_TIMEOUT(played, rescan_in_a_bus_reset, 600)
+{
+	long long usual = timed(look_again());
+	pid_t resetting = begin_bus_reset();
+
+	expect_no_longer(usual, look_again());
+	end_bus_reset(resetting);
+}
+
+static int set_vfs(struct fn pf, const char *nr)
+{
+	char path[256];
+
+	fn_path(pf, "sriov_numvfs", path, sizeof(path));
+	return write_string(path, nr);
+}
+
+TEST_F_TIMEOUT(played, sriov_numvfs_in_a_bus_reset, 600)
+{
+	struct fn pf = fn_below(fn_root(0x1a), 0, 0);
+	pid_t resetting;
+	long long usual;
+	char path[256];
+
+	ASSERT_EQ(0, load_module("nvme"));
+	ASSERT_EQ(0, fn_bind(pf, "nvme"));
+	fn_path(pf, "sriov_drivers_autoprobe", path, sizeof(path));
+	ASSERT_EQ(0, write_string(path, "0"));
+	usual = timed(EXPECT_EQ(0, set_vfs(pf, NR_VFS)));
+	usual += timed(EXPECT_EQ(0, set_vfs(pf, "0")));
+
+	resetting = begin_bus_reset();
+	expect_no_longer(usual, set_vfs(pf, NR_VFS) ?: set_vfs(pf, "0"));
+	end_bus_reset(resetting);
+	EXPECT_EQ(0, fn_release(pf));
+	EXPECT_EQ(0, unload_module("nvme"));
+}
+
+static int pull_and_fill(struct fn port, struct fn fn)
+{
+	slot_pull(port);
+	if (!fn_wait_gone(fn) || !slot_wait_off(port))
+		return -ETIMEDOUT;
+	slot_fill(port);
+	return slot_wait_on(port) && fn_exists(fn) ? 0 : -ETIMEDOUT;
+}
+
+TEST_F_TIMEOUT(played, hotplug_in_a_bus_reset, 900)
+{
+	struct fn port = fn_root(0x12);
+	long long usual = timed(EXPECT_EQ(0, pull_and_fill(port, self->nic)));
+	pid_t resetting = begin_bus_reset();
+
+	expect_no_longer(usual, pull_and_fill(port, self->nic));
+	end_bus_reset(resetting);
+}
+
+TEST_F_TIMEOUT(played, guest_in_a_bus_reset, 600)
+{
+	pid_t resetting = begin_bus_reset();
+
+	adopt(self->nic);
+	expect_next_guest(SECOND_MS);
+	end_bus_reset(resetting);
+}
+
+TEST_HARNESS_MAIN
