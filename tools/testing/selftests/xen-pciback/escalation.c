@@ -193,15 +193,22 @@ FIXTURE_TEARDOWN(escalation)
 	fn_quiesce(self->card.third);					\
 } while (0)
 
-/* No effect on adoption: the slot is reset from the work item */
+/* No effect on adoption: the slot is left alone until a reset is asked for */
 TEST_F(escalation, flr_does_nothing_on_bind)
 {
 	ASSERT_EQ(0, fault_set(self->fn, "flr_swallow", 1));
 
 	hw_begin(&self->hw);
 	ASSERT_EQ(0, fn_adopt(self->fn));
-	EXPECT_TRUE(fn_wait_clean(self->fn));
 	fn_quiesce(self->fn);
+	hw_end(&self->hw);
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->port));
+	EXPECT_EQ(1, fault_get(self->fn, "flrs"));
+	EXPECT_EQ(1, fn_needs_reset(self->fn));
+	EXPECT_STREQ("flr: no effect", fn_last_reset(self->fn));
+
+	hw_begin(&self->hw);
+	EXPECT_EQ(0, do_flr(self->fn));
 	hw_end(&self->hw);
 	EXPECT_EQ(1, hw_sbrs(&self->hw, self->port));
 	EXPECT_EQ(0, fn_needs_reset(self->fn));
@@ -392,7 +399,8 @@ TEST_F(af, flr_does_nothing)
 	ASSERT_EQ(0, fault_set(self->fn, "af", 1));
 	ASSERT_EQ(0, fault_rediscover(self->fn));
 	adopt(self->fn);
-	adopt(self->other);
+	ASSERT_EQ(0, fn_adopt(self->other));
+	EXPECT_EQ(1, fn_needs_reset(self->other));
 
 	ASSERT_EQ(0, fault_set(self->fn, "clear", 1));
 	ASSERT_EQ(0, fault_set(self->fn, "flr_swallow", 1));

@@ -86,20 +86,30 @@ struct outcome {
 
 /* -- the rules -------------------------------------------------------------- */
 
-/* A reset of the whole set, if that is allowed */
+/* A reset of the whole set, if nobody is in its way */
 static bool set_reset(const struct cell *cell, struct outcome *outcome)
 {
-	if (cell->subject->place == ON_ROOT || cell->state != IDLE)
+	if (cell->subject->place == ON_ROOT || cell->state == SIBLING_UNOWNED ||
+	    cell->state == SIBLING_ASSIGNED)
 		return false;
 	outcome->sbrs = 1;
 	outcome->needs_reset = 0;
 	return true;
 }
 
-static void own_flr(struct outcome *outcome)
+/* The gentlest that really resets it; else what is left */
+static bool thoroughly(const struct cell *cell, struct outcome *outcome)
 {
-	outcome->flrs = 1;
-	outcome->needs_reset = 0;
+	if (cell->subject->own == OWN_FLR) {
+		outcome->flrs = 1;
+		outcome->needs_reset = 0;
+		return true;
+	}
+	if (set_reset(cell, outcome))
+		return true;
+	if (cell->subject->own == OWN_PM)
+		outcome->d3s = 1;
+	return false;
 }
 
 static struct outcome expected_of_pciback(const struct cell *cell)
@@ -108,26 +118,20 @@ static struct outcome expected_of_pciback(const struct cell *cell)
 	/* Nothing is done, and it is as dirty as before */
 	struct outcome outcome = { .needs_reset = 1 };
 
-	/* A guest's function is reset by its own method or not at all */
-	if (cell->state == ASSIGNED) {
-		if (subject->own == OWN_FLR)
-			outcome.flrs = 1;
-		else if (cell->asker == BY_RESET_DEVICE)
-			outcome.ret = -EBUSY;
+	/* It has a guest, and stays as it is */
+	if (cell->state == ASSIGNED && cell->asker == BY_RESET_DEVICE) {
+		outcome.ret = -EBUSY;
 		return outcome;
 	}
 
-	/* The gentlest that really resets it */
-	if (subject->own == OWN_FLR) {
-		own_flr(&outcome);
-		return outcome;
-	}
-	if (set_reset(cell, &outcome))
+	/*
+	 * That guest has no ring: for do_flr it has the function no more. It does not
+	 * ask for what the next guest gets, so it is no error that nothing can be done.
+	 */
+	if (thoroughly(cell, &outcome) || cell->state == ASSIGNED)
 		return outcome;
 
 	/* What is left: enough if there is nothing else, or for do_flr */
-	if (subject->own == OWN_PM)
-		outcome.d3s = 1;
 	if (subject->place == ON_ROOT)
 		outcome.ret = subject->own == OWN_PM ? 0 : -ENOTTY;
 	else if (cell->asker == BY_RESET_DEVICE || subject->own != OWN_PM)
@@ -136,60 +140,56 @@ static struct outcome expected_of_pciback(const struct cell *cell)
 }
 
 /*
- * A function that comes is reset as well as it can be by itself, at once. If it
- * is dirty still, its set is reset as soon as that is whole; so is that of one
- * that comes as a sibling.
+ * What the core has for the function alone. Where it is alone on its bus, it is alone
+ * with a reset of that, too.
+ */
+static bool by_itself(const struct cell *cell, struct outcome *outcome)
+{
+	const struct subject *subject = cell->subject;
+
+	switch (subject->own) {
+	case OWN_FLR:
+		outcome->flrs = 1;
+		return true;
+	case OWN_PM:
+		outcome->d3s = 1;
+		return true;
+	default:
+		if (subject->place != ALONE || subject->reset_method)
+			return false;
+		outcome->sbrs = 1;
+		return true;
+	}
+}
+
+/*
+ * A function that comes is reset by itself, as ever, and its siblings are not concerned.
+ * What a guest has given back is reset thoroughly, or as well as can be: by one reset.
  */
 static struct outcome expected_of_nobody(const struct cell *cell)
 {
 	struct outcome outcome = { .needs_reset = 1 };
 
-	/* The sibling comes */
+	/* It is the sibling that comes */
 	if (cell->state == ASSIGNED)
 		return outcome;
 
-	if (cell->subject->own == OWN_FLR) {
-		own_flr(&outcome);
-		return outcome;
-	}
-	if (cell->subject->own == OWN_PM)
-		outcome.d3s = 1;
-	set_reset(cell, &outcome);
+	if (cell->asker == BY_RELEASE)
+		thoroughly(cell, &outcome);
+	else if (by_itself(cell, &outcome) && !outcome.d3s)
+		outcome.needs_reset = 0;
 	return outcome;
 }
 
-/*
- * The core asks nobody. Its reset makes clean if it prefers FLR for the function,
- * or if error recovery says what it was; but not what a guest goes on using.
- */
+/* The core asks nobody, and does not tell what it does: its reset makes nothing clean. */
 static struct outcome expected_of_core(const struct cell *cell)
 {
-	const struct subject *subject = cell->subject;
 	struct outcome outcome = { .needs_reset = 1 };
 
-	if ((subject->own == OWN_FLR || cell->asker == BY_ERROR_RECOVERY) &&
-	    cell->state != ASSIGNED)
-		outcome.needs_reset = 0;
-
-	if (cell->asker != BY_RESET_FILE) {
+	if (cell->asker != BY_RESET_FILE)
 		outcome.sbrs = 1;
-		return outcome;
-	}
-
-	switch (subject->own) {
-	case OWN_FLR:
-		outcome.flrs = 1;
-		break;
-	case OWN_PM:
-		outcome.d3s = 1;
-		break;
-	case OWN_NOTHING:
-		/* Alone on its bus it has that */
-		if (subject->place == ALONE && !subject->reset_method)
-			outcome.sbrs = 1;
-		else
-			outcome.ret = -ENOTTY;
-	}
+	else if (!by_itself(cell, &outcome))
+		outcome.ret = -ENOTTY;
 	return outcome;
 }
 
@@ -313,31 +313,6 @@ static int prepare(const struct cell *cell, struct guest *guest,
 	return ret;
 }
 
-/* Until all that is pending is over, without asking for anything */
-static void wait_for_pending(const struct cell *cell)
-{
-	static const struct fn none;
-	struct fn bystander = none;
-
-	/* do_flr waits, and leaves what is clean, in use or out of reach alone */
-	switch (cell->state) {
-	case IDLE:
-		/* On the root bus nothing could come */
-		if (cell->subject->place != ON_ROOT && fn_wait_clean(cell->fn))
-			bystander = cell->fn;
-		break;
-	case SIBLING_UNOWNED:
-		bystander = cell->third;
-		break;
-	case SIBLING_ASSIGNED:
-		bystander = cell->sibling;
-		break;
-	default:
-		bystander = cell->fn;
-	}
-	do_flr(bystander);
-}
-
 static int ask(const struct cell *cell, struct guest *other)
 {
 	char path[256];
@@ -350,11 +325,11 @@ static int ask(const struct cell *cell, struct guest *other)
 		return do_flr(cell->fn);
 	case BY_ADOPTION:
 		ret = fn_adopt(comer(cell));
-		wait_for_pending(cell);
+		fn_quiesce(cell->fn);
 		return ret;
 	case BY_RELEASE:
 		ret = guest_destroy(other);
-		wait_for_pending(cell);
+		fn_quiesce(cell->fn);
 		return ret;
 	case BY_RESET_FILE:
 		/* Not there if it had no method when it was found */

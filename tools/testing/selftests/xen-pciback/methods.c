@@ -36,8 +36,9 @@ FIXTURE_TEARDOWN(reset)
 	EXPECT_EQ(0, owned_release(&self->owned));
 }
 
+/* Nobody asks for one of them before the one reset that is looked at */
 #define adopt(...)							\
-	ASSERT_EQ(0, owned_adopt(&self->owned, __VA_ARGS__))
+	ASSERT_EQ(0, owned_seize(&self->owned, __VA_ARGS__))
 
 /* Leave it as a guest might, and see that this is not how it was */
 #define scribble_all() do {						\
@@ -374,7 +375,10 @@ TEST_F(reset, asleep)
 	expect_restored();
 }
 
-/* Whoever resets: the core's own reset file restores bind time, too */
+/*
+ * Whoever resets: the core's own reset file restores bind time, too. It does not tell what
+ * it has reset, so that does not count.
+ */
 TEST_F(reset, by_the_core)
 {
 	struct fn port = fn_root(0x10), nvme = fn_below(port, 0, 0);
@@ -389,11 +393,13 @@ TEST_F(reset, by_the_core)
 
 	EXPECT_EQ(1, hw_flrs(&self->hw, nvme));
 	expect_restored();
+	EXPECT_STREQ("flr: ok", fn_last_reset(nvme));
+	EXPECT_EQ(0, fn_needs_reset(nvme));
 }
 
 /*
  * And its reset_subordinate, which asks nobody and tells nothing: the state is
- * right afterwards, but only what the core would have reset by FLR is clean.
+ * right afterwards, but what was clean is, and what was not is not.
  */
 TEST_F(reset, by_the_core_below_a_bridge)
 {
@@ -417,20 +423,25 @@ TEST_F(reset, by_the_core_below_a_bridge)
 	EXPECT_EQ(1, hw_sbrs(&self->hw, card.port));
 	EXPECT_EQ(4, hw_all_resets(&self->hw));
 	expect_restored();
-	EXPECT_STREQ("pci core: ok", fn_last_reset(nvme));
-	EXPECT_STREQ("pci core: ok (weak)", fn_last_reset(card.first));
-	EXPECT_STREQ("pci core: ok (weak)", fn_last_reset(card.third));
+	EXPECT_STREQ("flr: ok", fn_last_reset(nvme));
+	EXPECT_STREQ("pm: ok (weak)", fn_last_reset(card.first));
+	EXPECT_STREQ("none", fn_last_reset(card.third));
+	EXPECT_EQ(0, fn_needs_reset(nvme));
+	EXPECT_EQ(1, fn_needs_reset(card.first));
+	EXPECT_EQ(1, fn_needs_reset(card.third));
 }
 
 /*
  * Error recovery resets the slot, and leaves it to the driver to restore: an
- * idle function has no guest to do it.
+ * idle function has no guest to do it. What an error has left needs a reset.
  */
 TEST_F(reset, by_error_recovery)
 {
 	struct fn port = fn_root(0x12), nic = fn_below(port, 0, 0);
 
 	adopt(nic);
+	ASSERT_EQ(0, reset_device(nic));
+	ASSERT_EQ(0, fn_needs_reset(nic));
 	scribble_all();
 
 	hw_begin(&self->hw);
@@ -440,6 +451,8 @@ TEST_F(reset, by_error_recovery)
 	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
 	EXPECT_EQ(1, hw_resets(&self->hw, "e1000e"));
 	expect_restored();
+	EXPECT_EQ(1, fn_needs_reset(nic));
+	EXPECT_STREQ("slot: ok", fn_last_reset(nic));
 }
 
 /*

@@ -41,10 +41,6 @@ adopt()
 			failed=1
 		fi
 	done
-	# Let the reset end that comes with the last function of a card.
-	for bdf; do
-		[ ! -e "$PCIBACK/do_flr" ] || echo "$bdf" >"$PCIBACK/do_flr"
-	done 2>/dev/null
 }
 
 # type_it EXPECTED COMMAND: show a command, run it, and tell what came of it;

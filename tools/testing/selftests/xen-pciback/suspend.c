@@ -148,7 +148,7 @@ TEST_F_TIMEOUT(suspend, core, TIMEOUT)
 
 	hw_begin(&self->hw);
 	ASSERT_EQ(0, fn_adopt(self->card[2]));
-	EXPECT_TRUE(fn_wait_clean(self->card[0]));
+	EXPECT_EQ(0, reset_device(self->card[0]));
 	hw_end(&self->hw);
 	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
 }

@@ -7,7 +7,7 @@
 
 #include "owned.h"
 
-int owned_adopt_all(struct owned *owned, const struct fn *fns, size_t nr)
+int owned_adopt_all(struct owned *owned, const struct fn *fns, size_t nr, bool ask)
 {
 	unsigned int first = owned->nr, i;
 	int ret;
@@ -23,7 +23,8 @@ int owned_adopt_all(struct owned *owned, const struct fn *fns, size_t nr)
 			return ret;
 	}
 	for (i = first; i < owned->nr; i++) {
-		fn_quiesce(owned->fns[i]);
+		if (ask)
+			do_flr(owned->fns[i]);
 		fn_read_config(owned->fns[i], 0, owned->bound[i],
 			       PCI_CONFIG_SIZE);
 	}

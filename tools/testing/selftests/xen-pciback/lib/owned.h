@@ -19,14 +19,19 @@ struct owned {
 };
 
 /*
- * Adopt these as well, struct fn each, and wait for what that brings with it.
+ * Adopt these as well, struct fn each. owned_adopt() asks for a reset of each of them, as
+ * a toolstack does, so they are as clean as can be; owned_seize() asks for nothing.
  * owned_release() is due whether it succeeds or not.
  */
 #define owned_adopt(owned, ...)						\
 	owned_adopt_all(owned, (const struct fn[]){ __VA_ARGS__ },	\
 			sizeof((const struct fn[]){ __VA_ARGS__ }) /	\
-			sizeof(struct fn))
-int owned_adopt_all(struct owned *owned, const struct fn *fns, size_t nr);
+			sizeof(struct fn), true)
+#define owned_seize(owned, ...)						\
+	owned_adopt_all(owned, (const struct fn[]){ __VA_ARGS__ },	\
+			sizeof((const struct fn[]){ __VA_ARGS__ }) /	\
+			sizeof(struct fn), false)
+int owned_adopt_all(struct owned *owned, const struct fn *fns, size_t nr, bool ask);
 int owned_release(struct owned *owned);
 
 /*

@@ -2,6 +2,8 @@
 /*
  * PCI functions through sysfs. See pci.h.
  */
+#include <ctype.h>
+#include <dirent.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +23,10 @@
 
 /* The core gives a function a minute to come back */
 #define GONE_MS		120000
+/* What a worker's name ends with while it does something for pciback */
+#define AT_WORK		"+xen-pciback-reset"
+/* The core gives a function a minute to come back, in each of two steps */
+#define QUIESCE_MS	180000
 
 /* As in the kernel's xen/privcmd.h, which Xen's own headers have no place for */
 #define PRIVCMD		"/dev/xen/privcmd"
@@ -351,9 +357,41 @@ int set_parameter(const char *name, const char *value)
 	return write_string(path, value);
 }
 
+/* Is one of the kernel's workers at a reset just now? */
+static bool resets_are_under_way(void)
+{
+	char path[PATH_MAX], name[64];
+	bool found = false;
+	struct dirent *entry;
+	DIR *proc = opendir("/proc");
+
+	if (!proc)
+		err(1, "/proc");
+	while (!found && (entry = readdir(proc))) {
+		if (!isdigit(*entry->d_name))
+			continue;
+		snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
+		read_line(path, name, sizeof(name));
+		found = strstr(name, AT_WORK);
+	}
+	closedir(proc);
+	return found;
+}
+
+/*
+ * A plan is made by a work item that is queued after what was queued before: when that has
+ * begun, so has the other, and the name of its worker tells until when.
+ */
 void fn_quiesce(struct fn fn)
 {
-	do_flr(fn);
+	long long give_up = now_ms() + QUIESCE_MS;
+
+	do {
+		fn_plan(fn);
+		if (!resets_are_under_way())
+			return;
+		usleep(10000);
+	} while (now_ms() < give_up);
 }
 
 int fn_needs_reset(struct fn fn)
@@ -386,27 +424,11 @@ const char *fn_last_reset(struct fn fn)
 
 const char *fn_plan(struct fn fn)
 {
-	size_t len = strlen(fn.name);
 	static char plan[256];
-	char line[256];
-	FILE *f;
+	char path[PATH_MAX];
 
-	fn_path(fn, "pciback/reset_plan", line, sizeof(line));
-	read_line(line, plan, sizeof(plan));
-	if (*plan)
-		return plan;
-
-	/* The first engine has one for all */
-	f = fopen(RESET_PLAN, "r");
-	if (!f)
-		return plan;
-	while (fgets(line, sizeof(line), f)) {
-		if (strncmp(line, fn.name, len) || line[len] != ' ')
-			continue;
-		line[strcspn(line, "\n")] = '\0';
-		snprintf(plan, sizeof(plan), "%s", line + len + 1);
-	}
-	fclose(f);
+	fn_path(fn, "pciback/reset_plan", path, sizeof(path));
+	read_line(path, plan, sizeof(plan));
 	return plan;
 }
 

@@ -77,8 +77,8 @@ void fn_edit(struct fn fn, uint16_t command);
 #define EDIT_ENABLED	(PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER)
 
 /*
- * Wait until no reset of its set is under way or pending, which pciback may
- * have queued when it was adopted or released. Leaves it as clean as can be.
+ * Wait until no reset is under way or due that pciback does by itself, of this function,
+ * which it owns, or another one. Asks for nothing, and resets nothing.
  */
 void fn_quiesce(struct fn fn);
 /*
