@@ -14,6 +14,7 @@
 #include "lib/harness.h"
 #include "lib/fault.h"
 #include "lib/guest.h"
+#include "lib/hold.h"
 #include "lib/hw.h"
 #include "lib/klog.h"
 #include "lib/pci.h"
@@ -90,6 +91,7 @@ FIXTURE_TEARDOWN(suspend)
 	if (*self->preempt)
 		EXPECT_EQ(0, write_string(PREEMPT, self->preempt));
 	EXPECT_EQ(0, fault_unload());
+	EXPECT_EQ(0, hold_unload());
 	EXPECT_EQ(0, fn_release(self->fn));
 	for (i = 0; i < ARRAY_SIZE(self->card); i++)
 		EXPECT_EQ(0, fn_release(self->card[i]));
@@ -233,54 +235,62 @@ TEST_F_TIMEOUT(suspend, to_ram, TIMEOUT)
 	EXPECT_EQ(0, fn_release(xhci));
 }
 
+/* Of no domain in this VM */
+#define DOMAIN		7
+/* All is frozen by then, and is for longer */
+#define HELD_MS		6000
+#define FROZEN_S	"15"
+
 /*
- * A function that comes while all is frozen, by the doing of pciehp, which never
- * is. Its FLR takes six seconds and is of no use, so it is queued for a reset of
- * its slot: that waits for the thaw.
+ * A function that is released while all is frozen, by xenwatch, which never is: that is
+ * in the middle of it, and goes on by itself then. The reset is due, and waits for the
+ * thaw.
  */
 TEST_F_TIMEOUT(suspend, pending, TIMEOUT)
 {
-	long long frozen, seized, thawed, reset;
+	long long frozen, released, thawed, reset;
+	struct guest guest;
+	pid_t destroying;
 
-	if (!fault_available())
-		SKIP(return, "no " FAULT_MODULE);
+	if (!hold_available())
+		SKIP(return, "no " HOLD_MODULE);
+	if (!guest_possible())
+		SKIP(return, "no Xen toolstack here");
 	if (!*self->preempt)
 		SKIP(return, "no " PREEMPT " (CONFIG_PREEMPT_DYNAMIC)");
 	/* The kernel's wait, which is busy, is to let others run */
 	ASSERT_EQ(0, write_string(PREEMPT, "full"));
 	ASSERT_EQ(0, fn_adopt(self->fn));
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(self->fn));
-	slot_pull(self->port);
-	ASSERT_TRUE(slot_wait_off(self->port));
-	ASSERT_FALSE(fn_exists(self->fn));
-	ASSERT_EQ(0, fault_set(self->fn, "flr_away_ms", 6000));
-	ASSERT_EQ(0, fault_set(self->fn, "flr_no_effect", 1));
+	ASSERT_EQ(0, guest_create(&guest, DOMAIN, &self->fn, 1));
+	ASSERT_EQ(0, hold_load());
+	ASSERT_EQ(0, hold_for(HELD_MS));
+	ASSERT_EQ(0, hold_at_entry("xen_pcibk_release_pci_dev"));
 
 	hw_begin(&self->hw);
 	self->hw.slept = true;
-	slot_fill(self->port);
-	ASSERT_EQ(0, sleep_for("freezer", "12"));
+	destroying = fork();
+	if (!destroying)
+		_exit(-guest_destroy(&guest));
+	ASSERT_TRUE(hold_wait());
+	ASSERT_EQ(0, sleep_for("freezer", FROZEN_S));
+	EXPECT_EQ(0, wait_for_child(destroying));
 	EXPECT_TRUE(fn_wait_clean(self->fn));
 	hw_end(&self->hw);
 
 	frozen = klog_time(self->klog, "remaining freezable tasks completed",
 			   NULL);
-	seized = klog_time(self->klog, self->fn.name,
-			   "reset: flr: no effect (error");
+	released = klog_time(self->klog, HOLD_IS_OVER, NULL);
 	thawed = klog_time(self->klog, "Restarting tasks", NULL);
-	reset = klog_time(self->klog, self->fn.name,
-			  "reset: flr: no effect; slot: ok");
-	/* It was queued in between, or else this proves nothing */
+	reset = klog_time(self->klog, self->fn.name, "reset: flr: ok");
+	/* It was released in between, or else this proves nothing */
 	ASSERT_LE(0, frozen);
-	ASSERT_LT(frozen, seized);
-	ASSERT_LT(seized, thawed);
+	ASSERT_LT(frozen, released);
+	ASSERT_LT(released, thawed);
 	EXPECT_LT(thawed, reset);
-	EXPECT_EQ(1, hw_sbrs(&self->hw, self->port));
+	EXPECT_EQ(1, hw_flrs(&self->hw, self->fn));
+	EXPECT_EQ(1, hw_all_resets(&self->hw));
 }
 
-/* Of no domain in this VM */
-#define DOMAIN		7
 /* Freezing may take 20 s: one reset is over by then, two after each other are not */
 #define LONG_MS		12000
 

@@ -77,6 +77,14 @@ int hold_next(void)
 	return write_string(HOLD_DIR "/next", "1");
 }
 
+int hold_for(unsigned int ms)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", ms);
+	return write_string(HOLD_DIR "/patience_ms", text);
+}
+
 int hold_let_go(void)
 {
 	return write_string(HOLD_DIR "/let_go", "1");

@@ -27,6 +27,9 @@ bool hold_wait(void);
 int hold_next(void);
 /* Let go who is held, and hold nobody any more */
 int hold_let_go(void);
+/* Who comes from here on goes by itself after so long, which the kernel's log tells */
+int hold_for(unsigned int ms);
+#define HOLD_IS_OVER	"nobody lets"
 
 /*
  * Wait until the task is in @function of the kernel's, and stays there: it waits

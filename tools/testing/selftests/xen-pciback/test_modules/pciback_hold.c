@@ -14,12 +14,14 @@
  *   pciback_hold/next		write 1: go on, and hold whoever comes next; only
  *				of those held at the return
  *   pciback_hold/let_go	write 1: go on, and hold nobody any more
+ *   pciback_hold/patience_ms	how long at most who comes from here on is held
  *
  * One function at a time, and one task: all others go through.  Whoever is held
  * sleeps, with the locks that it has by then.  So the function must be one that
  * may sleep, and it is up to whoever names it that this is so; nor may it take
- * arguments on the stack.  A task that nobody lets go goes by itself after
- * PCIH_PATIENCE, before the kernel thinks that those who wait for it hang.
+ * arguments on the stack.  A task that nobody lets go goes by itself when that is
+ * over, before the kernel thinks that those who wait for it hang; or, if it is made
+ * shorter, while all of user space is frozen.
  *
  * A kprobe at the function's entry sends the task to pcih_detour(), as the
  * kernel's fail_function sends it back to its caller.  By the calling convention
@@ -45,7 +47,7 @@
 #include <linux/wait.h>
 
 /* Others are said to hang after 120 s */
-#define PCIH_PATIENCE		(100 * HZ)
+#define PCIH_PATIENCE_MS	100000
 
 typedef unsigned long (*pcih_function_t)(unsigned long a, unsigned long b,
 					 unsigned long c, unsigned long d,
@@ -70,6 +72,7 @@ static bool pcih_let_go;
 static pid_t pcih_held;
 /* How many have been let go for the next one's sake */
 static unsigned int pcih_turn;
+static u32 pcih_patience_ms = PCIH_PATIENCE_MS;
 
 static void pcih_hold(void)
 {
@@ -82,7 +85,7 @@ static void pcih_hold(void)
 	if (!wait_event_idle_timeout(pcih_wait,
 				     READ_ONCE(pcih_let_go) ||
 				     READ_ONCE(pcih_turn) != turn,
-				     PCIH_PATIENCE))
+				     msecs_to_jiffies(READ_ONCE(pcih_patience_ms))))
 		pr_warn("nobody lets %d go\n", pid);
 	cmpxchg(&pcih_held, pid, 0);
 }
@@ -259,6 +262,7 @@ static int __init pcih_init(void)
 				   &pcih_next_fops);
 	debugfs_create_file_unsafe("let_go", 0200, pcih_dir, NULL,
 				   &pcih_let_go_fops);
+	debugfs_create_u32("patience_ms", 0600, pcih_dir, &pcih_patience_ms);
 	return 0;
 }
 
