@@ -62,8 +62,7 @@ xl_destroy()
 	timed xl destroy "$GUEST"
 }
 
-# settled DOMAIN BDF...: pciback has taken back what it had, and reset what it can;
-# what it cannot still needs a reset after 5 s
+# settled DOMAIN BDF...: pciback has taken back what it had, and reset what it can
 settled()
 {
 	device=/sys/devices/pci-$1-0
@@ -74,13 +73,14 @@ settled()
 		sleep 0.1
 	done
 	[ ! -e "$device" ] || return
+	# As fn_quiesce() of lib/pci.c does
 	for bdf; do
-		file=/sys/bus/pci/devices/$bdf/pciback/needs_reset
-		tries=0
-		while [ -e "$file" ] && [ "$(cat "$file")" = 1 ] && [ "$tries" -lt 50 ]; do
-			tries=$((tries + 1))
-			sleep 0.1
-		done
+		cat "/sys/bus/pci/devices/$bdf/pciback/reset_plan"
+	done >/dev/null 2>&1
+	tries=0
+	while grep -qs '+xen-pciback-reset' /proc/[0-9]*/comm && [ "$tries" -lt 600 ]; do
+		tries=$((tries + 1))
+		sleep 0.1
 	done
 	# what is under way has ended when its account is complete
 	sleep 1
