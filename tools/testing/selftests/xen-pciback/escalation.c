@@ -350,6 +350,114 @@ TEST_F_TIMEOUT(escalation, seized_while_gone, CORE_WAIT)
 	EXPECT_EQ(bar, fn_read(self->fn, PCI_BASE_ADDRESS_0, 4));
 }
 
+/* Two functions below a bridge below a bridge; none of them has an FLR */
+FIXTURE(levels)
+{
+	struct fn top, second, fn, other;
+	char driver[32];		/* Of the second bridge */
+	struct hw hw;
+	int klog;
+};
+
+FIXTURE_SETUP(levels)
+{
+	if (!fault_available())
+		SKIP(return, "no " FAULT_MODULE);
+
+	memset(self, 0, sizeof(*self));
+	self->top = fn_root(0x16);
+	self->second = fn_below(self->top, 1, 0);
+	self->fn = fn_below(self->second, 1, 0);
+	self->other = fn_below(self->second, 2, 0);
+	ASSERT_EQ(0, fault_load());
+	ASSERT_EQ(0, fault_add(self->fn));
+	self->klog = klog_begin();
+	/* Or shpchp is in the way of a reset from above */
+	fn_driver(self->second, self->driver, sizeof(self->driver));
+	if (*self->driver)
+		ASSERT_EQ(0, fn_unbind(self->second));
+}
+
+FIXTURE_TEARDOWN(levels)
+{
+	EXPECT_EQ(0, fault_unload());
+	EXPECT_EQ(0, fn_release(self->fn));
+	EXPECT_EQ(0, fn_release(self->other));
+	EXPECT_EQ(0, fn_release(self->second));
+	if (*self->driver)
+		EXPECT_EQ(0, write_string("/sys/bus/pci/drivers_probe",
+					  self->second.name));
+	klog_end(self->klog);
+}
+
+/* It is away by then: the pulse takes 2 ms, and it is waited for for a second */
+#define PULSE_IS_OVER_MS	500
+
+static void *bring_back_after_first(void *data)
+{
+	struct fn *fn = data;
+
+	while (!fault_get(*fn, "sbrs"))
+		usleep(1000);
+	usleep(PULSE_IS_OVER_MS * 1000);
+	fault_set(*fn, "sbr_away_ms", 0);
+	return NULL;
+}
+
+/* One that does not come back is given one more, from one level up */
+TEST_F(levels, up)
+{
+	unsigned char bound[PCI_CONFIG_SIZE], now[PCI_CONFIG_SIZE];
+	char what[128];
+	pthread_t thread;
+
+	ASSERT_EQ(0, fn_adopt(self->fn));
+	ASSERT_EQ(0, fn_adopt(self->other));
+	fn_read_config(self->fn, 0, bound, sizeof(bound));
+	fn_scribble(self->fn);
+	ASSERT_EQ(0, fault_set(self->fn, "clear", 1));
+	ASSERT_EQ(0, fault_set(self->fn, "sbr_away_ms", FAULT_FOR_EVER));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, bring_back_after_first,
+				    &self->fn));
+	hw_begin(&self->hw);
+	EXPECT_EQ(0, reset_device(self->fn));
+	hw_end(&self->hw);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->second));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->top));
+	EXPECT_EQ(2, fault_get(self->fn, "sbrs"));
+	EXPECT_EQ(0, fn_needs_reset(self->fn));
+	EXPECT_EQ(0, fn_needs_reset(self->other));
+	snprintf(what, sizeof(what), "bus: no answer (%s); bus by %s: ok",
+		 self->fn.name, self->top.name);
+	EXPECT_STREQ(what, fn_last_reset(self->fn));
+	fn_read_config(self->fn, 0, now, sizeof(now));
+	EXPECT_EQ(0, memcmp(bound, now, sizeof(now)));
+}
+
+/* Not if there is somebody in its way; and nobody is called clean who is not */
+TEST_F(levels, up_is_blocked)
+{
+	char what[128];
+
+	ASSERT_EQ(0, fn_adopt(self->fn));
+	ASSERT_EQ(0, fn_adopt(self->other));
+	ASSERT_EQ(0, load_module("pci-stub"));
+	ASSERT_EQ(0, fn_bind(self->second, "pci-stub"));
+	ASSERT_EQ(0, fault_set(self->fn, "sbr_away_ms", FAULT_FOR_EVER));
+	hw_begin(&self->hw);
+	EXPECT_EQ(-ETIMEDOUT, reset_device(self->other));
+	hw_end(&self->hw);
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->second));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->top));
+	EXPECT_EQ(1, fn_needs_reset(self->fn));
+	EXPECT_EQ(0, fn_needs_reset(self->other));
+	snprintf(what, sizeof(what),
+		 "bus: no answer (%s); bus by %s: blocked by %s (pci-stub)",
+		 self->fn.name, self->top.name, self->second.name);
+	EXPECT_TRUE(klog_has(self->klog, self->other.name, what, NULL, 0));
+}
+
 FIXTURE(af)
 {
 	struct fn bridge, fn, other;
