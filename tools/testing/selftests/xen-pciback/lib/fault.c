@@ -113,7 +113,7 @@ bool fault_wait(struct fn fn, const char *file)
 	return true;
 }
 
-pid_t fault_begin_reset(struct fn fn, uint32_t ms)
+static pid_t begin_reset(struct fn fn, uint32_t ms, int (*reset)(struct fn fn))
 {
 	unsigned int tries;
 	pid_t pid;
@@ -122,10 +122,28 @@ pid_t fault_begin_reset(struct fn fn, uint32_t ms)
 		return -1;
 	pid = fork();
 	if (!pid)
-		_exit(-reset_device(fn));
+		_exit(-reset(fn));
 	for (tries = 0; tries < 500 && !flrs(fn); tries++)
 		usleep(10000);
 	return flrs(fn) ? pid : -1;
+}
+
+pid_t fault_begin_reset(struct fn fn, uint32_t ms)
+{
+	return begin_reset(fn, ms, reset_device);
+}
+
+static int reset_by_core(struct fn fn)
+{
+	char path[PATH_MAX];
+
+	fn_path(fn, "reset", path, sizeof(path));
+	return write_string(path, "1");
+}
+
+pid_t fault_begin_core_reset(struct fn fn, uint32_t ms)
+{
+	return begin_reset(fn, ms, reset_by_core);
 }
 
 int fault_rediscover(struct fn fn)

@@ -45,6 +45,12 @@ bool fault_wait(struct fn fn, const char *file);
 pid_t fault_begin_reset(struct fn fn, uint32_t ms);
 
 /*
+ * The same by the kernel's own file, which resets what a guest has, too, and has the
+ * device lock for as long as that takes
+ */
+pid_t fault_begin_core_reset(struct fn fn, uint32_t ms);
+
+/*
  * Have the kernel find it anew: it looks at capabilities then, and knows the
  * invented ones from there on.
  */

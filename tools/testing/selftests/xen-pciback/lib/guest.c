@@ -299,13 +299,16 @@ void guest_place(const struct guest *guest, struct fn fn, char *buf,
 		guest_node(guest, buf, size, "vdev-%d", i);
 }
 
-/* Its address there is what pciback writes as soon as it has it there */
+/*
+ * Its address there is what pciback writes as soon as it has it there; one that it
+ * was refused has a place, too, but nothing is there.
+ */
 bool guest_has(const struct guest *guest, struct fn fn)
 {
 	char vdev[32];
 
 	guest_place(guest, fn, vdev, sizeof(vdev));
-	return *vdev;
+	return *vdev && guest_fn_state(guest, fn) != STATE_CLOSED;
 }
 
 int guest_begin(struct guest *guest, unsigned int domid, const struct fn *fns,
@@ -506,9 +509,8 @@ void guest_offer_starting(const struct guest *guest, struct fn fn)
 	offer(guest, fn, false);
 }
 
-/* The nodes of a function that is listed: to @state, and maybe another name */
-static int change(const struct guest *guest, struct fn fn, const char *name,
-		  enum guest_state state)
+/* The nodes of a function that is listed: to @state */
+static int change(const struct guest *guest, struct fn fn, enum guest_state state)
 {
 	int i = find_fn(guest, fn);
 	xs_transaction_t t;
@@ -519,7 +521,6 @@ static int change(const struct guest *guest, struct fn fn, const char *name,
 	do {
 		t = begin(guest);
 		xs_rm(guest->xs, t, guest->error);
-		put(guest, t, guest->backend, "dev-%d=%s", i, name);
 		put(guest, t, guest->backend, "state-%d=%d", i, state);
 		/* Nothing of that for a domain that is not up yet */
 		if (guest_backend_state(guest) != STATE_INIT_WAIT)
@@ -531,12 +532,12 @@ static int change(const struct guest *guest, struct fn fn, const char *name,
 
 int guest_recall(const struct guest *guest, struct fn fn)
 {
-	return change(guest, fn, fn.name, STATE_CLOSING);
+	return change(guest, fn, STATE_CLOSING);
 }
 
 int guest_offer_again(const struct guest *guest, struct fn fn)
 {
-	return change(guest, fn, fn.name, STATE_INITIALISING);
+	return change(guest, fn, STATE_INITIALISING);
 }
 
 int guest_attach(struct guest *guest, struct fn fn)
@@ -551,24 +552,19 @@ int guest_attach(struct guest *guest, struct fn fn)
 	return ret ?: guest_wait_fn(guest, fn);
 }
 
-int guest_detach(struct guest *guest, struct fn fn)
+void guest_rename(const struct guest *guest, struct fn fn, const char *name)
 {
-	return guest_detach_as(guest, fn, fn.name);
+	int i = find_fn(guest, fn);
+
+	if (i < 0)
+		errx(1, "%s: not among the guest's", fn.name);
+	put(guest, XBT_NULL, guest->backend, "dev-%d=%s", i, name);
 }
 
-int guest_detach_as(struct guest *guest, struct fn fn, const char *name)
+int guest_detach(struct guest *guest, struct fn fn)
 {
-	struct fn named = fn;
-	int ret;
-
-	ret = change(guest, fn, name, STATE_CLOSING);
-	if (!ret)
-		ret = reconfigure(guest);
-	if (ret)
-		return ret;
-
-	snprintf(named.name, sizeof(named.name), "%s", name);
-	return guest_forget(guest, named);
+	return guest_recall(guest, fn) ?: reconfigure(guest) ?:
+	       guest_forget(guest, fn);
 }
 
 /* -- frontend --------------------------------------------------------------- */

@@ -61,8 +61,8 @@ pid_t guest_xenwatch(void);
 
 /*
  * A guest that starts with these functions. guest_begin() does not wait;
- * guest_wait() returns when pciback has handed out all, or refused one, and
- * guest_create() is both. guest_destroy() is due either way.
+ * guest_wait() returns when pciback has handed out all but those that it refused, which
+ * is -EIO; and guest_create() is both. guest_destroy() is due either way.
  */
 int guest_begin(struct guest *guest, unsigned int domid, const struct fn *fns,
 		size_t nr);
@@ -78,8 +78,8 @@ int guest_destroy(struct guest *guest);
  */
 int guest_attach(struct guest *guest, struct fn fn);
 int guest_detach(struct guest *guest, struct fn fn);
-/* By a toolstack that calls it something else by now */
-int guest_detach_as(struct guest *guest, struct fn fn, const char *name);
+/* The toolstack calls it something else from here on */
+void guest_rename(const struct guest *guest, struct fn fn, const char *name);
 
 /*
  * What any guest may do to its own nodes at any time, while Xen still lets it at its
