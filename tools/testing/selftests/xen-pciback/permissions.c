@@ -166,12 +166,17 @@ TEST_F(permissions, checked_before_the_input)
 	EXPECT_EQ(EPERM, write_as(drop_sys_admin, variant->path, nonsense, -1));
 }
 
-/* The others are for everybody to read, and for nobody to write */
+/* The others are for everybody to read; only policies are root's to write */
 TEST(readable)
 {
 	struct fn fn = fn_below(fn_root(0x10), 0, 0);
-	static const char * const files[] = {
-		"driver/reset_plan", "pciback/needs_reset", "pciback/last_reset",
+	static const struct {
+		const char *name;
+		mode_t mode;
+	} files[] = {
+		{ "pciback/needs_reset", 0444 }, { "pciback/last_reset", 0444 },
+		{ "pciback/reset_plan", 0444 }, { "pciback/strict", 0644 },
+		{ "pciback/set_reset", 0644 },
 	};
 	struct stat st;
 	char path[256];
@@ -179,14 +184,14 @@ TEST(readable)
 
 	ASSERT_EQ(0, fn_adopt(fn));
 	for (i = 0; i < ARRAY_SIZE(files); i++) {
-		fn_path(fn, files[i], path, sizeof(path));
+		fn_path(fn, files[i].name, path, sizeof(path));
 		EXPECT_EQ(0, stat(path, &st));
-		EXPECT_EQ(S_IFREG | 0444, st.st_mode);
+		EXPECT_EQ(S_IFREG | files[i].mode, st.st_mode);
 	}
 	/* And only as long as pciback has it */
 	ASSERT_EQ(0, fn_release(fn));
 	for (i = 0; i < ARRAY_SIZE(files); i++) {
-		fn_path(fn, files[i], path, sizeof(path));
+		fn_path(fn, files[i].name, path, sizeof(path));
 		EXPECT_EQ(-1, stat(path, &st));
 	}
 }

@@ -61,7 +61,6 @@ TEST_F_TIMEOUT(reload, rmmod_and_insmod, 300)
 	for (i = 0; i < ROUNDS; i++) {
 		for (f = 0; f < ARRAY_SIZE(self->fns); f++)
 			ASSERT_EQ(0, fn_adopt(self->fns[f]));
-		fn_quiesce(self->fns[0]);
 		/* Used, so that there is something to be left behind */
 		hw_begin(&hw);
 		ASSERT_EQ(0, reset_device(self->fns[i % 3]));
