@@ -60,8 +60,8 @@ TEST_F_TIMEOUT(guest_pv, card, BOOTS(2))
 		hw_begin(&self->hw);
 		ASSERT_EQ(0, create(&self->one, "one", self->card, CARD_FNS));
 		hw_end(&self->hw);
-		EXPECT_EQ(0, hw_sbrs(&self->hw, self->card_port));
-		EXPECT_EQ(0, hw_all_resets(&self->hw));
+		EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
+		EXPECT_EQ(CARD_FNS, hw_all_resets(&self->hw));
 		/* Through the device model: it is a process of dom0's */
 		EXPECT_LT(0, hw_all_writes(&self->hw, self->card[0]));
 
@@ -123,6 +123,12 @@ TEST_F_TIMEOUT(guest_pv, pending, BOOTS(2))
 	hw_begin(&self->hw);
 	ASSERT_EQ(0, create(&self->one, "one", self->card, 1));
 	ASSERT_EQ(0, create(&self->other, "other", &self->card[1], 1));
+	hw_end(&self->hw);
+	/* Before the first had its function, never after that */
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
+	EXPECT_EQ(CARD_FNS, hw_all_resets(&self->hw));
+
+	hw_begin(&self->hw);
 	ASSERT_EQ(0, xl_destroy(&self->one));
 	EXPECT_EQ(1, fn_needs_reset(self->card[0]));
 	hw_end(&self->hw);

@@ -74,13 +74,18 @@ FIXTURE_TEARDOWN(guest_pv)
 
 /* What holds when nobody has them any more */
 #define expect_clean_again() do {					\
-	unsigned int i;							\
-									\
 	EXPECT_TRUE(owned_wait_clean(&self->owned));			\
-	/* Not only marked, but all of it over */			\
-	for (i = 0; i < self->owned.nr; i++)				\
-		fn_quiesce(self->owned.fns[i]);				\
 	EXPECT_EQ(0, owned_changed(&self->owned, PCI_CONFIG_SIZE));	\
+} while (0)
+
+/* So many resets of the card, and nothing else */
+#define expect_card_resets(times) do {					\
+	unsigned int sbrs = times;					\
+									\
+	EXPECT_EQ(sbrs, hw_sbrs(&self->hw, self->card_port));		\
+	EXPECT_EQ(CARD_FNS * sbrs, hw_all_resets(&self->hw));		\
+	EXPECT_EQ(0, hw_d3s(&self->hw, self->card[0]));			\
+	EXPECT_EQ(0, hw_d3s(&self->hw, self->card[1]));			\
 } while (0)
 
 #endif

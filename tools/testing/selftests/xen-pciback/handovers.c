@@ -49,23 +49,22 @@ TEST_F_TIMEOUT(guest_pv, orders, 4 * BOOTS(1))
 			EXPECT_EQ(1, fn_needs_reset(self->card[order[i]]));
 		}
 		hw_end(&self->hw);
-		EXPECT_EQ(0, hw_sbrs(&self->hw, self->card_port));
-		EXPECT_EQ(0, hw_all_resets(&self->hw));
+		expect_card_resets(0);
 
 		hw_begin(&self->hw);
 		ASSERT_EQ(0, xl_detach(&self->one, self->card[order[i]]));
 		expect_clean_again();
 		hw_end(&self->hw);
-		EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
-		EXPECT_EQ(CARD_FNS, hw_all_resets(&self->hw));
+		expect_card_resets(1);
 
+		/* And one before the first is there again */
 		hw_begin(&self->hw);
 		for (i = 0; i < CARD_FNS; i++)
 			ASSERT_EQ(0, xl_attach(&self->one,
 					       self->card[order[i]]));
 		hw_end(&self->hw);
-		EXPECT_EQ(0, hw_sbrs(&self->hw, self->card_port));
-		EXPECT_EQ(0, hw_all_resets(&self->hw));
+		EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
+		EXPECT_EQ(CARD_FNS, hw_all_resets(&self->hw));
 	}
 }
 
@@ -88,15 +87,20 @@ TEST_F_TIMEOUT(guest_pv, reboot, BOOTS(2))
 	xl_tell(&self->one, "reboot -f");
 	ASSERT_EQ(0, xl_wait_restarted(&self->one));
 	hw_end(&self->hw);
-	/* As xl asks while the guest has it, and when it is released */
-	EXPECT_EQ(2, hw_flrs(&self->hw, self->nvme));
-	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
+	/*
+	 * When they are released, and as xl asks before they are handed out; that may come
+	 * before a release is done with them
+	 */
+	EXPECT_LE(1, hw_flrs(&self->hw, self->nvme));
+	EXPECT_GE(2, hw_flrs(&self->hw, self->nvme));
+	EXPECT_LE(1, hw_sbrs(&self->hw, self->card_port));
+	EXPECT_GE(2, hw_sbrs(&self->hw, self->card_port));
 	EXPECT_EQ(0, hw_sbrs(&self->hw, self->nvme_port));
 	ASSERT_EQ(0, xl_config(&self->one, self->nvme, after));
 	EXPECT_EQ(0, memcmp(before, after, sizeof(before)));
 }
 
-/* Nothing piles up: each of many guests finds the same, and one reset a round */
+/* Nothing piles up: each of many guests finds the same, after one reset as before it */
 TEST_F_TIMEOUT(guest_pv, rounds, BOOTS(ROUNDS))
 {
 	unsigned char first[CARD_FNS + 1][PCI_CONFIG_SIZE];
@@ -113,7 +117,8 @@ TEST_F_TIMEOUT(guest_pv, rounds, BOOTS(ROUNDS))
 		ASSERT_EQ(0, xl_create(&self->one, ""));
 		ASSERT_EQ(0, xl_wait_ready(&self->one));
 		hw_end(&self->hw);
-		EXPECT_EQ(0, hw_all_resets(&self->hw));
+		EXPECT_EQ(1, hw_flrs(&self->hw, self->nvme));
+		EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
 		for (i = 0; i < self->owned.nr; i++) {
 			ASSERT_EQ(0, xl_config(&self->one, self->owned.fns[i],
 					       now));
@@ -131,15 +136,14 @@ TEST_F_TIMEOUT(guest_pv, rounds, BOOTS(ROUNDS))
 		ASSERT_EQ(0, xl_destroy(&self->one));
 		expect_clean_again();
 		hw_end(&self->hw);
-		/* As xl asks while the guest has it, and when it is released */
-		EXPECT_EQ(2, hw_flrs(&self->hw, self->nvme));
+		EXPECT_EQ(1, hw_flrs(&self->hw, self->nvme));
 		EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
 	}
 }
 
 /*
  * Stock xl saves a PV guest with functions and restores it with them: they are
- * reset in between. (That its xen-pcifront does not find its way back to them is
+ * reset after the one and before the other. (That its xen-pcifront does not find its way back to them is
  * another matter.)
  */
 TEST_F_TIMEOUT(guest_pv, save, BOOTS(2))
@@ -161,8 +165,7 @@ TEST_F_TIMEOUT(guest_pv, save, BOOTS(2))
 	ASSERT_EQ(0, xl_save(&self->one, SAVED));
 	expect_clean_again();
 	hw_end(&self->hw);
-	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
-	EXPECT_EQ(CARD_FNS, hw_all_resets(&self->hw));
+	expect_card_resets(1);
 
 	hw_begin(&self->hw);
 	ASSERT_EQ(0, xl_restore(&self->one, SAVED));
@@ -170,7 +173,7 @@ TEST_F_TIMEOUT(guest_pv, save, BOOTS(2))
 		ASSERT_EQ(0, xl_wait_assigned(&self->one, self->card[i]));
 	EXPECT_EQ(-EBUSY, reset_device(self->card[0]));
 	hw_end(&self->hw);
-	EXPECT_EQ(0, hw_all_resets(&self->hw));
+	expect_card_resets(1);
 
 	hw_begin(&self->hw);
 	ASSERT_EQ(0, xl_destroy(&self->one));
