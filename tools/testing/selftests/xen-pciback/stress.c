@@ -95,7 +95,7 @@ enum op {
 	OP_UNBIND, OP_ADOPT, OP_NEW_SLOT,
 	OP_GUEST_CREATE, OP_GUEST_ATTACH, OP_GUEST_DETACH, OP_GUEST_CONNECT,
 	OP_GUEST_ACCESS, OP_GUEST_DESTROY,
-	OP_RESET_METHOD, OP_STRICT_RESET, OP_AUTO_RESET,
+	OP_RESET_METHOD, OP_STRICT_RESET, OP_AUTO_RESET, OP_STRICT, OP_SET_RESET,
 	OP_REMOVE, OP_RESCAN, OP_NUMVFS, OP_PULL, OP_PRESS, OP_POWER_OFF,
 	OP_AER, OP_FAULT_LOAD, OP_FAULT_UNLOAD, OP_FAULT, OP_MEMORY,
 	NR_OPS
@@ -130,6 +130,9 @@ static const struct {
 	[OP_RESET_METHOD] = { "reset_method", { ENOENT, EINVAL, ENODEV } },
 	[OP_STRICT_RESET] = { "strict_reset" },
 	[OP_AUTO_RESET] = { "auto_reset" },
+	/* Not pciback's */
+	[OP_STRICT] = { "strict", { ENOENT, ENODEV } },
+	[OP_SET_RESET] = { "set_reset", { ENOENT, ENODEV } },
 	[OP_REMOVE] = { "remove", { ENOENT } },
 	[OP_RESCAN] = { "rescan" },
 	/* As long as pciback has one of them; or they are there already */
@@ -390,6 +393,27 @@ static void trouble_end(unsigned int set)
 
 /* -- those that reset ------------------------------------------------------- */
 
+/*
+ * The toolstack's word: it ends an assignment, or announces its end. Whose the function
+ * is after that is up to pciback, if it was anybody's.
+ */
+static int say_do_flr(struct fn fn)
+{
+	unsigned int i;
+	bool assigned;
+	int ret;
+
+	for (i = 0; strcmp(fn_of(i).name, fn.name); i++)
+		;
+	assigned = atomic_get(shared->subjects[i].guest) != NOBODY;
+	if (assigned)
+		change_begin(i);
+	ret = do_flr(fn);
+	if (assigned)
+		change_end(i, NOBODY, false);
+	return ret;
+}
+
 static void reset_by(enum op op, unsigned int i, int (*reset)(struct fn fn))
 {
 	struct subject *set = &shared->subjects[set_of(i)];
@@ -479,7 +503,7 @@ static void step_reset(void)
 	if (what < 5) {
 		reset_by(OP_RESET_DEVICE, i, reset_device);
 	} else if (what < 8) {
-		reset_by(OP_DO_FLR, i, do_flr);
+		reset_by(OP_DO_FLR, i, say_do_flr);
 	} else if (what < 10) {
 		reset_by_core(i);
 	} else if (what < 11) {
@@ -728,7 +752,7 @@ static void step_rules(void)
 	static const char * const methods[] = {
 		"default", "default", "\n", "pm", "flr", "bus",
 	};
-	unsigned int what = any_below(6), i = any_below(NR_FNS);
+	unsigned int what = any_below(8), i = any_below(NR_FNS);
 	const char *method = methods[any_below(ARRAY_SIZE(methods))];
 	bool on = any_below(2);
 
@@ -745,6 +769,17 @@ static void step_rules(void)
 		end(OP_AUTO_RESET, NR_FNS,
 		    set_parameter("auto_reset", on ? "1" : "0"));
 		pause_ms(any_below(2000));
+	} else if (what < 4) {
+		/* Only stricter than the rest, or a hand-out is not to be judged */
+		begin(OP_STRICT);
+		end(OP_STRICT, i, fn_set(fn_of(i), "strict", on ? "1" : "default"));
+		pause_ms(any_below(500));
+	} else if (what < 5) {
+		begin(OP_SET_RESET);
+		end(OP_SET_RESET, i, fn_set(fn_of(i), "set_reset", "0"));
+		pause_ms(any_below(1000));
+		begin(OP_SET_RESET);
+		end(OP_SET_RESET, i, fn_set(fn_of(i), "set_reset", "1"));
 	} else {
 		/* Whoever has the core reset it has looked at the methods */
 		pthread_mutex_lock(&shared->subjects[set_of(i)].core);
@@ -1266,8 +1301,6 @@ FIXTURE_SETUP(stress)
 	ASSERT_EQ(0, write_string(self->path, "4"));
 	for (i = 0; i < NR_FNS; i++)
 		ASSERT_EQ(0, fn_adopt(self->fns[i]));
-	for (i = 0; i < NR_FNS; i++)
-		fn_quiesce(self->fns[i]);
 }
 
 FIXTURE_TEARDOWN(stress)
@@ -1299,9 +1332,10 @@ FIXTURE_TEARDOWN(stress)
 		EXPECT_EQ(0, fn_adopt(self->fns[i])) {			\
 			TH_LOG("%s", self->fns[i].name);		\
 		}							\
+		EXPECT_EQ(0, fn_set(self->fns[i], "strict", "default"));	\
+		EXPECT_EQ(0, fn_set(self->fns[i], "set_reset", "1"));	\
 	}								\
 	for (i = 0; i < NR_FNS; i++) {					\
-		fn_quiesce(self->fns[i]);				\
 		EXPECT_STREQ(places[i].plan, fn_plan(self->fns[i]));	\
 		EXPECT_EQ(strcmp(places[i].plan, "none") ? 0 : -ENOTTY,	\
 			  reset_device(self->fns[i])) {			\

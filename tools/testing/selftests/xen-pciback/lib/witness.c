@@ -41,11 +41,11 @@ static void violation(struct witness *witness, const struct witness_fn *fn,
 
 /* A strong reset of @fn, @by its own method or its set's */
 static void strong_reset(struct witness *witness, struct witness_fn *fn,
-			 bool own, const char *by)
+			 const char *by)
 {
 	if (fn->state == WITNESS_FREE)
 		fn->reset = true;
-	else if (!fn->asked && (fn->state == WITNESS_UNOWNED || !own))
+	else if (!fn->asked)
 		violation(witness, fn, by);
 }
 
@@ -61,7 +61,7 @@ static void look_at_write(struct witness *witness,
 		for (b = 0; b < fn->nr_above; b++) {
 			if (!hw_is_sbr(event, fn->above[b]))
 				continue;
-			strong_reset(witness, fn, false, "secondary bus reset");
+			strong_reset(witness, fn, "secondary bus reset");
 			sbr = true;
 		}
 		if (event->bus != fn->fn.bus || event->dev != fn->fn.dev ||
@@ -71,7 +71,7 @@ static void look_at_write(struct witness *witness,
 		flr = fn->exp && event->offset == fn->exp + PCI_EXP_DEVCTL &&
 		      event->val & PCI_EXP_DEVCTL_BCR_FLR;
 		if (flr)
-			strong_reset(witness, fn, true, "FLR");
+			strong_reset(witness, fn, "FLR");
 		d3 = fn->pm && event->offset == fn->pm + PCI_PM_CTRL &&
 		     (event->val & PCI_PM_CTRL_STATE_MASK) == 3;
 		if (d3 && fn->state != WITNESS_FREE && !fn->asked)

@@ -22,7 +22,7 @@
 enum witness_mark {
 	WITNESS_FREE,			/* From here on, whatever it was */
 	WITNESS_UNOWNED,		/* No reset by anybody */
-	WITNESS_ASSIGNED,		/* None but its own FLR */
+	WITNESS_ASSIGNED,		/* None either, but of the core */
 	WITNESS_CLEAN,			/* It should have been, when assigned */
 	WITNESS_ASKED,			/* Of the core: its set may be reset, */
 	WITNESS_ANSWERED,		/* up to here */
