@@ -292,7 +292,7 @@ TEST_F_TIMEOUT(failnth, reset_set, TIMEOUT)
 	expect_walked();
 }
 
-/* Only what is dirty: with auto_reset off, what was just adopted */
+/* With auto_reset off what was just adopted is dirty */
 TEST_F_TIMEOUT(failnth, do_flr, TIMEOUT)
 {
 	int ret;
@@ -323,7 +323,7 @@ static void walk_bind(struct __test_metadata *_metadata, struct fn fn)
 
 	fn_path(fn, "driver_override", override, sizeof(override));
 	ASSERT_EQ(0, fn_adopt(fn));
-	fn_quiesce(fn);
+	ASSERT_EQ(0, reset_device(fn));
 	fn_read_config(fn, 0, bound, sizeof(bound));
 	ASSERT_EQ(0, fn_release(fn));
 
@@ -347,13 +347,13 @@ static void walk_bind(struct __test_metadata *_metadata, struct fn fn)
 	expect_walked();
 }
 
-/* Clean as soon as it is bound, by its FLR */
+/* By its FLR */
 TEST_F_TIMEOUT(failnth, bind_flr, TIMEOUT)
 {
 	walk_bind(_metadata, self->nvme);
 }
 
-/* Only afterwards, by a reset of its slot */
+/* Only weakly */
 TEST_F_TIMEOUT(failnth, bind_slot, TIMEOUT)
 {
 	walk_bind(_metadata, self->slot);
@@ -368,7 +368,6 @@ TEST_F_TIMEOUT(failnth, unbind, TIMEOUT)
 	fn_path(fn, "driver_override", override, sizeof(override));
 	for_each_nth() {
 		ASSERT_EQ(0, fn_adopt(fn));
-		fn_quiesce(fn);
 		ASSERT_EQ(0, write_string(override, "\n"));
 		ASSERT_EQ(0, write_string(PCIBACK_DIR "/remove_slot", fn.name));
 		hw_begin(&self->hw);
@@ -423,7 +422,7 @@ static bool is_guests_answer(int ret)
 	return false;
 }
 
-/* Pciback's, and no guest's any more: reset at once, and as it was */
+/* Pciback's, and no guest's any more: can be reset, and is as it was */
 #define expect_idle() do {						\
 	unsigned int i;							\
 									\
@@ -605,7 +604,7 @@ TEST_F_TIMEOUT(failnth, load, TIMEOUT)
 		EXPECT_TRUE(is_wholly(*driver || !walk.failed, self->nvme));
 		EXPECT_EQ(0, fn_release(self->nvme));
 		EXPECT_EQ(0, fn_adopt(self->slot));
-		EXPECT_TRUE(fn_wait_clean(self->slot));
+		EXPECT_EQ(0, reset_device(self->slot));
 		EXPECT_EQ(0, fn_release(self->slot));
 		if (walk.failed)
 			ASSERT_EQ(0, unload_module("xen_pciback"));
