@@ -41,8 +41,8 @@ for program in cat id mkdir mktemp readlink realpath rm sleep tr; do
 	ln -s /bin/busybox "$WORK/coreutils/$program"
 done
 
-TESTS='usage input unknown list_names list_hostile list_no_lspci tree plan cure
-	cure_vfs sets parallel if_needed codes broken denied adopt adopt_undone
+TESTS='usage input unknown list_names list_all list_hostile list_no_lspci tree plan cure
+	cure_set_reset cure_in_use cure_vfs sets parallel if_needed weak codes broken denied adopt adopt_undone
 	release_keeps no_xl stock no_driver xl_adopt guest guest_undone
 	guest_refuses scripts guest_refuses_first'
 
@@ -127,11 +127,11 @@ give()
 			echo "$bdf" >"$DEVICES/$bdf/driver/unbind"
 		echo "$bdf" >/sys/bus/pci/drivers_probe
 	done
-	settle "$@"
+	make_clean "$@"
 }
 
-# Until no reset is pending
-settle()
+# As clean as they can be
+make_clean()
 {
 	for bdf; do
 		echo "$bdf" >"$PCIBACK/do_flr"
@@ -188,7 +188,7 @@ test_input()
 {
 	give $NVME
 	ALONE=1
-	for bad in 01:00.8 0000:01:20.0 '0000:01:00.0x' ' 0000:01:00.0' '0000:01:00.0 ' \
+	for bad in 000:01:00.0 0000g:01:00.0 0000:0000:01:00.0 01:00.8 0000:01:20.0 '0000:01:00.0x' ' 0000:01:00.0' '0000:01:00.0 ' \
 		0x0:01:00.0 1:2 '*' '0000:01:00.*' 100000000:01:00.0 '' -- '$(reboot)' \
 		'../0000:01:00.0' "$NVME $NVME" "0000:01:00.0
 "; do
@@ -202,6 +202,11 @@ test_input()
 	run 0 reset 01:00.0
 	says "$NVME  ok       flr: ok"
 	saw "function-level reset of 01:00.0 (nvme)" "devices reset: nvme"
+	# A domain may have more digits than most have
+	run 0 plan 00000000:01:00.0
+	says "$NVME: is reset by itself (flr). No other function is touched."
+	run 3 plan 00010000:01:00.0
+	says "pciback-reset: there is no function 10000:01:00.0"
 	# Twice the same is one
 	run 0 reset $NVME 01:00.0
 	saw "function-level reset of 01:00.0 (nvme)" "devices reset: nvme"
@@ -246,6 +251,16 @@ Gigabit Network Connection\", \"method\": \"slot\", \"blocker\": null, \
 	run 0 list --json
 	says_like "\"bdf\": \"$FIRST\".*\"method\": \"blocked\", \"blocker\": \
 \"$SECOND\", \"why\": \"no driver\""
+}
+
+# Each has its own plan: there is no limit on how many are shown
+test_list_all()
+{
+	give $NVME $CARD $PAIR $ROOT $VIRTIO
+	ALONE=1
+	run 0 list --json
+	is "$(grep -c '"method": "' "$WORK/out")" 8 "functions with a plan"
+	saw_nothing
 }
 
 # A name is what a file says that anybody may have edited
@@ -318,11 +333,40 @@ set, and $SECOND is not pciback's (its driver is e1000e)."
 	saw_nothing
 	grep '^    ' "$WORK/out" >"$WORK/cure"
 	sh "$WORK/cure" >/dev/null || problem "the cure fails"
-	settle $CARD
 	run 0 plan $FIRST
 	run 0 reset $FIRST
 	saw "secondary bus reset by 00:13.0 (pcie-root-port)" \
 		"devices reset: qemu-xhci, e1000e x2"
+}
+
+# Somebody has said that the card must not be reset that way: nobody is told to do it
+test_cure_set_reset()
+{
+	give $CARD
+	ALONE=1
+	echo 0 >"$DEVICES/$SECOND/pciback/set_reset"
+	run 4 plan $FIRST
+	says "$FIRST: can't be reset thoroughly: it takes a slot or bus reset of its \
+set, and $SECOND must not be reset that way (its set_reset is 0)."
+	says_not 'To make it possible'
+	saw_nothing
+}
+
+# Nothing to be typed: somebody uses it
+test_cure_in_use()
+{
+	give $CARD
+	ALONE=1
+	printf '\006' | dd of="$DEVICES/$SECOND/config" bs=1 seek=4 conv=notrunc 2>/dev/null
+	run 4 plan $FIRST
+	says "$FIRST: can't be reset thoroughly: it takes a slot or bus reset of its \
+set, and $SECOND is in use by somebody who has not said so (bus mastering is on)."
+	says_not 'To make it possible'
+	run 4 reset $FIRST
+	says "$FIRST  blocked  slot: blocked by $SECOND (in use: bus mastering is on); pm: ok (weak)"
+	# Who names it says that it is not
+	run 0 reset $SECOND
+	run 0 plan $FIRST
 }
 
 # A PF that its driver left with VFs, one of them pciback's: only that driver can
@@ -400,10 +444,35 @@ test_if_needed()
 	give $CARD
 	ALONE=1
 	run 0 reset --if-needed $CARD
-	says "$FIRST  ok       slot: ok"
+	says "$FIRST  clean    slot: ok"
+	is "$(grep -c . "$WORK/out")" 3 "lines of results"
 	saw_nothing
 	run 0 reset --if-needed --wait $CARD
 	saw_nothing
+	# All of the card, if one of it needs that
+	echo "$THIRD" >"$PCIBACK/unbind"
+	echo "$THIRD" >"$PCIBACK/bind"
+	run 0 reset --if-needed $CARD
+	says "$FIRST  clean    slot: ok"
+	says "$THIRD  ok       slot: ok"
+	saw "secondary bus reset by 00:13.0 (pcie-root-port)" \
+		"devices reset: qemu-xhci, e1000e x2"
+}
+
+# What counts right before a hand-out: in any case, as well as it can be done now
+test_weak()
+{
+	give $CARD
+	ALONE=1
+	run 0 reset --weak $CARD
+	says "$FIRST  ok       slot: ok"
+	saw "secondary bus reset by 00:13.0 (pcie-root-port)" \
+		"devices reset: qemu-xhci, e1000e x2"
+	echo "$THIRD" >"$PCIBACK/unbind"
+	# Not covered by what was before that
+	run 0 reset --weak $FIRST
+	says "$FIRST  weak     slot: blocked by $THIRD (no driver); pm: ok (weak)"
+	saw "D3hot for 04:00.0 (e1000e)"
 }
 
 test_codes()
@@ -474,7 +543,6 @@ test_adopt()
 	for bdf in $CARD; do
 		is "$(driver_of "$bdf")" pciback "the driver of $bdf"
 	done
-	settle $CARD
 	run 0 adopt $SECOND
 	says "$FIRST  ok       is pciback's already"
 	run 0 release --dry-run $THIRD
@@ -605,7 +673,6 @@ test_xl_adopt()
 	run 0 adopt --dry-run $FIRST
 	says "xl pci-assignable-add $FIRST"
 	run 0 adopt $FIRST
-	settle $CARD
 	is "$(xl pci-assignable-list | grep -c 0000:04)" 3 "what xl knows of"
 	run 0 release $SECOND
 	is "$(driver_of $FIRST)" e1000e "the driver of $FIRST"
@@ -653,12 +720,18 @@ test_guest()
 {
 	give $CARD $NVME
 	run 0 attach --dry-run pv $SECOND
-	says "echo $FIRST >$PCIBACK/do_flr"
 	says "xl pci-attach $domid $SECOND"
+	is "$(grep -c . "$WORK/out")" 3 "commands"
+	echo "$THIRD" >"$PCIBACK/unbind"
+	echo "$THIRD" >"$PCIBACK/bind"
+	run 0 attach --dry-run pv $SECOND
+	says "echo $THIRD >$PCIBACK/do_flr"
 	is "$(grep -c . "$WORK/out")" 4 "commands"
+	make_clean $CARD
 	run 0 attach pv $SECOND
-	# They were clean
-	saw_nothing
+	# They were clean, and xl asks in any case
+	saw "secondary bus reset by 00:13.0 (pcie-root-port)" \
+		"devices reset: qemu-xhci, e1000e x2"
 	for bdf in $CARD; do
 		says "$bdf  ok       attached to domain $domid"
 	done
@@ -684,10 +757,9 @@ test_guest()
 	run 0 detach --dry-run pv $FIRST
 	is "$(grep -c . "$WORK/out")" 4 "commands"
 	run 0 detach pv $FIRST
-	saw "D3hot for 04:00.0 (e1000e)" "D3hot for 04:00.1 (e1000e)" \
-		"secondary bus reset by 00:13.0 (pcie-root-port)" \
+	saw "secondary bus reset by 00:13.0 (pcie-root-port)" \
 		"devices reset: qemu-xhci, e1000e x2"
-	says "$THIRD  ok       slot: ok"
+	says "$THIRD  clean    slot: ok"
 	is "$(xl pci-list pv | grep -c 0000)" 0 "what the guest has"
 	for bdf in $CARD; do
 		is "$(cat "$DEVICES/$bdf/pciback/needs_reset")" 0 "$bdf needs a reset"
@@ -712,7 +784,9 @@ test_guest_undone()
 	for bdf in $CARD; do
 		is "$(cat "$DEVICES/$bdf/pciback/needs_reset")" 0 "$bdf needs a reset"
 	done
-	is "$(grep -c 'secondary bus reset' "$WORK/hardware")" 1 "resets of the card"
+	# Xl's, before it gives the first, and that of its release
+	is "$(sed -n 's/.*secondary bus reset by 00:13.0 (pcie-root-port)//p' "$WORK/hardware")" \
+		", 2 times" "resets of the card"
 }
 
 # xl says nothing of what pciback refuses
@@ -733,7 +807,7 @@ test_guest_refuses()
 	run 0 detach pv $NVME
 }
 
-# The first of a guest that has none yet: its backend ends with that
+# The first of a guest that has none yet
 test_guest_refuses_first()
 {
 	give $FIRST
