@@ -390,7 +390,7 @@ FIXTURE_TEARDOWN(levels)
 	klog_end(self->klog);
 }
 
-/* It is away by then: the pulse takes 2 ms, and it is waited for for a second */
+/* It is away by then: the pulse takes 2 ms, and the core waits a second for it */
 #define PULSE_IS_OVER_MS	500
 
 static void *bring_back_after_first(void *data)

@@ -390,7 +390,7 @@ TEST_F(handout, xenopsd)
 	EXPECT_EQ(3, hw_all_resets(&self->hw));
 
 	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, fns, 3));
-	EXPECT_FALSE(klog_has(self->klog, "still needs a reset", NULL, NULL,
+	EXPECT_FALSE(klog_has(self->klog, "handed out although", NULL, NULL,
 			      0));
 	for (i = 0; i < 3; i++)
 		fn_scribble(fns[i]);

@@ -143,8 +143,8 @@ TEST_F_TIMEOUT(guest_pv, rounds, BOOTS(ROUNDS))
 
 /*
  * Stock xl saves a PV guest with functions and restores it with them: they are
- * reset after the one and before the other. (That its xen-pcifront does not find its way back to them is
- * another matter.)
+ * reset after the one and before the other. (That its xen-pcifront does not find its
+ * way back to them is another matter.)
  */
 TEST_F_TIMEOUT(guest_pv, save, BOOTS(2))
 {

@@ -249,11 +249,14 @@ TEST_F_TIMEOUT(race, remove_and_rescan, TIMEOUT)
 	expect_usable();
 }
 
+static int heal_fn(struct fn fn)
+{
+	return fault_set(fn, "flr_away_ms", 0) ?: fault_set(fn, "heal", 1);
+}
+
 /* And resets after that take no time */
-#define heal(fn) do {							\
-	EXPECT_EQ(0, fault_set(fn, "flr_away_ms", 0));			\
-	EXPECT_EQ(0, fault_set(fn, "heal", 1));				\
-} while (0)
+#define heal(fn)							\
+	EXPECT_EQ(0, heal_fn(fn))
 
 /* A function in the middle of a reset that lasts until it is healed */
 FIXTURE(busy)
@@ -301,7 +304,7 @@ FIXTURE_TEARDOWN(busy)
 	pid_t waiting = fork();						\
 									\
 	if (!waiting)							\
-		_exit(-reset(self->fn));				\
+		_exit(-(reset)(self->fn));				\
 	EXPECT_TRUE(hold_waits_in(waiting, "pcibk_nap"));		\
 	expect_busy();							\
 	heal(self->fn);							\

@@ -87,10 +87,10 @@ FIXTURE_TEARDOWN(window)
 })
 
 /* A reset of the whole card, up to where it comes to @function, or is done with it */
-#define begin_reset(at, function) ({					\
+#define begin_reset(hold_at, function) ({					\
 	pid_t resetting;						\
 									\
-	ASSERT_EQ(0, hold_at_ ## at(function));				\
+	ASSERT_EQ(0, hold_at(function));				\
 	hw_begin(&self->hw);						\
 	resetting = begin(reset_device(self->card.third));		\
 	ASSERT_TRUE(hold_wait());					\
@@ -99,7 +99,7 @@ FIXTURE_TEARDOWN(window)
 
 /* Up to where the set has been walked, and nothing is held yet: the second walk */
 #define begin_checking() ({						\
-	pid_t checking = begin_reset(return, "pci_walk_bus");		\
+	pid_t checking = begin_reset(hold_at_return, "pci_walk_bus");		\
 									\
 	ASSERT_EQ(0, hold_next());					\
 	ASSERT_TRUE(hold_wait());					\
@@ -107,7 +107,7 @@ FIXTURE_TEARDOWN(window)
 })
 
 /* In the middle of the reset: the core is done, its result is not looked at */
-#define begin_reset_of_set()	begin_reset(return, "pci_reset_bus")
+#define begin_reset_of_set()	begin_reset(hold_at_return, "pci_reset_bus")
 
 /* And the rest of it */
 #define end_reset(ret, resetting, sbrs) do {				\
@@ -152,7 +152,7 @@ TEST_F(window, unbind_before_the_locks)
 	pid_t resetting, unbinding;
 
 	adopt_card();
-	resetting = begin_reset(entry, "pci_reset_bus");
+	resetting = begin_reset(hold_at_entry, "pci_reset_bus");
 	unbinding = begin(fn_release(self->card.second));
 	EXPECT_TRUE(hold_waits_in(unbinding, "xen_pcibk_reset_leave"));
 	end_reset(-EBUSY, resetting, 0);

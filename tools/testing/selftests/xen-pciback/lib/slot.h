@@ -10,7 +10,6 @@
 
 #include "pci.h"
 
-
 /*
  * Pull the card out, without a word: it is not present any more, its link is
  * down, and pciehp hears of that by its interrupt and not before.
