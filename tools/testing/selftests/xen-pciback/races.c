@@ -305,7 +305,7 @@ FIXTURE_TEARDOWN(busy)
 									\
 	if (!waiting)							\
 		_exit(-(reset)(self->fn));				\
-	EXPECT_TRUE(hold_waits_in(waiting, "pcibk_nap"));		\
+	EXPECT_TRUE(hold_waits_in(waiting, "pcibk_step"));		\
 	expect_busy();							\
 	heal(self->fn);							\
 	EXPECT_EQ(0, wait_for_child(waiting));				\
@@ -345,7 +345,7 @@ TEST_F_TIMEOUT(busy, do_flr_killed, 120)
 	waiting = fork();
 	if (!waiting)
 		_exit(-do_flr(self->fn));
-	EXPECT_TRUE(hold_waits_in(waiting, "pcibk_nap"));
+	EXPECT_TRUE(hold_waits_in(waiting, "pcibk_step"));
 	EXPECT_EQ(0, kill(waiting, SIGKILL));
 	EXPECT_EQ(-ECHILD, wait_for_child(waiting));
 	expect_busy();
