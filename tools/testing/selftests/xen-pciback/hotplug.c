@@ -76,18 +76,14 @@ FIXTURE_TEARDOWN(hotplug)
 	ASSERT_EQ(0, fn_adopt(self->card[2]));				\
 } while (0)
 
-static bool wait_for_driver(struct fn fn, const char *name)
+/* Until pciback has it, and is ready: it is among its driver's before that */
+static bool wait_seized(struct fn fn)
 {
-	char driver[32];
 	int waited;
 
-	for (waited = 0; waited < WAIT_MS; waited += POLL_MS) {
-		fn_driver(fn, driver, sizeof(driver));
-		if (!strcmp(driver, name))
-			return true;
+	for (waited = 0; waited < WAIT_MS && fn_needs_reset(fn) < 0; waited += POLL_MS)
 		usleep(POLL_MS * 1000);
-	}
-	return false;
+	return fn_needs_reset(fn) >= 0;
 }
 
 /* Nobody's, and unknown */
@@ -107,7 +103,7 @@ static bool wait_for_driver(struct fn fn, const char *name)
 #define expect_back(target) do {					\
 	struct fn named = target;					\
 									\
-	EXPECT_TRUE(wait_for_driver(named, "pciback"));			\
+	EXPECT_TRUE(wait_seized(named));				\
 	EXPECT_EQ(0, reset_device(named));				\
 	EXPECT_EQ(0, fn_needs_reset(named));				\
 } while (0)
@@ -130,7 +126,7 @@ TEST_F_TIMEOUT(hotplug, pulled, TIMEOUT)
 
 	hw_begin(&self->hw);
 	slot_fill(self->nic_port);
-	EXPECT_TRUE(wait_for_driver(self->nic, "pciback"));
+	EXPECT_TRUE(wait_seized(self->nic));
 	hw_end(&self->hw);
 	/* Nothing more than any function that is bound */
 	EXPECT_EQ(0, hw_sbrs(&self->hw, self->nic_port));
@@ -166,7 +162,7 @@ TEST_F_TIMEOUT(hotplug, powered_off, TIMEOUT)
 
 	slot_fill(self->card_port);
 	for (i = 0; i < ARRAY_SIZE(self->card); i++)
-		EXPECT_TRUE(wait_for_driver(self->card[i], "pciback"));
+		EXPECT_TRUE(wait_seized(self->card[i]));
 	hw_begin(&self->hw);
 	expect_back(self->card[2]);
 	hw_end(&self->hw);
@@ -262,7 +258,7 @@ TEST_F_TIMEOUT(hotplug, pulled_in_slot_reset, TIMEOUT)
 	ASSERT_EQ(0, fault_unload());
 	slot_fill(self->card_port);
 	for (i = 0; i < ARRAY_SIZE(self->card); i++)
-		EXPECT_TRUE(wait_for_driver(self->card[i], "pciback"));
+		EXPECT_TRUE(wait_seized(self->card[i]));
 	expect_back(self->card[2]);
 }
 
@@ -293,7 +289,7 @@ TEST_F_TIMEOUT(hotplug, pulled_from_guest, TIMEOUT)
 
 	/* What comes back is not, even in the same place */
 	slot_fill(self->nic_port);
-	EXPECT_TRUE(wait_for_driver(self->nic, "pciback"));
+	EXPECT_TRUE(wait_seized(self->nic));
 	klog = klog_begin();
 	EXPECT_EQ(0, reset_device(self->nic));
 	EXPECT_FALSE(klog_has(klog, self->nic.name, "assigned", NULL, 0));
