@@ -93,7 +93,7 @@ TEST_F(clean, last_adoption)
 	EXPECT_STREQ("slot: ok", fn_last_reset(self->card.third));
 }
 
-/* What libxl does with a dirty card: the first write resets all, the others find it done */
+/* What libxl does with a dirty card: the first write resets all, which the others find */
 TEST_F(clean, do_flr_on_dirty_functions)
 {
 	ASSERT_EQ(0, set_parameter("auto_reset", "0"));

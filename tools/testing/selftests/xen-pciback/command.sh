@@ -42,8 +42,8 @@ for program in cat id mkdir mktemp readlink realpath rm sleep tr; do
 done
 
 TESTS='usage input unknown list_names list_all list_hostile list_no_lspci tree plan cure
-	cure_set_reset cure_in_use cure_vfs sets parallel if_needed weak codes broken denied adopt adopt_undone
-	release_keeps no_xl stock no_driver xl_adopt guest guest_undone
+	cure_set_reset cure_in_use cure_vfs sets parallel if_needed weak codes broken
+	denied adopt adopt_undone release_keeps no_xl stock no_driver xl_adopt guest guest_undone
 	guest_refuses scripts guest_refuses_first'
 
 # -- what a test says ---------------------------------------------------------
@@ -188,7 +188,8 @@ test_input()
 {
 	give $NVME
 	ALONE=1
-	for bad in 000:01:00.0 0000g:01:00.0 0000:0000:01:00.0 01:00.8 0000:01:20.0 '0000:01:00.0x' ' 0000:01:00.0' '0000:01:00.0 ' \
+	for bad in 000:01:00.0 0000g:01:00.0 0000:0000:01:00.0 01:00.8 0000:01:20.0 \
+		'0000:01:00.0x' ' 0000:01:00.0' '0000:01:00.0 ' \
 		0x0:01:00.0 1:2 '*' '0000:01:00.*' 100000000:01:00.0 '' -- '$(reboot)' \
 		'../0000:01:00.0' "$NVME $NVME" "0000:01:00.0
 "; do
@@ -363,7 +364,8 @@ test_cure_in_use()
 set, and $SECOND is in use by somebody who has not said so (bus mastering is on)."
 	says_not 'To make it possible'
 	run 4 reset $FIRST
-	says "$FIRST  blocked  slot: blocked by $SECOND (in use: bus mastering is on); pm: ok (weak)"
+	why="slot: blocked by $SECOND (in use: bus mastering is on)"
+	says "$FIRST  blocked  $why; pm: ok (weak)"
 	# Who names it says that it is not
 	run 0 reset $SECOND
 	run 0 plan $FIRST

@@ -556,7 +556,7 @@ static const struct outcome outcomes[] = {
 	{ "no FLR; sibling is a guest's", "reset_device", sibling_assigned,
 	  -EBUSY, "(assigned to domain 7)", true, 1, DIRTY },
 	{ "no FLR; sibling is in use, unheard of", "reset_device", sibling_in_use,
-	  -EBUSY, "(in use: bus mastering is on)", true, 0, CLEAN },
+	  -EBUSY, "(in use: bus mastering is on)", true, 1, DIRTY },
 	{ "conventional bus; a function in another slot is not owned",
 	  "reset_device", bus_shared, -EBUSY, "bus: blocked by", true, 1, DIRTY },
 	{ "PF with VFs enabled", "reset_device", pf_with_vfs,

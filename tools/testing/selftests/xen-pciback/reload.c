@@ -143,7 +143,8 @@ TEST_F(reload, silent_while_loading)
 	ASSERT_EQ(0, load_pciback(hide));
 
 	fn_driver(silent, driver, sizeof(driver));
-	EXPECT_STREQ("", driver);
+	EXPECT_STREQ("pciback", driver);
+	EXPECT_EQ(1, fn_needs_reset(silent));
 	EXPECT_EQ(-ENODEV, reset_device(silent));
 	fn_driver(idle, driver, sizeof(driver));
 	EXPECT_STREQ("pciback", driver);

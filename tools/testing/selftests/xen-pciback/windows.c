@@ -87,7 +87,7 @@ FIXTURE_TEARDOWN(window)
 })
 
 /* A reset of the whole card, up to where it comes to @function, or is done with it */
-#define begin_reset(hold_at, function) ({					\
+#define begin_reset(hold_at, function) ({				\
 	pid_t resetting;						\
 									\
 	ASSERT_EQ(0, hold_at(function));				\

@@ -28,7 +28,8 @@ LONG_TESTS=handovers,guest_hvm
 # Which share a VM, the longest first, and the rest another one. Where devices were
 # taken out and put in again, Xen lets dom0's own drivers have no MSI-X for them,
 # and command.sh needs some: not with races, nor with hotplug.
-TOGETHER='races failnth,matrix escalation,suspend,quirks,faults,reload,hotplug outcomes,stress command.sh guest_pv'
+TOGETHER='races failnth,matrix escalation,suspend,quirks,faults,reload,hotplug outcomes,stress'
+TOGETHER="$TOGETHER command.sh guest_pv backend,refused,waits requests,coverage,releases,policy"
 # In a PVH dom0; ../README tells of the rest
 PVH_TESTS=methods,refusals,clean
 LONG_TIMEOUT=7200

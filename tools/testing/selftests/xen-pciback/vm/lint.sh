@@ -99,7 +99,7 @@ check_patches()
 {
 	# shellcheck disable=SC2046
 	checkpatch --ignore MISSING_SIGN_OFF $(patches) |
-		sed '/CHECK:CAMELCASE: Avoid CamelCase: <XenbusState[A-Z][a-z]*>$/d'
+		sed '/CHECK:CAMELCASE: Avoid CamelCase: <XenbusState[A-Za-z]*>$/d'
 }
 
 check_kernel_doc()
