@@ -115,14 +115,6 @@ static const void *pcibk_backend(const struct pcistub_device *psdev)
 	return psdev->pdev ?: psdev->reset.refused_by;
 }
 
-/* Does the toolstack still list the function for the guest that has or last had it? */
-static bool pcibk_is_listed(struct pci_dev *dev)
-{
-	struct pcibk_account account = pcibk_get_account(dev);
-
-	return account.domain >= 0 && xen_pcibk_is_listed(account.backend, account.domain, dev);
-}
-
 /* -- the steps ------------------------------------------------------------------- */
 
 /*
@@ -173,6 +165,12 @@ static int pcibk_try_weak(struct pcibk_request *r)
 	return pcibk_lock_and_reset(r, pcibk_weak_method);
 }
 
+static void pcibk_not_covered(struct pcibk_account *reset)
+{
+	reset->covered = false;
+	reset->covered_until = 0;
+}
+
 /* The covered function of the set of @dev after @skip others, with a reference */
 static struct pci_dev *pcibk_next_covered(struct pci_dev *dev, unsigned int skip)
 {
@@ -193,13 +191,13 @@ static void pcibk_uncover(struct pci_dev *dev)
 	unsigned int keep = 0;
 
 	while ((covered = pcibk_next_covered(dev, keep))) {
-		bool listed = pcibk_is_listed(covered);
+		bool listed = xen_pcibk_is_listed(covered);
 
 		keep += !listed;
 		scoped_guard(spinlock_irq, &pcistub_devices_lock) {
 			psdev = pcibk_find(covered);
 			if (psdev && listed)
-				psdev->reset.covered = false;
+				pcibk_not_covered(&psdev->reset);
 		}
 		pci_dev_put(covered);
 	}
@@ -227,7 +225,7 @@ static int pcibk_try_set(struct pcibk_request *r)
 		r->wait = PCIBK_FOR_OTHERS;
 	/* The toolstack has taken the function from its guest, or is about to. */
 	if (claim->in_the_way && pcibk_is_request(r) && r->left[PCIBK_FOR_GUESTS] > 0 &&
-	    (claim->noted || !pcibk_is_listed(claim->in_the_way))) {
+	    (claim->noted || !xen_pcibk_is_listed(claim->in_the_way))) {
 		r->wait = PCIBK_FOR_GUESTS;
 		err = -EAGAIN;
 	}
@@ -478,7 +476,8 @@ static void pcibk_asked(struct pci_dev *dev)
 	guard(spinlock_irq)(&pcistub_devices_lock);
 	psdev = pcibk_find(dev);
 	if (psdev && !psdev->pdev) {
-		pcibk_cover(psdev, false);
+		if (!pcibk_is_covered(&psdev->reset))
+			pcibk_cover(psdev, false);
 		psdev->reset.asked = !(psdev->reset.command & PCI_COMMAND_MASTER);
 	}
 }
@@ -531,6 +530,7 @@ int pcibk_reset(struct pci_dev *dev, enum pcibk_ask ask, const void *from)
 			/* What follows a release must not come after this. */
 			pcibk_not_due(&psdev->reset);
 			psdev->reset.used = true;
+			psdev->reset.asked = false;
 		}
 	}
 	if (err == -ENODEV && pcibk_is_owned(dev))
@@ -587,7 +587,7 @@ int pcibk_do_flr(struct pci_dev *dev)
 	struct xen_pcibk_dev_data *dev_data;
 	struct pcistub_device *psdev;
 	const void *from = NULL;
-	bool listed, done = false;
+	bool listed, covered = false;
 	u16 command;
 
 	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
@@ -595,7 +595,7 @@ int pcibk_do_flr(struct pci_dev *dev)
 		if (psdev)
 			from = pcibk_backend(psdev);
 	}
-	listed = pcibk_is_listed(dev);
+	listed = xen_pcibk_is_listed(dev);
 	pci_read_config_word(dev, PCI_COMMAND, &command);
 
 	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
@@ -615,14 +615,16 @@ int pcibk_do_flr(struct pci_dev *dev)
 			return 0;
 		}
 		if (psdev && !psdev->pdev && ask == PCIBK_ASK_FLR)
-			done = psdev->reset.covered && pcibk_is_covered(&psdev->reset) &&
-			       command == psdev->reset.command;
-		/* Whatever it was for, it has been used. */
-		if (psdev)
+			covered = psdev->reset.covered && pcibk_is_covered(&psdev->reset) &&
+				  command == psdev->reset.command;
+		/* A farewell's guest may have been at work; else it has been used. */
+		if (psdev && ask == PCIBK_ASK_FAREWELL)
+			pcibk_not_covered(&psdev->reset);
+		else if (psdev)
 			psdev->reset.covered = false;
 	}
 
-	if (!done)
+	if (!covered)
 		return pcibk_reset(dev, ask, from);
 	pcibk_asked(dev);
 	return 0;
@@ -740,7 +742,6 @@ int xen_pcibk_reset_seize(struct pcistub_device *psdev)
 static void pcibk_assign(struct pcibk_account *reset, const struct xen_pcibk_device *pdev)
 {
 	reset->domain = pdev->xdev->otherend_id;
-	strscpy(reset->backend, pdev->xdev->nodename, sizeof(reset->backend));
 	reset->needs_reset = true;
 	pcibk_not_due(reset);
 	reset->noted = false;

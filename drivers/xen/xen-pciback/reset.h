@@ -51,7 +51,6 @@ struct pcibk_account {
 	struct pcibk_claim *claim;	/* has marked the function, or holds it */
 	const void *refused_by;		/* this backend lists it, but does not get it */
 	int domain;			/* the guest that has or last had it, or -1 */
-	char backend[40];		/* where the toolstack lists it for that guest */
 	unsigned long covered_until;	/* a request's reset of the set counts (jiffies) */
 	unsigned long recovering_until;	/* error recovery is under way (jiffies) */
 	u16 command;			/* the Command register after a requested reset */
