@@ -377,6 +377,7 @@ TEST_F_TIMEOUT(played, said_to_be_gone_and_stays_so, 600)
 			guest_forge_state(&self->guest, self->text);
 		}
 		settle();
+		expect_idle(self->nic);
 		EXPECT_EQ(0, do_flr(self->nic));
 		EXPECT_EQ(0, guest_create(&self->other, OTHER_DOMAIN, &self->nic,
 					  1)) {

@@ -99,6 +99,25 @@ TEST_F(played, coverage_ends_with_a_seizure)
 	expect_not_covered(self->card.second);
 }
 
+/* Nor need it be on the same bus */
+TEST_F(played, coverage_ends_with_a_seizure_of_the_bridge)
+{
+	struct fn bridge = fn_below(fn_root(0x16), 1, 0);
+	struct fn nic = fn_below(bridge, 1, 0), other = fn_below(bridge, 2, 0);
+	char driver[32];
+
+	adopt(nic, other);
+	ASSERT_EQ(0, do_flr(nic));
+	fn_driver(bridge, driver, sizeof(driver));
+	ASSERT_EQ(0, fn_adopt(bridge));
+	watched(0, do_flr(other));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, bridge));
+	EXPECT_EQ(0, fn_release(bridge));
+	if (*driver)
+		EXPECT_EQ(0, write_string("/sys/bus/pci/drivers_probe",
+					  bridge.name));
+}
+
 TEST_F(played, coverage_ends_with_error_recovery)
 {
 	adopt_and_cover();
@@ -247,6 +266,20 @@ TEST_F(played, request_for_a_sibling_of_a_released_flr_function_resets)
 	expect_invented_flrs(1);
 	EXPECT_EQ(0, fn_needs_reset(self->card.second));
 	expect_not_covered(self->card.second);
+}
+
+/* Its own release resets it alone, whatever the others need */
+TEST_F(played, release_of_a_flr_function_leaves_its_card)
+{
+	if (!fault_available())
+		SKIP(return, "no " FAULT_MODULE);
+	invent_mixed_card();
+	adopt_mixed_card();
+	make_dirty(self->card.second);
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->card.first, 1));
+	watched(0, guest_destroy(&self->guest) ?: !fn_wait_clean(self->card.first));
+	expect_invented_flrs(1);
+	EXPECT_EQ(1, fn_needs_reset(self->card.second));
 }
 
 /* -- in use: by somebody who has not said so -------------------------------- */

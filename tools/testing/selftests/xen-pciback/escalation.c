@@ -223,7 +223,7 @@ TEST_F(escalation, sibling_takes_its_time)
 	adopt_card();
 	fn_read_config(self->card.second, 0, bound, sizeof(bound));
 	fn_scribble(self->card.second);
-	ASSERT_EQ(0, fault_set(self->card.second, "sbr_away_ms", 700));
+	ASSERT_EQ(0, fault_set(self->card.second, "sbr_away_ms", 1000));
 
 	hw_begin(&self->hw);
 	EXPECT_EQ(0, reset_device(self->card.first));

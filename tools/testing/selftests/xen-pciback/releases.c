@@ -67,6 +67,26 @@ TEST_F(played, release_of_a_card_is_one_sbr)
 	expect_restored();
 }
 
+/* The same if they are all idle before the first one's turn comes */
+TEST_F(played, late_release_of_a_card_is_the_same_sbr)
+{
+	if (!hold_available())
+		SKIP(return, "no " HOLD_MODULE);
+	ASSERT_EQ(0, hold_load());
+	adopt_card();
+	hand_out();
+	ASSERT_EQ(0, hold_at_entry("pcibk_reset"));
+	hw_begin(&self->hw);
+	EXPECT_EQ(0, guest_destroy(&self->guest));
+	EXPECT_TRUE(hold_wait());
+	EXPECT_TRUE(owned_wait_clean(&self->owned));
+	EXPECT_EQ(0, hold_let_go());
+	usleep(SETTLED_MS * 1000);
+	hw_end(&self->hw);
+	expect_sbrs(1);
+	EXPECT_EQ(0, hold_unload());
+}
+
 /* As stock: a hidden boot GPU must not lose dom0's screen */
 TEST_F(played, bind_is_no_reset_of_the_set)
 {
@@ -98,6 +118,25 @@ TEST_F(played, detach_is_no_weak_reset_beside_siblings_of_the_guest)
 	release_watched();
 	expect_sbrs(1);
 	expect_restored();
+}
+
+#define expect_no_dma(fn)						\
+	EXPECT_EQ(0, fn_read(fn, PCI_COMMAND, 2) & PCI_COMMAND_MASTER)
+
+/* Nor does it go on with DMA that the firmware has set up: bind time has it on */
+TEST_F(played, idle_function_does_no_dma)
+{
+	fn_write(self->nvme, PCI_COMMAND,
+		 fn_read(self->nvme, PCI_COMMAND, 2) | PCI_COMMAND_MASTER, 2);
+	adopt(self->nvme);
+	expect_no_dma(self->nvme);
+	ASSERT_EQ(0, do_flr(self->nvme));
+	expect_no_dma(self->nvme);
+
+	ASSERT_EQ(0, set_parameter("auto_reset", "0"));
+	hand_out();
+	ASSERT_EQ(0, guest_destroy(&self->guest));
+	expect_no_dma(self->nvme);
 }
 
 /* Another guest's may stay for ever: what is left is better than nothing */
@@ -151,6 +190,25 @@ TEST_F(played, late_release_leaves_the_next_guest_alone)
 	EXPECT_EQ(0, hold_unload());
 }
 
+/* The same for the reset that follows a release: the request has done all that it would */
+TEST_F(played, late_reset_is_not_after_the_request)
+{
+	if (!hold_available())
+		SKIP(return, "no " HOLD_MODULE);
+	ASSERT_EQ(0, hold_load());
+	adopt(self->nvme);
+	hand_out();
+	ASSERT_EQ(0, hold_at_entry("pcibk_reset"));
+	EXPECT_EQ(0, guest_destroy(&self->guest));
+	EXPECT_TRUE(hold_wait());
+	watched(0, do_flr(self->nvme));
+	expect_flrs(1);
+	watched_settle(0, hold_let_go());
+	expect_flrs(0);
+	expect_untouched(self->nvme);
+	EXPECT_EQ(0, hold_unload());
+}
+
 /*
  * A release's reset that cannot get its locks comes back for them: by then the next
  * guest's request may have done it, and the guest has the function.
@@ -183,6 +241,29 @@ TEST_F(played, release_that_comes_back_leaves_the_next_guest_alone)
 				       &self->card.first, 1));
 	expect_sbrs(0);
 	expect_untouched(self->card.first);
+}
+
+/* And without a request it does reset */
+TEST_F(played, release_comes_back_for_its_locks)
+{
+	pid_t locking;
+	char path[256];
+
+	if (!fault_available())
+		SKIP(return, "no " FAULT_MODULE);
+	invent(self->card.second, "devcap_flr");
+	adopt_card();
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->card.first, 1));
+	ASSERT_EQ(0, fault_set(self->card.second, "clear", 1));
+	ASSERT_EQ(0, fault_set(self->card.second, "flr_away_ms", 2000));
+	fn_path(self->card.second, "reset", path, sizeof(path));
+	locking = begin(write_string(path, "1"));
+	while (!fault_get(self->card.second, "flrs"))
+		usleep(10000);
+
+	ASSERT_EQ(0, guest_destroy(&self->guest));
+	EXPECT_EQ(0, wait_for_child(locking));
+	EXPECT_TRUE(fn_wait_clean(self->card.first));
 }
 
 /* -- nobody waits ------------------------------------------------------------ */
@@ -306,6 +387,26 @@ TEST_F(played, settings_end_with_their_guest)
 	ASSERT_EQ(0, write_string(PERMISSIVE, self->nvme.name));
 	ASSERT_EQ(0, do_flr(self->nvme));
 	EXPECT_TRUE(file_has(PERMISSIVE, self->nvme.name));
+}
+
+/* What is set after the farewell is the next guest's, whenever the former one ends */
+TEST_F(played, settings_end_with_the_farewell)
+{
+	unsigned int round;
+
+	if (!guest_connectable())
+		SKIP(return, NOT_ITS_OWN_GUEST);
+	adopt(self->nvme);
+	for (round = 0; round < 2; round++) {
+		ASSERT_EQ(0, write_string(PERMISSIVE, self->nvme.name));
+		hand_out_connected();
+		ASSERT_EQ(0, do_flr(self->nvme));
+		EXPECT_FALSE(file_has(PERMISSIVE, self->nvme.name));
+		if (round)
+			ASSERT_EQ(0, write_string(PERMISSIVE, self->nvme.name));
+		ASSERT_EQ(0, guest_destroy(&self->guest));
+		EXPECT_EQ(round, file_has(PERMISSIVE, self->nvme.name));
+	}
 }
 
 /* All of config space, as a guest sees it */

@@ -106,6 +106,25 @@ TEST_F(played, farewell_after_forged_release_covers_nothing)
 	expect_restored();
 }
 
+/* Nor does the request for another one of the card cover it */
+TEST_F(played, request_covers_no_function_of_a_forged_release)
+{
+	adopt_card();
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->card.second, 1));
+	guest_forge_state(&self->guest, NULL);
+	ASSERT_EQ(0, guest_wait_gone(&self->guest));
+	ASSERT_TRUE(owned_wait_clean(&self->owned));
+	watched(0, do_flr(self->card.first));
+	expect_sbrs(1);
+	fn_write(self->card.second, PCI_INTERRUPT_LINE, 0x5a, 1);
+	ASSERT_EQ(0, guest_destroy(&self->guest));
+	watched(0, do_flr(self->card.third));
+	expect_sbrs(0);
+	watched(0, do_flr(self->card.second));
+	expect_sbrs(1);
+	expect_restored();
+}
+
 /* Whatever a guest may do to its own nodes */
 struct forgery {
 	const char *name;
@@ -322,7 +341,8 @@ TEST_F(played, farewell_covers_nobody)
 	adopt_card();
 	hand_out();
 	ASSERT_EQ(0, farewell());
-	fn_edit(self->card.first, EDIT_ENABLED);
+	/* Not Command: that alone would end what might be covered */
+	fn_write(self->card.first, PCI_INTERRUPT_LINE, 0x5a, 1);
 	/* As long as it was before this, it is not "in use" for ever */
 	fn_edit(self->card.second, EDIT_ENABLED);
 	ASSERT_EQ(0, guest_destroy(&self->guest));

@@ -4,6 +4,7 @@
  * rescan, no other slot, no unbind. Only a hand-out waits for a reset of the very
  * function's set, a second in all. The guests are played (lib/guest.h).
  */
+#include "lib/aer.h"
 #include "lib/backend.h"
 #include "lib/slot.h"
 
@@ -157,6 +158,41 @@ TEST_F(played, short_reset_is_waited_for)
 	EXPECT_EQ(0, guest_create(&self->guest, DOMAIN, &self->nvme, 1));
 	EXPECT_EQ(STATE_INITIALISED, guest_fn_state(&self->guest, self->nvme));
 	EXPECT_EQ(0, wait_for_child(pid));
+}
+
+/* So is the one that a release is followed by, before it has begun */
+TEST_F(played, due_reset_is_waited_for)
+{
+	ASSERT_EQ(0, hold_load());
+	adopt(self->nvme);
+	ASSERT_EQ(0, set_parameter("strict_reset", "1"));
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->nvme, 1));
+	ASSERT_EQ(0, hold_at_entry("pcibk_reset"));
+	ASSERT_EQ(0, guest_destroy(&self->guest));
+	EXPECT_TRUE(hold_wait());
+	ASSERT_EQ(0, guest_begin(&self->other, OTHER_DOMAIN, &self->nvme, 1));
+	usleep(300000);
+	EXPECT_EQ(0, hold_let_go());
+	EXPECT_EQ(0, guest_wait(&self->other));
+	expect_given(&self->other, self->nvme);
+}
+
+/* Nor is a function handed out in the middle of error recovery */
+TEST_F(played, recovering_function_is_refused)
+{
+	struct card *card = &self->card;
+	pid_t recovering;
+
+	ASSERT_EQ(0, hold_load());
+	adopt_card();
+	ASSERT_EQ(0, hold_at_return("pci_bus_error_reset"));
+	recovering = begin(aer_recover(card->port, card->first));
+	EXPECT_TRUE(hold_wait());
+	EXPECT_EQ(-EIO, guest_create(&self->guest, DOMAIN, &card->second, 1));
+	EXPECT_EQ(0, hold_let_go());
+	EXPECT_EQ(0, wait_for_child(recovering));
+	EXPECT_EQ(0, guest_destroy(&self->guest));
+	EXPECT_EQ(0, guest_create(&self->guest, DOMAIN, &card->second, 1));
 }
 
 /* -- releases ------------------------------------------------------------------ */
