@@ -210,6 +210,7 @@ TEST_F(played, hvm_detach_takes_nothing_else)
 	guest_offer(&self->guest, self->card.first);
 	EXPECT_EQ(-EIO, guest_wait_fn(&self->guest, self->card.first));
 	expect_refused(&self->guest, self->card.first, self->nic);
+	EXPECT_NE(STATE_CLOSING, guest_backend_state(&self->guest));
 	guest_offer(&self->guest, self->entropy);
 	EXPECT_EQ(0, guest_wait_fn(&self->guest, self->entropy));
 

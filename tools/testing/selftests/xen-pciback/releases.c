@@ -409,6 +409,21 @@ TEST_F(played, settings_end_with_the_farewell)
 	}
 }
 
+/* And not before: somebody else's reset keeps what the guest has written */
+TEST_F(played, reset_by_others_keeps_the_state_of_the_guest)
+{
+	char path[256];
+
+	adopt(self->nvme);
+	hand_out();
+	ASSERT_NE(0x20, fn_read(self->nvme, PCI_CACHE_LINE_SIZE, 1));
+	fn_write(self->nvme, PCI_CACHE_LINE_SIZE, 0x20, 1);
+	fn_path(self->nvme, "reset", path, sizeof(path));
+	watched(0, write_string(path, "1"));
+	expect_flrs(1);
+	EXPECT_EQ(0x20, fn_read(self->nvme, PCI_CACHE_LINE_SIZE, 1));
+}
+
 /* All of config space, as a guest sees it */
 #define read_all(config) do {						\
 	unsigned int at;						\
