@@ -226,7 +226,8 @@ TEST_F(played, hvm_shift_while_it_reads)
 	ASSERT_EQ(0, hold_load());
 	adopt(self->nic, self->entropy, self->xhci, self->nvme);
 	create_hvm(&self->guest, DOMAIN, self->nic, self->entropy, self->xhci);
-	ASSERT_EQ(0, hold_at_entry("xen_pcibk_read_dev"));
+	/* num_devs, and dev-0 */
+	ASSERT_EQ(0, hold_at_return("xenbus_scanf"));
 	EXPECT_EQ(0, guest_recall(&self->guest, self->nic));
 	EXPECT_TRUE(hold_wait());
 	EXPECT_EQ(0, hold_next());

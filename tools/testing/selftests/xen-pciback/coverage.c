@@ -282,6 +282,21 @@ TEST_F(played, release_of_a_flr_function_leaves_its_card)
 	EXPECT_EQ(1, fn_needs_reset(self->card.second));
 }
 
+/* What was put off until its guest has no sibling any more is made up for then */
+TEST_F(played, detached_function_is_reset_after_its_flr_sibling)
+{
+	if (!fault_available())
+		SKIP(return, "no " FAULT_MODULE);
+	invent_mixed_card();
+	adopt_mixed_card();
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, self->owned.fns, 2));
+	watched_settle(0, guest_detach(&self->guest, self->card.second));
+	expect_weakly(self->card.second, 0);
+	EXPECT_EQ(1, fn_needs_reset(self->card.second));
+	watched(0, guest_destroy(&self->guest) ?: !owned_wait_clean(&self->owned));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
+}
+
 /* -- in use: by somebody who has not said so -------------------------------- */
 
 #define IN_USE	"in use: bus mastering is on"
@@ -295,6 +310,7 @@ TEST_F(played, function_in_use_is_not_reset_with_its_card)
 	fn_read_config(self->card.second, 0, before, sizeof(before));
 
 	watched(-EBUSY, reset_device(self->card.first));
+	EXPECT_EQ(1, fn_needs_reset(self->card.first));
 	expect_weakly(self->card.first, 1);
 	expect_untouched(self->card.second);
 	expect_blocked(self->card.first, self->card.second, IN_USE);
