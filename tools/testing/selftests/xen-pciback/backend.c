@@ -223,15 +223,19 @@ TEST_F(played, hvm_shift_before_it_has_read_all)
  */
 TEST_F(played, hvm_shift_while_it_reads)
 {
+	unsigned int i;
+
 	ASSERT_EQ(0, hold_load());
 	adopt(self->nic, self->entropy, self->xhci, self->nvme);
 	create_hvm(&self->guest, DOMAIN, self->nic, self->entropy, self->xhci);
-	/* num_devs, and dev-0 */
-	ASSERT_EQ(0, hold_at_return("xenbus_scanf"));
+	/* Both ends' state, num_devs, and dev-0 */
+	ASSERT_EQ(0, hold_at_return("xenbus_read"));
 	EXPECT_EQ(0, guest_recall(&self->guest, self->nic));
 	EXPECT_TRUE(hold_wait());
-	EXPECT_EQ(0, hold_next());
-	EXPECT_TRUE(hold_wait());
+	for (i = 0; i < 3; i++) {
+		EXPECT_EQ(0, hold_next());
+		EXPECT_TRUE(hold_wait());
+	}
 	EXPECT_EQ(0, guest_forget(&self->guest, self->nic));
 	guest_offer(&self->guest, self->nvme);
 	EXPECT_EQ(0, hold_let_go());
@@ -257,6 +261,23 @@ TEST_F(played, hvm_another_in_the_same_place)
 	EXPECT_EQ(0, guest_wait_fn(&self->guest, self->entropy));
 	expect_given(&self->guest, self->entropy);
 	expect_idle(self->nic);
+}
+
+/* The same while it hands the former one out: nobody is told that it was the new one */
+TEST_F(played, hvm_another_in_the_place_of_a_new_one)
+{
+	ASSERT_EQ(0, hold_load());
+	adopt(self->nic, self->entropy, self->xhci);
+	create_hvm(&self->guest, DOMAIN, self->nic);
+	ASSERT_EQ(0, hold_at_return("pcistub_get_pci_dev_by_slot"));
+	guest_offer(&self->guest, self->entropy);
+	EXPECT_TRUE(hold_wait());
+	EXPECT_EQ(0, guest_forget(&self->guest, self->entropy));
+	guest_offer(&self->guest, self->xhci);
+	EXPECT_EQ(0, hold_let_go());
+	EXPECT_EQ(0, guest_wait_fn(&self->guest, self->xhci));
+	expect_given(&self->guest, self->xhci);
+	expect_idle(self->entropy);
 }
 
 /* -- a frontend that writes what it likes ------------------------------------ */

@@ -223,7 +223,7 @@ TEST_F(escalation, sibling_takes_its_time)
 	adopt_card();
 	fn_read_config(self->card.second, 0, bound, sizeof(bound));
 	fn_scribble(self->card.second);
-	ASSERT_EQ(0, fault_set(self->card.second, "sbr_away_ms", 1000));
+	ASSERT_EQ(0, fault_set(self->card.second, "sbr_away_ms", 1100));
 
 	hw_begin(&self->hw);
 	EXPECT_EQ(0, reset_device(self->card.first));
@@ -246,6 +246,8 @@ TEST_F(escalation, sibling_stays_away)
 	int klog;
 
 	adopt_card();
+	ASSERT_EQ(0, reset_device(self->card.first));
+	ASSERT_EQ(0, fn_needs_reset(self->card.second));
 	ASSERT_EQ(0, fault_set(self->card.second, "sbr_away_ms", FAULT_FOR_EVER));
 
 	klog = klog_begin();
