@@ -217,35 +217,6 @@ TEST_F(played, hvm_shift_before_it_has_read_all)
 	shift_while_held("xenbus_transaction_end");
 }
 
-/*
- * Or it is in the middle of the list, whose length is the same again: what has moved to
- * where it has looked already is not lost.
- */
-TEST_F(played, hvm_shift_while_it_reads)
-{
-	unsigned int i;
-
-	ASSERT_EQ(0, hold_load());
-	adopt(self->nic, self->entropy, self->xhci, self->nvme);
-	create_hvm(&self->guest, DOMAIN, self->nic, self->entropy, self->xhci);
-	/* Both ends' state, num_devs, and dev-0 */
-	ASSERT_EQ(0, hold_at_return("xenbus_read"));
-	EXPECT_EQ(0, guest_recall(&self->guest, self->nic));
-	EXPECT_TRUE(hold_wait());
-	for (i = 0; i < 3; i++) {
-		EXPECT_EQ(0, hold_next());
-		EXPECT_TRUE(hold_wait());
-	}
-	EXPECT_EQ(0, guest_forget(&self->guest, self->nic));
-	guest_offer(&self->guest, self->nvme);
-	EXPECT_EQ(0, hold_let_go());
-	EXPECT_EQ(0, guest_wait_fn(&self->guest, self->nvme));
-	expect_given(&self->guest, self->nvme);
-	expect_given(&self->guest, self->entropy);
-	expect_given(&self->guest, self->xhci);
-	expect_idle(self->nic);
-}
-
 /* A detach and an attach in one look: the place is the same, the function is not */
 TEST_F(played, hvm_another_in_the_same_place)
 {
