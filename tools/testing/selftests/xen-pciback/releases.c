@@ -266,6 +266,22 @@ TEST_F(played, release_comes_back_for_its_locks)
 	EXPECT_TRUE(fn_wait_clean(self->card.first));
 }
 
+/* One that is gone by then is left alone */
+TEST_F(played, dead_function_is_not_restored)
+{
+	if (!fault_available())
+		SKIP(return, "no " FAULT_MODULE);
+	ASSERT_EQ(0, fault_load());
+	ASSERT_EQ(0, fault_add(self->nvme));
+	adopt(self->nvme);
+	hand_out();
+	ASSERT_EQ(0, fault_set(self->nvme, "gone", 1));
+	EXPECT_EQ(0, guest_destroy(&self->guest));
+	expect_logged(self->nvme, "no answer, state not restored");
+	EXPECT_EQ(0, fault_set(self->nvme, "gone", 0));
+	EXPECT_EQ(0, fault_set(self->nvme, "heal", 1));
+}
+
 /* -- nobody waits ------------------------------------------------------------ */
 
 /* Nor for a function that never comes back, while another guest is to start */
