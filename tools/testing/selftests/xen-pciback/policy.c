@@ -288,4 +288,20 @@ TEST_F(played, method_that_has_gone_is_passed_over)
 	EXPECT_FALSE(klog_has(self->klog, nic.name, "no answer", NULL, 0));
 }
 
+/* Nor is the core left to find a weaker one, which would pass for that */
+TEST_F(played, method_that_has_gone_is_no_weaker_one)
+{
+	struct fn port = fn_root(0x12), nic = fn_below(port, 0, 0);
+
+	if (!fault_available())
+		SKIP(return, "no " FAULT_MODULE);
+	invent(nic, "af");
+	adopt(nic);
+	EXPECT_STREQ("af_flr", fn_plan(nic));
+	ASSERT_EQ(0, fault_set(nic, "af", 0));
+	watched(0, reset_device(nic));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
+	EXPECT_EQ(0, hw_d3s(&self->hw, nic));
+}
+
 TEST_HARNESS_MAIN
