@@ -402,13 +402,9 @@ int guest_wait_gone(const struct guest *guest)
 	return 0;
 }
 
-int guest_destroy(struct guest *guest)
+void guest_remove(const struct guest *guest)
 {
 	xs_transaction_t t;
-	int ret;
-
-	if (!guest->xs)
-		return 0;
 
 	do {
 		t = begin(guest);
@@ -416,7 +412,16 @@ int guest_destroy(struct guest *guest)
 		xs_rm(guest->xs, t, guest->backend);
 		xs_rm(guest->xs, t, guest->error);
 	} while (!end(guest, t));
+}
 
+int guest_destroy(struct guest *guest)
+{
+	int ret;
+
+	if (!guest->xs)
+		return 0;
+
+	guest_remove(guest);
 	guest->wait_ms = WAIT_MS;
 	ret = guest_wait_gone(guest);
 
@@ -641,7 +646,7 @@ void guest_forge_state(const struct guest *guest, const char *state)
 		return;
 	}
 	snprintf(node, sizeof(node), "%s/state", guest->frontend);
-	if (!xs_rm(guest->xs, XBT_NULL, node))
+	if (!xs_rm(guest->xs, XBT_NULL, node) && errno != ENOENT)
 		err(1, "xenstore: removing %s", node);
 }
 
@@ -651,20 +656,38 @@ void guest_forge_removal(const struct guest *guest)
 		err(1, "xenstore: removing %s", guest->frontend);
 }
 
-/* Name in @op a function, which the guest knows by another address */
-static int name_fn(const struct guest *guest, struct fn fn,
-		   struct xen_pci_op *op)
+int guest_alias(struct guest *alias, const struct guest *guest)
+{
+	*alias = *guest;
+	alias->xs = xs_open(0);
+	return alias->xs ? 0 : -errno;
+}
+
+void guest_alias_end(struct guest *alias)
+{
+	xs_close(alias->xs);
+}
+
+static int name_place(const char *place, struct xen_pci_op *op)
 {
 	unsigned int domain, bus, dev, func;
-	char vdev[32];
 
-	guest_place(guest, fn, vdev, sizeof(vdev));
-	if (sscanf(vdev, "%x:%x:%x.%x", &domain, &bus, &dev, &func) != 4)
+	if (sscanf(place, "%x:%x:%x.%x", &domain, &bus, &dev, &func) != 4)
 		return -ENODEV;
 	op->domain = domain;
 	op->bus = bus;
 	op->devfn = dev << 3 | func;
 	return 0;
+}
+
+/* Name in @op a function, which the guest knows by another address */
+static int name_fn(const struct guest *guest, struct fn fn,
+		   struct xen_pci_op *op)
+{
+	char vdev[32];
+
+	guest_place(guest, fn, vdev, sizeof(vdev));
+	return name_place(vdev, op);
 }
 
 /* Until there is an event, or for a moment; and be ready for the next one */
@@ -764,6 +787,21 @@ int guest_config_ask(const struct guest *guest, struct fn fn)
 	if (!guest->page)
 		return -ENOTCONN;
 	return name_fn(guest, fn, &op) ?: ask_op(guest, &op);
+}
+
+int guest_config_send(const struct guest *guest, const char *place,
+		      unsigned int offset, size_t len, uint32_t val)
+{
+	struct xen_pci_op op = {
+		.cmd = XEN_PCI_OP_conf_write,
+		.offset = offset,
+		.size = len,
+		.value = val,
+	};
+
+	if (!guest->page)
+		return -ENOTCONN;
+	return name_place(place, &op) ?: ask_op(guest, &op);
 }
 
 int guest_config_time(struct guest *guest, struct fn fn, bool write,

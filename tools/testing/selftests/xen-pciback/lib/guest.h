@@ -71,6 +71,8 @@ int guest_create(struct guest *guest, unsigned int domid, const struct fn *fns,
 		 size_t nr);
 /* The guest is gone, as when it crashed: returns when pciback has taken back all */
 int guest_destroy(struct guest *guest);
+/* Its nodes are gone, and nobody waits for pciback. guest_destroy() is still due. */
+void guest_remove(const struct guest *guest);
 
 /*
  * As xl pci-attach and pci-detach while it runs. -EIO if pciback refused that
@@ -83,11 +85,17 @@ void guest_rename(const struct guest *guest, struct fn fn, const char *name);
 
 /*
  * What any guest may do to its own nodes at any time, while Xen still lets it at its
- * functions: write this to its frontend's state, which is removed if that is NULL; or
- * remove all of the frontend. Nobody waits for what pciback makes of it.
+ * functions: write this to its frontend's state, which is removed if that is NULL and
+ * it is there; or remove all of the frontend. Nobody waits for what pciback makes of it.
  */
 void guest_forge_state(const struct guest *guest, const char *state);
 void guest_forge_removal(const struct guest *guest);
+/*
+ * The same guest for a thread of its own, with a connection to xenstored that nobody
+ * else uses; guest_alias_end() closes it
+ */
+int guest_alias(struct guest *alias, const struct guest *guest);
+void guest_alias_end(struct guest *alias);
 /* Until pciback has given the guest up. -ETIMEDOUT if it does not come to that. */
 int guest_wait_gone(const struct guest *guest);
 
@@ -157,5 +165,11 @@ int guest_config_time(struct guest *guest, struct fn fn, bool write,
 		      unsigned int offset, size_t len, uint64_t *ns, size_t nr);
 /* Ask for a read of the first register, and don't wait for the answer */
 int guest_config_ask(const struct guest *guest, struct fn fn);
+/*
+ * Ask for a write, and don't wait, of what is in that place (guest_place()), even if the
+ * toolstack does not list it any more
+ */
+int guest_config_send(const struct guest *guest, const char *place,
+		      unsigned int offset, size_t len, uint32_t val);
 
 #endif

@@ -27,6 +27,7 @@ static void violation(struct witness *witness, const struct witness_fn *fn,
 		      const char *what)
 {
 	static const char * const states[] = {
+		[WITNESS_FREE] = "idle",
 		[WITNESS_UNOWNED] = "not pciback's",
 		[WITNESS_ASSIGNED] = "a guest's",
 	};
@@ -114,8 +115,7 @@ static bool look_at_mark(struct witness *witness, enum witness_mark mark,
 		fn->state = mark;
 		break;
 	case WITNESS_FREE:
-		if (fn->state != WITNESS_FREE)
-			fn->reset = false;
+		fn->reset = false;
 		fn->state = mark;
 		break;
 	case WITNESS_ASKED:

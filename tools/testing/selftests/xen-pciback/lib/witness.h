@@ -20,7 +20,7 @@
 #define WITNESS_MAX	32
 
 enum witness_mark {
-	WITNESS_FREE,			/* From here on, whatever it was */
+	WITNESS_FREE,			/* From here on, and was in use until now */
 	WITNESS_UNOWNED,		/* No reset by anybody */
 	WITNESS_ASSIGNED,		/* None either, but of the core */
 	WITNESS_CLEAN,			/* It should have been, when assigned */
