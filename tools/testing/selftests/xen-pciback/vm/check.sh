@@ -24,7 +24,7 @@ set -eu
 . "${0%/*}/common.sh"
 
 : "${TESTS:=}" "${MUTATE:=}" "${LONG:=}" "${MODULE:=}" "${VMS:=3}" "${LIMIT:=}"
-LONG_TESTS=handovers,guest_hvm
+LONG_TESTS=handovers,guest_hvm,hostile
 # Which share a VM, the longest first, and the rest another one. Where devices were
 # taken out and put in again, Xen lets dom0's own drivers have no MSI-X for them,
 # and command.sh needs some: not with races, nor with hotplug.
