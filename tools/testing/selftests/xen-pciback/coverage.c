@@ -376,6 +376,8 @@ TEST_F(played, function_that_does_not_answer_is_not_in_use)
 	fn_write(self->card.second, exp + PCI_EXP_DEVCTL,
 		 PCI_EXP_DEVCTL_BCR_FLR, 2);
 	ASSERT_EQ(0xffff, fn_read(self->card.second, PCI_COMMAND, 2));
+	/* An older core restores what it has read from there: another FLR among it. */
+	ASSERT_EQ(0, fault_set(self->card.second, "flr_away_ms", 0));
 
 	watched(0, reset_device(self->card.first));
 	expect_sbrs(1);
