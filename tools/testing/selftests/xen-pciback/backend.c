@@ -33,7 +33,7 @@ TEST_F(played, busy_sibling_makes_no_storm)
 	ASSERT_EQ(0, fault_add(card->first));
 	ASSERT_EQ(0, fault_set(card->first, "sbr_away_ms", BUSY_MS));
 
-	resetting = begin(reset_device(card->third));
+	resetting = in_child(reset_device(card->third));
 	ASSERT_TRUE(fault_wait(card->first, "sbrs"));
 	ASSERT_EQ(0, guest_begin(&self->guest, DOMAIN, fns, 2));
 	ASSERT_EQ(0, guest_watch_begin(&self->guest));
@@ -508,9 +508,9 @@ TEST_F(played, backend_outlives_its_functions)
 	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->nic, 1));
 	release_backend_note();
 	ASSERT_EQ(0, hold_at_entry("pcistub_put_pci_dev"));
-	unbinding = begin(fn_release(self->nic));
+	unbinding = in_child(fn_release(self->nic));
 	EXPECT_TRUE(hold_wait());
-	destroying = begin(guest_destroy(&self->guest));
+	destroying = in_child(guest_destroy(&self->guest));
 	/* Whether it waits, or has left the rest to who is last */
 	usleep(2 * NOTHING_MS * 1000);
 	EXPECT_EQ(0, release_backend_freed());

@@ -173,7 +173,7 @@ TEST_F(played, late_release_leaves_the_next_guest_alone)
 	adopt(self->nvme);
 	hand_out();
 	ASSERT_EQ(0, hold_at_entry("xen_pcibk_xenbus_remove"));
-	destroying = begin(guest_destroy(&self->guest));
+	destroying = in_child(guest_destroy(&self->guest));
 	ASSERT_TRUE(hold_wait());
 
 	watched(0, do_flr(self->nvme));
@@ -228,12 +228,12 @@ TEST_F(played, release_that_comes_back_leaves_the_next_guest_alone)
 	ASSERT_EQ(0, fault_set(self->card.second, "clear", 1));
 	ASSERT_EQ(0, fault_set(self->card.second, "flr_away_ms", 2000));
 	fn_path(self->card.second, "reset", path, sizeof(path));
-	locking = begin(write_string(path, "1"));
+	locking = in_child(write_string(path, "1"));
 	while (!fault_get(self->card.second, "flrs"))
 		usleep(10000);
 
 	ASSERT_EQ(0, guest_destroy(&self->guest));
-	requesting = begin(do_flr(self->card.first));
+	requesting = in_child(do_flr(self->card.first));
 	EXPECT_EQ(0, wait_for_child(locking));
 	EXPECT_EQ(0, wait_for_child(requesting));
 	EXPECT_EQ(0, fn_needs_reset(self->card.first));
@@ -257,7 +257,7 @@ TEST_F(played, release_comes_back_for_its_locks)
 	ASSERT_EQ(0, fault_set(self->card.second, "clear", 1));
 	ASSERT_EQ(0, fault_set(self->card.second, "flr_away_ms", 2000));
 	fn_path(self->card.second, "reset", path, sizeof(path));
-	locking = begin(write_string(path, "1"));
+	locking = in_child(write_string(path, "1"));
 	while (!fault_get(self->card.second, "flrs"))
 		usleep(10000);
 
@@ -369,7 +369,7 @@ TEST_F(played, unbind_does_not_wait_for_the_release)
 	ASSERT_EQ(0, fault_set(self->card.second, "clear", 1));
 	ASSERT_EQ(0, fault_set(self->card.second, "flr_away_ms", 8000));
 	fn_path(self->card.second, "reset", path, sizeof(path));
-	locking = begin(write_string(path, "1"));
+	locking = in_child(write_string(path, "1"));
 	while (!fault_get(self->card.second, "flrs"))
 		usleep(10000);
 

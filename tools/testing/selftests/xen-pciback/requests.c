@@ -380,7 +380,7 @@ TEST_F(played, request_waits_for_noted_siblings)
 	ASSERT_EQ(0, do_flr(self->card.third));
 
 	hw_begin(&self->hw);
-	requesting = begin(do_flr(self->card.first));
+	requesting = in_child(do_flr(self->card.first));
 	usleep(500000);
 	EXPECT_EQ(0, guest_destroy(&self->guest));
 	EXPECT_EQ(0, wait_for_child(requesting));

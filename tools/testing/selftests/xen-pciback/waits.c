@@ -186,7 +186,7 @@ TEST_F(played, recovering_function_is_refused)
 	ASSERT_EQ(0, hold_load());
 	adopt_card();
 	ASSERT_EQ(0, hold_at_return("pci_bus_error_reset"));
-	recovering = begin(aer_recover(card->port, card->first));
+	recovering = in_child(aer_recover(card->port, card->first));
 	EXPECT_TRUE(hold_wait());
 	EXPECT_EQ(-EIO, guest_create(&self->guest, DOMAIN, &card->second, 1));
 	EXPECT_EQ(0, hold_let_go());
@@ -207,7 +207,7 @@ TEST_F_TIMEOUT(played, dead_function_of_a_guest_that_ends, 600)
 	ASSERT_EQ(0, fault_add(self->nvme));
 	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->nvme, 1));
 	ASSERT_EQ(0, fault_set(self->nvme, "flr_away_ms", FAULT_FOR_EVER));
-	ending = begin(guest_destroy(&self->guest));
+	ending = in_child(guest_destroy(&self->guest));
 	ASSERT_TRUE(fault_wait(self->nvme, "flrs"));
 	expect_next_guest(SECOND_MS);
 	EXPECT_EQ(0, fault_set(self->nvme, "flr_away_ms", 0));
@@ -227,7 +227,7 @@ TEST_F_TIMEOUT(played, dead_card_of_a_guest_that_ends, 600)
 	ASSERT_EQ(0, fault_add(card->first));
 	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &card->first, 1));
 	ASSERT_EQ(0, fault_set(card->first, "sbr_away_ms", FAULT_FOR_EVER));
-	ending = begin(guest_destroy(&self->guest));
+	ending = in_child(guest_destroy(&self->guest));
 	ASSERT_TRUE(fault_wait(card->first, "sbrs"));
 	expect_next_guest(SECOND_MS);
 	EXPECT_EQ(0, fault_set(card->first, "sbr_away_ms", 0));
@@ -251,7 +251,7 @@ TEST_F_TIMEOUT(played, dead_card_of_a_guest_that_ends, 600)
 	ASSERT_EQ(0, fault_add(self->entropy));				\
 	ASSERT_EQ(0, fault_set(self->entropy, "sbr_away_ms",		\
 			       FAULT_FOR_EVER));			\
-	child = begin(reset_device(self->entropy));			\
+	child = in_child(reset_device(self->entropy));			\
 	ASSERT_TRUE(fault_wait(self->entropy, "sbrs"));			\
 	settle();							\
 	child;								\

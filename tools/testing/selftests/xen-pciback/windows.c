@@ -77,22 +77,13 @@ FIXTURE_TEARDOWN(window)
 #define adopt_card()							\
 	adopt(self->card.first, self->card.second, self->card.third)
 
-/* In a child, which ends with what it returns */
-#define begin(what) ({							\
-	pid_t child = fork();						\
-									\
-	if (!child)							\
-		_exit(-(what));						\
-	child;								\
-})
-
 /* A reset of the whole card, up to where it comes to @function, or is done with it */
 #define begin_reset(hold_at, function) ({				\
 	pid_t resetting;						\
 									\
 	ASSERT_EQ(0, hold_at(function));				\
 	hw_begin(&self->hw);						\
-	resetting = begin(reset_device(self->card.third));		\
+	resetting = in_child(reset_device(self->card.third));		\
 	ASSERT_TRUE(hold_wait());					\
 	resetting;							\
 })
@@ -153,7 +144,7 @@ TEST_F(window, unbind_before_the_locks)
 
 	adopt_card();
 	resetting = begin_reset(hold_at_entry, "pci_reset_bus");
-	unbinding = begin(fn_release(self->card.second));
+	unbinding = in_child(fn_release(self->card.second));
 	EXPECT_TRUE(hold_waits_in(unbinding, "xen_pcibk_reset_leave"));
 	end_reset(-EBUSY, resetting, 0);
 	EXPECT_EQ(0, wait_for_child(unbinding));
@@ -165,7 +156,7 @@ TEST_F(window, unbind_after_the_locks)
 
 	adopt_card();
 	resetting = begin_reset_of_set();
-	unbinding = begin(fn_release(self->card.second));
+	unbinding = in_child(fn_release(self->card.second));
 	EXPECT_TRUE(hold_waits_in(unbinding, "xen_pcibk_reset_leave"));
 	end_reset(0, resetting, 1);
 	EXPECT_EQ(0, wait_for_child(unbinding));
@@ -193,7 +184,7 @@ TEST_F(window, unbind_of_one_that_is_late)
 	ASSERT_EQ(0, fault_add(late));
 	ASSERT_EQ(0, fault_set(late, "sbr_away_ms", FAULT_FOR_EVER));
 	resetting = begin_reset_of_set();
-	unbinding = begin(fn_release(late));
+	unbinding = in_child(fn_release(late));
 	EXPECT_TRUE(hold_waits_in(unbinding, "xen_pcibk_reset_leave"));
 	EXPECT_EQ(0, fault_set(late, "heal", 1));
 	end_reset(0, resetting, 1);
@@ -258,7 +249,7 @@ TEST_F(window, handout_while_unbound)
 	adopt(self->nvme, self->rng);
 	ASSERT_EQ(0, write_string(DYNAMIC_DEBUG, REMOVING " +p"));
 	ASSERT_EQ(0, hold_at_entry("__dynamic_dev_dbg"));
-	unbinding = begin(fn_release(self->nvme));
+	unbinding = in_child(fn_release(self->nvme));
 	EXPECT_TRUE(hold_wait());
 	EXPECT_EQ(0, guest_begin(&self->guest, DOMAIN, &self->nvme, 1));
 	EXPECT_EQ(0, guest_create(&self->other, OTHER_DOMAIN, &self->rng, 1));
@@ -285,12 +276,12 @@ TEST_F(window, detach_while_removed)
 	/* By the core's own file, which has the device lock meanwhile */
 	ASSERT_EQ(0, hold_at_entry("xen_pcibk_reset_prepare"));
 	fn_path(self->nvme, "reset", path, sizeof(path));
-	resetting = begin(write_string(path, "1"));
+	resetting = in_child(write_string(path, "1"));
 	EXPECT_TRUE(hold_wait());
 	fn_path(self->nvme, "remove", path, sizeof(path));
-	removing = begin(write_string(path, "1"));
+	removing = in_child(write_string(path, "1"));
 	EXPECT_TRUE(hold_waits_in(removing, "remove_store"));
-	detaching = begin(guest_detach(&self->guest, self->nvme));
+	detaching = in_child(guest_detach(&self->guest, self->nvme));
 	EXPECT_TRUE(hold_waits_in(guest_xenwatch(), "xen_pcibk_release_pci_dev"));
 	EXPECT_EQ(0, hold_let_go());
 	EXPECT_EQ(0, wait_for_child(resetting));
@@ -315,9 +306,9 @@ TEST_F(window, unbind_while_read)
 
 	adopt(self->nvme);
 	ASSERT_EQ(0, hold_at_entry("last_reset_show"));
-	reading = begin(!strstr(fn_last_reset(self->nvme), "flr: ok"));
+	reading = in_child(!strstr(fn_last_reset(self->nvme), "flr: ok"));
 	EXPECT_TRUE(hold_wait());
-	unbinding = begin(fn_release(self->nvme));
+	unbinding = in_child(fn_release(self->nvme));
 	EXPECT_TRUE(hold_waits_in(unbinding, "unbind_store"));
 	EXPECT_EQ(0, hold_let_go());
 	EXPECT_EQ(0, wait_for_child(reading));
@@ -339,7 +330,7 @@ TEST_F(window, rescan_in_bus_reset)
 	adopt(nic);
 	ASSERT_EQ(0, hold_at_entry("pci_reset_bus"));
 	hw_begin(&self->hw);
-	resetting = begin(reset_device(nic));
+	resetting = in_child(reset_device(nic));
 	EXPECT_TRUE(hold_wait());
 	EXPECT_EQ(0, write_string("/sys/bus/pci/rescan", "1"));
 	EXPECT_TRUE(fn_exists(testdev));
@@ -389,7 +380,7 @@ TEST_F(window, methods_emptied_in_reset)
 	fn_path(nic, "reset_method", path, sizeof(path));
 	adopt(nic);
 	ASSERT_EQ(0, hold_at_entry("__pci_reset_function_locked"));
-	resetting = begin(reset_device(nic));
+	resetting = in_child(reset_device(nic));
 	EXPECT_TRUE(hold_wait());
 	EXPECT_EQ(0, write_string(path, "\n"));
 	EXPECT_EQ(0, hold_let_go());
@@ -410,7 +401,7 @@ TEST_F(window, back_while_not_seized)
 	ASSERT_EQ(0, fault_add(self->nvme));
 	ASSERT_EQ(0, fault_set(self->nvme, "gone", 1));
 	ASSERT_EQ(0, hold_at_entry("xen_pcibk_reset_locked"));
-	adopting = begin(fn_adopt(self->nvme));
+	adopting = in_child(fn_adopt(self->nvme));
 	EXPECT_TRUE(hold_wait());
 	EXPECT_EQ(0, fault_set(self->nvme, "gone", 0));
 	EXPECT_EQ(0, fault_set(self->nvme, "heal", 1));
@@ -429,7 +420,7 @@ TEST_F(window, gone_in_release)
 	ASSERT_EQ(0, fault_add(self->nvme));
 	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->nvme, 1));
 	ASSERT_EQ(0, hold_at_entry("pci_load_saved_state"));
-	destroying = begin(guest_destroy(&self->guest));
+	destroying = in_child(guest_destroy(&self->guest));
 	EXPECT_TRUE(hold_wait());
 	EXPECT_EQ(0, fault_set(self->nvme, "gone", 1));
 	EXPECT_EQ(0, hold_let_go());
@@ -508,7 +499,7 @@ TEST_F(window, release_in_recovery)
 	adopt_card();
 	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &card->first, 1));
 	ASSERT_EQ(0, hold_at_return("pci_bus_error_reset"));
-	recovering = begin(aer_recover(card->port, card->first));
+	recovering = in_child(aer_recover(card->port, card->first));
 	EXPECT_TRUE(hold_wait());
 	EXPECT_EQ(0, set_parameter("auto_reset", "N"));
 	EXPECT_EQ(0, guest_destroy(&self->guest));
@@ -538,11 +529,11 @@ TEST_F(window, taken_back_while_guest_writes)
 	ASSERT_NE(0x20, fn_read(self->nvme, PCI_CACHE_LINE_SIZE, 1));
 
 	ASSERT_EQ(0, hold_at_entry("xen_pcibk_config_write"));
-	writing = begin(guest_config_write(&self->guest, self->nvme,
+	writing = in_child(guest_config_write(&self->guest, self->nvme,
 					   PCI_CACHE_LINE_SIZE, 1, 0x20));
 	EXPECT_TRUE(hold_wait());
 	hw_begin(&self->hw);
-	resetting = begin(do_flr(self->nvme) ?: do_flr(self->nvme));
+	resetting = in_child(do_flr(self->nvme) ?: do_flr(self->nvme));
 	EXPECT_TRUE(hold_waits_in(resetting, "flush_work"));
 	EXPECT_EQ(0, hold_let_go());
 	EXPECT_EQ(0, wait_for_child(writing));
@@ -569,7 +560,7 @@ TEST_F_TIMEOUT(window, guest_that_never_rests, 180)
 	EXPECT_TRUE(hold_wait());
 	EXPECT_EQ(0, guest_config_ask(&self->guest, self->nvme));
 	hw_begin(&self->hw);
-	resetting = begin(do_flr(self->nvme) ?: do_flr(self->nvme));
+	resetting = in_child(do_flr(self->nvme) ?: do_flr(self->nvme));
 	EXPECT_TRUE(hold_waits_in(resetting, "flush_work"));
 
 	EXPECT_EQ(0, hold_next());

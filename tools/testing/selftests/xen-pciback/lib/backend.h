@@ -91,15 +91,6 @@ FIXTURE_TEARDOWN(played)
 #define adopt_card()							\
 	adopt(self->card.first, self->card.second, self->card.third)
 
-/* In a child, which ends with what it returns */
-#define begin(what) ({							\
-	pid_t child = fork();						\
-									\
-	if (!child)							\
-		_exit(-(what));						\
-	child;								\
-})
-
 /* Do something with the hardware watched */
 #define watched(ret, what) do {						\
 	hw_begin(&self->hw);						\

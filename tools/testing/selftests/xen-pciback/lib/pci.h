@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #define PCI_CONFIG_SIZE	256
 
@@ -111,6 +112,15 @@ int reset_device(struct fn fn);
 int do_flr(struct fn fn);
 /* A parameter of the module: "auto_reset", "strict_reset" */
 int set_parameter(const char *name, const char *value);
+
+/* The child that does it, and ends with what it returns */
+#define in_child(what) ({						\
+	pid_t child = fork();						\
+									\
+	if (!child)							\
+		_exit(-(what));						\
+	child;								\
+})
 
 /* What a child that ends with _exit(-ret) has to say; -ECHILD if it was killed */
 int wait_for_child(pid_t pid);

@@ -106,15 +106,6 @@ FIXTURE_TEARDOWN(played)
 	ASSERT_EQ(0, fault_rediscover(self->invented));			\
 } while (0)
 
-/* In a child, which ends with what it returns */
-#define begin(what) ({							\
-	pid_t child = fork();						\
-									\
-	if (!child)							\
-		_exit(-(what));						\
-	child;								\
-})
-
 /* Do something with the hardware watched */
 #define watched(ret, what) do {						\
 	hw_begin(&self->hw);						\
