@@ -171,38 +171,6 @@ static void pcibk_not_covered(struct pcibk_account *reset)
 	reset->covered_until = 0;
 }
 
-/* The covered function of the set of @dev after @skip others, with a reference */
-static struct pci_dev *pcibk_next_covered(struct pci_dev *dev, unsigned int skip)
-{
-	struct pcistub_device *psdev;
-
-	guard(spinlock_irq)(&pcistub_devices_lock);
-	list_for_each_entry(psdev, &pcistub_devices, dev_list)
-		if (psdev->reset.covered && pcibk_same_set(psdev->dev, dev) && !skip--)
-			return pci_dev_get(psdev->dev);
-	return NULL;
-}
-
-/* A guest that made pciback release a function may be at it still: that one is not covered. */
-static void pcibk_uncover(struct pci_dev *dev)
-{
-	struct pcistub_device *psdev;
-	struct pci_dev *covered;
-	unsigned int keep = 0;
-
-	while ((covered = pcibk_next_covered(dev, keep))) {
-		bool listed = xen_pcibk_is_listed(covered);
-
-		keep += !listed;
-		scoped_guard(spinlock_irq, &pcistub_devices_lock) {
-			psdev = pcibk_find(covered);
-			if (psdev && listed)
-				pcibk_not_covered(&psdev->reset);
-		}
-		pci_dev_put(covered);
-	}
-}
-
 static int pcibk_try_set(struct pcibk_request *r)
 {
 	struct pcibk_claim *claim = &r->claim;
@@ -225,7 +193,7 @@ static int pcibk_try_set(struct pcibk_request *r)
 		r->wait = PCIBK_FOR_OTHERS;
 	/* The toolstack has taken the function from its guest, or is about to. */
 	if (claim->in_the_way && pcibk_is_request(r) && r->left[PCIBK_FOR_GUESTS] > 0 &&
-	    (claim->noted || !xen_pcibk_is_listed(claim->in_the_way))) {
+	    (claim->noted || !xen_pcibk_is_listed(claim->in_the_way, false))) {
 		r->wait = PCIBK_FOR_GUESTS;
 		err = -EAGAIN;
 	}
@@ -234,8 +202,11 @@ static int pcibk_try_set(struct pcibk_request *r)
 		err = -EAGAIN;
 	}
 	pcibk_claim_drop(claim);
-	if (!err && pcibk_is_request(r))
-		pcibk_uncover(r->dev);
+	/* A guest that made pciback release a function may be at it still. */
+	if (!err && pcibk_is_request(r) && xen_pcibk_is_listed(r->dev, true)) {
+		guard(spinlock_irq)(&pcistub_devices_lock);
+		pcibk_end_coverage(r->dev);
+	}
 
 	return err;
 }
@@ -595,7 +566,7 @@ int pcibk_do_flr(struct pci_dev *dev)
 		if (psdev)
 			from = pcibk_backend(psdev);
 	}
-	listed = xen_pcibk_is_listed(dev);
+	listed = xen_pcibk_is_listed(dev, false);
 	pci_read_config_word(dev, PCI_COMMAND, &command);
 
 	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
@@ -771,17 +742,15 @@ int xen_pcibk_reset_hand_out(struct pcistub_device *psdev,
 {
 	struct pci_dev *dev = psdev->dev, *port = dev->bus->self;
 	struct pcibk_account *reset = &psdev->reset;
-	u16 ctl = 0;
+	u16 ctl;
 
 	lockdep_assert_held(&pcistub_devices_lock);
 
 	if (reset->refused_by && reset->refused_by != pdev)
 		return -ENODEV;
-	if (port)
-		pci_read_config_word(port, PCI_BRIDGE_CONTROL, &ctl);
 	if (reset->resetting || reset->leaving || pcibk_is_held(psdev) ||
 	    (reset->recovering_until && time_before(jiffies, reset->recovering_until)) ||
-	    (!PCI_POSSIBLE_ERROR(ctl) && ctl & PCI_BRIDGE_CTL_BUS_RESET) ||
+	    (port && pcibk_is_reset_on(port, &ctl)) ||
 	    (reset->due && !last_try))
 		return -EAGAIN;
 

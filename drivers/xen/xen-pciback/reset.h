@@ -16,7 +16,6 @@ struct xen_pcibk_device;
 
 #define PCIBK_CHAIN_LEN		192	/* of last_reset */
 #define PCIBK_TEXT_LEN		80	/* of a function's name, and why it is in the way */
-#define PCIBK_MAX_BRIDGES	32	/* in a reset set */
 #define PCIBK_RETRY_MS		10	/* until the next look at what is in the way */
 
 /*
@@ -86,11 +85,7 @@ struct pcibk_claim {
 	unsigned int members;		/* functions that the walk has marked */
 	char blocker[PCIBK_TEXT_LEN];	/* who is in the way, or did not come back */
 	char link[PCIBK_TEXT_LEN];	/* how the link is worse than before */
-	unsigned int nr_bridges;
-	struct {
-		struct pci_dev *dev;	/* with a reference */
-		u32 buses;		/* what must not get lost */
-	} bridges[PCIBK_MAX_BRIDGES];
+	unsigned long ready_by;		/* its functions must answer by then (jiffies) */
 };
 
 extern bool pcibk_auto_reset;
@@ -132,12 +127,12 @@ const char *pcibk_result(int err);
 enum pcibk_method pcibk_function_method(const struct pcistub_device *psdev);
 enum pcibk_method pcibk_weak_method(const struct pcistub_device *psdev);
 int pcibk_reset_function(struct pcistub_device *psdev, enum pcibk_method method);
-int pcibk_settle(struct pci_dev *dev, int err);
 void pcibk_account(struct pcistub_device *psdev, const char *step, int err, bool strong);
 
 /* reset_set.c */
 bool pcibk_same_set(const struct pci_dev *a, const struct pci_dev *b);
 bool pcibk_is_held(const struct pcistub_device *psdev);
+bool pcibk_is_reset_on(struct pci_dev *port, u16 *ctl);
 int pcibk_claim(struct pcibk_claim *claim);
 int pcibk_claim_reset(struct pcibk_claim *claim, const char *step);
 void pcibk_claim_drop(struct pcibk_claim *claim);

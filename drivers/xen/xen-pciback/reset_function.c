@@ -24,6 +24,11 @@ MODULE_PARM_DESC(auto_reset,
 #define PCIBK_BRIDGE_MS		1000
 /* An AF FLR that has not ended by then will not */
 #define PCIBK_AF_FLR_MS		50000
+/*
+ * How long a function may take to answer after a slot or bus reset if the core does not wait, or
+ * only for the first one: 1 s (PCIe 6.0, sec 6.6.1), and 2^25 clocks (PCI 3.0, sec 4.3.2).
+ */
+#define PCIBK_READY_MS		1100
 /* How long error recovery may take: the core waits a minute for a device */
 #define PCIBK_RECOVERY_MS	70000
 
@@ -274,7 +279,7 @@ static int pcibk_restore(struct pci_dev *dev)
  * The end of a reset of one function, which went as @err says: its state comes first, then Xen
  * is told.  A function that does not answer is left alone.  Caller holds the device lock.
  */
-int pcibk_settle(struct pci_dev *dev, int err)
+static int pcibk_settle(struct pci_dev *dev, int err)
 {
 	struct xen_pcibk_dev_data *dev_data = pci_get_drvdata(dev);
 	struct pcistub_device *psdev = dev_data->psdev;
@@ -328,12 +333,29 @@ void xen_pcibk_reset_prepare(struct pci_dev *dev)
  * The driver's reset_done().  A function without a guest gets the state of bind time back and
  * is disabled; one in use keeps what the core has restored.
  *
- * Context: process context, device lock held.  Does not wait.
+ * After a slot or bus reset the core waits for the first function of the bus at most, and not at
+ * all behind a bridge from PCIe to PCI.  So a claim gives its set the time that it may take.
+ *
+ * Context: process context, device lock held.  Waits for PCIBK_READY_MS at most, for all of a set.
  */
 void xen_pcibk_reset_done(struct pci_dev *dev)
 {
-	if (pci_get_drvdata(dev))
-		pcibk_settle(dev, 0);
+	struct pcistub_device *psdev = pcibk_psdev(dev);
+	unsigned long end = jiffies;
+
+	if (!psdev)
+		return;
+	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
+		struct pcibk_claim *claim = pcibk_is_held(psdev) ? psdev->reset.claim : NULL;
+
+		if (claim && !claim->ready_by)
+			claim->ready_by = (jiffies + msecs_to_jiffies(PCIBK_READY_MS)) | 1;
+		if (claim)
+			end = claim->ready_by;
+	}
+	while (!pcibk_answers(dev) && time_before(jiffies, end))
+		msleep(PCIBK_RETRY_MS);
+	pcibk_settle(dev, 0);
 }
 
 /**

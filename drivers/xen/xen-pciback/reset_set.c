@@ -22,11 +22,6 @@
 #include <linux/delay.h>
 #include "pciback.h"
 
-/*
- * How long a function may take to answer after a slot or bus reset if the core does not wait, or
- * only for the first one: 1 s (PCIe 6.0, sec 6.6.1), and 2^25 clocks (PCI 3.0, sec 4.3.2).
- */
-#define PCIBK_READY_MS		1100
 /* A bus reset that is on for longer than this was not meant to be a pulse. */
 #define PCIBK_PULSE_MS		10
 
@@ -161,14 +156,7 @@ static int pcibk_claim_one(struct pci_dev *dev, void *data)
 		return pcibk_blocked(claim, dev, "in a slot of its own");
 	if (pcibk_is_owned(dev))
 		return pcibk_mark(claim, dev);
-	if (!pcibk_is_transparent(dev))
-		return pcibk_blocked(claim, dev, pcibk_driver_name(dev));
-	if (claim->nr_bridges == PCIBK_MAX_BRIDGES)
-		return pcibk_blocked(claim, dev, "too many bridges");
-
-	pci_read_config_dword(dev, PCI_PRIMARY_BUS, &claim->bridges[claim->nr_bridges].buses);
-	claim->bridges[claim->nr_bridges++].dev = pci_dev_get(dev);
-	return 0;
+	return pcibk_is_transparent(dev) ? 0 : pcibk_blocked(claim, dev, pcibk_driver_name(dev));
 }
 
 /*
@@ -249,71 +237,15 @@ void pcibk_claim_drop(struct pcibk_claim *claim)
 			if (psdev->reset.claim == claim)
 				psdev->reset.claim = NULL;
 
-	while (claim->nr_bridges)
-		pci_dev_put(claim->bridges[--claim->nr_bridges].dev);
 	pci_dev_put(claim->in_the_way);
 	wake_up_all(&pcibk_wait);
 }
 
-/* The member after @skip others that did not answer the core, with a reference */
-static struct pci_dev *pcibk_next_silent(struct pcibk_claim *claim, unsigned int skip)
+/* Is the port's bus reset on?  @ctl: its Bridge Control register, for the caller */
+bool pcibk_is_reset_on(struct pci_dev *port, u16 *ctl)
 {
-	struct pcistub_device *psdev;
-
-	guard(spinlock_irq)(&pcistub_devices_lock);
-	list_for_each_entry(psdev, &pcistub_devices, dev_list)
-		if (psdev->reset.claim == claim && psdev->reset.err == -ETIMEDOUT && !skip--)
-			return pci_dev_get(psdev->dev);
-	return NULL;
-}
-
-/*
- * Settle a member that did not answer the core; false if it still does not.  Its remove() may hold
- * the device lock, and waits for us: it restores the function.
- */
-static bool pcibk_settle_late(struct pci_dev *dev)
-{
-	struct pcistub_device *psdev;
-	int err;
-
-	if (!pcibk_answers(dev))
-		return false;
-	if (device_trylock(&dev->dev)) {
-		xen_pcibk_reset_prepare(dev);
-		err = pcibk_settle(dev, 0);
-		device_unlock(&dev->dev);
-		return err != -ETIMEDOUT;
-	}
-
-	guard(spinlock_irq)(&pcistub_devices_lock);
-	psdev = pcibk_find(dev);
-	if (psdev->reset.leaving)
-		psdev->reset.err = 0;
-	return psdev->reset.leaving;
-}
-
-/*
- * The core waits for the first function of the bus at most, and not at all behind a bridge from
- * PCIe to PCI.  Give the others the time that they may take.
- */
-static void pcibk_wait_for_members(struct pcibk_claim *claim)
-{
-	unsigned long end = jiffies + msecs_to_jiffies(PCIBK_READY_MS);
-	unsigned int dead = 0;
-	struct pci_dev *dev;
-	bool late;
-
-	while ((dev = pcibk_next_silent(claim, dead))) {
-		/* Then it is looked at for the last time */
-		late = time_after(jiffies, end);
-		if (!pcibk_settle_late(dev)) {
-			if (late)
-				dead++;
-			else
-				msleep(PCIBK_RETRY_MS);
-		}
-		pci_dev_put(dev);
-	}
+	pci_read_config_word(port, PCI_BRIDGE_CONTROL, ctl);
+	return !PCI_POSSIBLE_ERROR(*ctl) && *ctl & PCI_BRIDGE_CTL_BUS_RESET;
 }
 
 /*
@@ -323,15 +255,12 @@ static void pcibk_wait_for_members(struct pcibk_claim *claim)
 static bool pcibk_is_stuck(struct pci_dev *port)
 {
 	u16 ctl;
-	int i;
 
-	for (i = 0; i < 2; i++) {
-		if (i)
-			msleep(PCIBK_PULSE_MS);
-		pci_read_config_word(port, PCI_BRIDGE_CONTROL, &ctl);
-		if (PCI_POSSIBLE_ERROR(ctl) || !(ctl & PCI_BRIDGE_CTL_BUS_RESET))
-			return false;
-	}
+	if (!pcibk_is_reset_on(port, &ctl))
+		return false;
+	msleep(PCIBK_PULSE_MS);
+	if (!pcibk_is_reset_on(port, &ctl))
+		return false;
 
 	dev_warn(&port->dev, "bus reset was left on by somebody\n");
 	/* Error recovery resets with this lock held. */
@@ -367,37 +296,43 @@ static void pcibk_compare_link(struct pcibk_claim *claim, u16 before, u16 after)
 }
 
 /*
- * How the members came through: the first that did not is the result.  A bridge that has lost its
- * bus numbers leads nowhere, whatever answers below it.
+ * A bridge between a member and @top that has lost its bus numbers: it leads nowhere, whatever
+ * answers below it.  The member, which is held, keeps the bridges above it.
  */
+static struct pci_dev *pcibk_lost_bridge(const struct pci_dev *dev, const struct pci_bus *top)
+{
+	const struct pci_bus *bus;
+	u32 buses;
+
+	for (bus = dev->bus; bus != top; bus = bus->parent) {
+		pci_read_config_dword(bus->self, PCI_PRIMARY_BUS, &buses);
+		/* Some have the primary one hardwired to 0. */
+		if ((buses >> 8 & 0xffff) != (bus->busn_res.start | bus->busn_res.end << 8))
+			return bus->self;
+	}
+	return NULL;
+}
+
+/* How the members came through: the first that did not is the result. */
 static int pcibk_claim_result(struct pcibk_claim *claim, const char *step, int err)
 {
 	struct pcistub_device *psdev;
-	unsigned int i;
-	int result;
-	u32 buses;
+	struct pci_dev *lost;
+	int result = err;
 
-	for (i = 0; i < claim->nr_bridges && !err; i++) {
-		pci_read_config_dword(claim->bridges[i].dev, PCI_PRIMARY_BUS, &buses);
-		if (buses == claim->bridges[i].buses)
-			continue;
-		err = -EIO;
-		strscpy(claim->blocker, pci_name(claim->bridges[i].dev), PCIBK_TEXT_LEN);
-	}
-
-	result = err;
 	guard(spinlock_irq)(&pcistub_devices_lock);
 	list_for_each_entry(psdev, &pcistub_devices, dev_list) {
 		if (psdev->reset.claim != claim)
 			continue;
-		if (err && !psdev->reset.err)
-			psdev->reset.err = err;
+		lost = pcibk_lost_bridge(psdev->dev, claim->top->bus);
+		if (!psdev->reset.err)
+			psdev->reset.err = err ?: lost ? -EIO : 0;
 		pcibk_account(psdev, step, psdev->reset.err, true);
 		/* The same reset would not help the others any better. */
 		if (!psdev->reset.err || psdev->dev != claim->dev)
 			pcibk_not_due(&psdev->reset);
 		if (psdev->reset.err && !claim->blocker[0]) {
-			strscpy(claim->blocker, pci_name(psdev->dev), PCIBK_TEXT_LEN);
+			strscpy(claim->blocker, pci_name(lost ?: psdev->dev), PCIBK_TEXT_LEN);
 			result = psdev->reset.err;
 		}
 		if (!psdev->reset.err && claim->ask <= PCIBK_ASK_FLR)
@@ -420,7 +355,6 @@ int pcibk_claim_reset(struct pcibk_claim *claim, const char *step)
 	if (err == -EAGAIN)
 		return err;
 	claim->stuck = pcibk_is_stuck(port);
-	pcibk_wait_for_members(claim);
 	pcibk_compare_link(claim, before, pcibk_link(port));
 
 	/* -ENOTTY is the core's word for a first function that is late or lost. */

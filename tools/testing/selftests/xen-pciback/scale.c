@@ -344,6 +344,29 @@ TEST_F(scale, nested_drivers)
 	expect_restored();
 }
 
+/* Who answers behind a bridge with other bus numbers than before may be anybody */
+TEST_F(scale, nested_bridge_loses_its_buses)
+{
+	struct tree tree;
+
+	ASSERT_EQ(0, topology_load("port(up(down(fn),lossy(fn)),fn)"));
+	tree = find_tree();
+	adopt(tree.beside);
+	adopt(tree.behind[0]);
+	adopt(tree.behind[1]);
+	settle();
+
+	topology_begin();
+	EXPECT_EQ(-EIO, reset_device(tree.beside));
+	expect_sbrs(1, tree.port);
+	snprintf(self->text, sizeof(self->text), "bus: no effect (%s)",
+		 tree.down[1].name);
+	EXPECT_STREQ(self->text, fn_last_reset(tree.beside));
+	EXPECT_EQ(0, fn_needs_reset(tree.beside));
+	EXPECT_EQ(0, fn_needs_reset(tree.behind[0]));
+	EXPECT_EQ(1, fn_needs_reset(tree.behind[1]));
+}
+
 /* Its hotplug driver would take the reset for a card that is pulled */
 TEST_F(scale, nested_hotplug)
 {

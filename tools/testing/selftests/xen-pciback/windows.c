@@ -162,35 +162,6 @@ TEST_F(window, unbind_after_the_locks)
 	EXPECT_EQ(0, wait_for_child(unbinding));
 }
 
-/* Make it the last of its bus: for the first one the core waits by itself */
-static int come_last(struct fn fn)
-{
-	char path[256];
-
-	fn_path(fn, "remove", path, sizeof(path));
-	return write_string(path, "1") ?:
-	       write_string("/sys/bus/pci/rescan", "1");
-}
-
-/* One that takes its time is on its way out when it is back */
-TEST_F(window, unbind_of_one_that_is_late)
-{
-	struct fn late = self->card.second;
-	pid_t resetting, unbinding;
-
-	ASSERT_EQ(0, come_last(late));
-	adopt_card();
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(late));
-	ASSERT_EQ(0, fault_set(late, "sbr_away_ms", FAULT_FOR_EVER));
-	resetting = begin_reset_of_set();
-	unbinding = in_child(fn_release(late));
-	EXPECT_TRUE(hold_waits_in(unbinding, "xen_pcibk_reset_leave"));
-	EXPECT_EQ(0, fault_set(late, "heal", 1));
-	end_reset(0, resetting, 1);
-	EXPECT_EQ(0, wait_for_child(unbinding));
-}
-
 /*
  * Nor comes to it: the guest is refused its function, and the other guest's, which was
  * asked for later, is not kept by that for long.

@@ -13,6 +13,8 @@
  *   slot	the same with a slot that can be reset
  *   up		upstream port of a switch
  *   down	downstream port of a switch
+ *   lossy	the same, that a reset leaves with a subordinate bus number of 255
+ *		for ever
  *   hotplug	the same with a slot for hotplug
  *   fn		endpoint that nothing of its own can reset
  *   flr	endpoint with FLR
@@ -133,6 +135,7 @@ MODULE_PARM_DESC(layout, "what there is, as a tree: port(fn*256)");
  * @devices: and that is devices, not functions of one
  * @flr: has FLR
  * @quirky: does not tell of it
+ * @lossy: a reset makes its subordinate bus number 255 for ever
  * @hotplug: has a slot for hotplug
  * @slot: has a slot that can be reset
  * @vfs: how many VFs it has
@@ -144,6 +147,7 @@ struct topo_kind {
 	bool devices;
 	bool flr;
 	bool quirky;
+	bool lossy;
 	bool hotplug;
 	bool slot;
 	u16 vfs;
@@ -154,6 +158,7 @@ static const struct topo_kind topo_kinds[] = {
 	{ "slot", PCI_EXP_TYPE_ROOT_PORT, .bridge = true, .slot = true },
 	{ "up", PCI_EXP_TYPE_UPSTREAM, .bridge = true, .devices = true },
 	{ "down", PCI_EXP_TYPE_DOWNSTREAM, .bridge = true },
+	{ "lossy", PCI_EXP_TYPE_DOWNSTREAM, .bridge = true, .lossy = true },
 	{ "hotplug", PCI_EXP_TYPE_DOWNSTREAM, .bridge = true, .hotplug = true },
 	{ "fn", PCI_EXP_TYPE_ENDPOINT },
 	{ "flr", PCI_EXP_TYPE_ENDPOINT, .flr = true },
@@ -488,6 +493,10 @@ static void topo_reset(struct topo_function *fn)
 	for (i = 0; i < min(vfs, TOPO_VFS); i++)
 		topo_reset(fn->vf[i]);
 	memcpy(fn->now, fn->initial, sizeof(fn->now));
+	if (fn->kind->lossy) {
+		fn->now[PCI_SUBORDINATE_BUS] = 0xff;
+		fn->writable[PCI_SUBORDINATE_BUS] = 0;
+	}
 	if (fn->below)
 		topo_reset_bus(fn->below);
 }
