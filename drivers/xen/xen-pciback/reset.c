@@ -61,6 +61,7 @@ enum pcibk_patience {
 static const unsigned int pcibk_patience_ms[] = { 10000, 130000, 2000 };
 
 struct workqueue_struct *pcibk_wq;
+unsigned int pcibk_changes;
 
 /* A reset that was asked for.  @claim is used anew in each step, and says what is in its way. */
 struct pcibk_request {
@@ -252,7 +253,7 @@ static int pcibk_look(struct pcibk_request *r)
 	psdev = pcibk_find(r->dev);
 	if (!psdev || psdev->reset.leaving)
 		return -ENODEV;
-	if (psdev->reset.resetting || pcibk_is_held(psdev)) {
+	if (psdev->reset.resetting || psdev->reset.claim) {
 		r->wait = PCIBK_FOR_OTHERS;
 		return -EAGAIN;
 	}
@@ -699,8 +700,10 @@ int xen_pcibk_reset_seize(struct pcistub_device *psdev)
 	reset->needs_reset = true;
 	reset->has_af_flr = pcibk_has_af_flr(psdev->dev);
 	strscpy(reset->last, "none", sizeof(reset->last));
-	scoped_guard(spinlock_irq, &pcistub_devices_lock)
+	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
 		pcibk_end_coverage(psdev->dev);
+		pcibk_changes++;
+	}
 
 	if (!pcibk_answers(psdev->dev))
 		return -ENODEV;
@@ -748,7 +751,7 @@ int xen_pcibk_reset_hand_out(struct pcistub_device *psdev,
 
 	if (reset->refused_by && reset->refused_by != pdev)
 		return -ENODEV;
-	if (reset->resetting || reset->leaving || pcibk_is_held(psdev) ||
+	if (reset->resetting || reset->leaving || reset->claim ||
 	    (reset->recovering_until && time_before(jiffies, reset->recovering_until)) ||
 	    (port && pcibk_is_reset_on(port, &ctl)) ||
 	    (reset->due && !last_try))
@@ -854,10 +857,10 @@ void xen_pcibk_reset_released(struct pcistub_device *psdev)
 	pcibk_idle(psdev);
 }
 
-static bool pcibk_is_held_now(const struct pcistub_device *psdev)
+static bool pcibk_is_held(const struct pcistub_device *psdev)
 {
 	guard(spinlock_irq)(&pcistub_devices_lock);
-	return pcibk_is_held(psdev);
+	return psdev->reset.claim;
 }
 
 /**
@@ -872,10 +875,12 @@ static bool pcibk_is_held_now(const struct pcistub_device *psdev)
  */
 void xen_pcibk_reset_leave(struct pcistub_device *psdev)
 {
-	scoped_guard(spinlock_irq, &pcistub_devices_lock)
+	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
 		psdev->reset.leaving = true;
+		pcibk_changes++;
+	}
 	wake_up_all(&pcibk_wait);
-	wait_event(pcibk_wait, !pcibk_is_held_now(psdev));
+	wait_event(pcibk_wait, !pcibk_is_held(psdev));
 }
 
 /**

@@ -47,7 +47,7 @@ enum pcibk_ask {
 struct pcibk_account {
 	struct kref memory;		/* of the stub's record; the stub's and @work's */
 	struct work_struct work;	/* the reset that follows a release */
-	struct pcibk_claim *claim;	/* has marked the function, or holds it */
+	struct pcibk_claim *claim;	/* holds the function */
 	const void *refused_by;		/* this backend lists it, but does not get it */
 	int domain;			/* the guest that has or last had it, or -1 */
 	unsigned long covered_until;	/* a request's reset of the set counts (jiffies) */
@@ -76,13 +76,13 @@ struct pcibk_claim {
 	enum pcibk_ask ask;
 	bool plan;			/* nothing is to be reset */
 	bool slot;			/* it is a slot reset */
-	bool held;			/* all of the set is claimed; pcistub_devices_lock */
 	bool busy;			/* another reset is under way */
 	bool stuck;			/* somebody had left the bus reset on */
 	bool noted;			/* do_flr has named the function in the way */
 	struct pci_dev *in_the_way;	/* that function, with a reference, if assigned */
 	int err;			/* why the set cannot be claimed */
-	unsigned int members;		/* functions that the walk has marked */
+	unsigned int members;		/* owned functions that the walk has seen */
+	unsigned int changes;		/* what pcibk_changes was before it */
 	char blocker[PCIBK_TEXT_LEN];	/* who is in the way, or did not come back */
 	char link[PCIBK_TEXT_LEN];	/* how the link is worse than before */
 	unsigned long ready_by;		/* its functions must answer by then (jiffies) */
@@ -91,6 +91,7 @@ struct pcibk_claim {
 extern bool pcibk_auto_reset;
 extern const char * const pcibk_method_names[];
 extern struct workqueue_struct *pcibk_wq;
+extern unsigned int pcibk_changes;	/* functions seized, or leaving; pcistub_devices_lock */
 extern wait_queue_head_t pcibk_wait;	/* woken when what is waited for may have ended */
 extern const struct attribute_group *xen_pcibk_reset_driver_groups[];
 extern const struct attribute_group *xen_pcibk_reset_dev_groups[];
@@ -131,7 +132,6 @@ void pcibk_account(struct pcistub_device *psdev, const char *step, int err, bool
 
 /* reset_set.c */
 bool pcibk_same_set(const struct pci_dev *a, const struct pci_dev *b);
-bool pcibk_is_held(const struct pcistub_device *psdev);
 bool pcibk_is_reset_on(struct pci_dev *port, u16 *ctl);
 int pcibk_claim(struct pcibk_claim *claim);
 int pcibk_claim_reset(struct pcibk_claim *claim, const char *step);

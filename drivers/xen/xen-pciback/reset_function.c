@@ -346,7 +346,7 @@ void xen_pcibk_reset_done(struct pci_dev *dev)
 	if (!psdev)
 		return;
 	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
-		struct pcibk_claim *claim = pcibk_is_held(psdev) ? psdev->reset.claim : NULL;
+		struct pcibk_claim *claim = psdev->reset.claim;
 
 		if (claim && !claim->ready_by)
 			claim->ready_by = (jiffies + msecs_to_jiffies(PCIBK_READY_MS)) | 1;

@@ -2,12 +2,12 @@
 /*
  * PCI Backend - thorough resets: the reset set, and claims on it
  *
- * A slot or bus reset reaches everything on and below a bus: the reset set.  It is walked first,
- * and each owned function that may be reset is marked.  Then, under pcistub_devices_lock, all
- * functions of the stub's list that belong to the set must carry the mark, be free still, and be
- * as many as the walk has counted: from there the claim holds them, remove() waits, and nobody
- * hands them out.  A function that comes or goes in between has no mark or makes the numbers
- * differ, and the claim fails with -EAGAIN.
+ * A slot or bus reset reaches everything on and below a bus: the reset set.  It is walked first:
+ * whatever is there must be owned, or a bridge that only passes the reset on.  Then, under
+ * pcistub_devices_lock, all functions of the stub's list that belong to the set must be free and
+ * be as many as the walk has counted, and since before the walk pciback may have seized no function
+ * nor begun to lose one: from there the claim holds them, remove() waits, and nobody hands them
+ * out.  Else it fails with -EAGAIN.
  *
  * Nothing blocks between that and the core's try-locks.  If one of these fails, its holder may be
  * a remove() that waits for us: the claim is dropped, and made anew later.  There is no lock
@@ -48,14 +48,6 @@ bool pcibk_same_set(const struct pci_dev *a, const struct pci_dev *b)
 	       (!pci_is_root_bus(b->bus) && pcibk_in_set(a, b->bus));
 }
 
-/* Does a claim hold the function? */
-bool pcibk_is_held(const struct pcistub_device *psdev)
-{
-	lockdep_assert_held(&pcistub_devices_lock);
-
-	return psdev->reset.claim && psdev->reset.claim->held;
-}
-
 /* A bridge that only passes a reset on, and has nothing of its own to lose */
 static bool pcibk_is_transparent(const struct pci_dev *dev)
 {
@@ -92,51 +84,46 @@ static int pcibk_blocked(struct pcibk_claim *claim, struct pci_dev *dev, const c
 {
 	snprintf(claim->blocker, sizeof(claim->blocker), "%s (%s)", pci_name(dev), why);
 	claim->err = -EBUSY;
-	return 1;
+	return claim->err;
 }
 
-/* Mark an owned function of the set, unless it is in the way */
-static int pcibk_mark(struct pcibk_claim *claim, struct pci_dev *dev)
+/* May a function of the set be reset with it?  If not, @claim says why. */
+static int pcibk_check_member(struct pcibk_claim *claim, struct pcistub_device *psdev)
 {
-	bool asked = false, lately = false;
-	struct pcibk_account *reset;
-	struct pcistub_device *psdev;
-	const char *why = NULL;
+	struct pcibk_account *reset = &psdev->reset;
 
-	spin_lock_irq(&pcistub_devices_lock);
-	psdev = pcibk_find(dev);
-	reset = psdev ? &psdev->reset : NULL;
-	if (!reset || reset->leaving) {
-		claim->err = -EAGAIN;
-	} else if (pcibk_is_held(psdev) || reset->resetting) {
-		claim->err = -EAGAIN;
+	if (reset->leaving)
+		return -EAGAIN;
+	if (reset->claim || reset->resetting) {
 		claim->busy = true;
-	} else if (pcibk_is_assigned(psdev, claim->blocker)) {
-		claim->err = -EBUSY;
+		return -EAGAIN;
+	}
+	if (pcibk_is_assigned(psdev, claim->blocker)) {
 		claim->noted = reset->noted;
-		claim->in_the_way = pci_dev_get(dev);
-	} else if (!reset->set_reset) {
-		why = "set_reset 0";
-	} else {
-		asked = reset->asked && dev != claim->dev;
-		lately = claim->ask > PCIBK_ASK_FLR && pcibk_is_covered(reset);
-		if (!claim->plan)
-			reset->claim = claim;
-		claim->members++;
+		claim->in_the_way = pci_dev_get(psdev->dev);
+		return -EBUSY;
 	}
-	spin_unlock_irq(&pcistub_devices_lock);
+	if (!reset->set_reset)
+		return pcibk_blocked(claim, psdev->dev, "set_reset 0");
+	if (psdev->dev == claim->dev)
+		return claim->ask == PCIBK_ASK_RELEASE && !reset->due ? -EALREADY : 0;
+	if (reset->asked && claim->ask > PCIBK_ASK_FLR && pcibk_is_covered(reset))
+		return pcibk_blocked(claim, psdev->dev, "requested");
+	if (reset->asked && pcibk_is_in_use(psdev->dev))
+		return pcibk_blocked(claim, psdev->dev, "in use: bus mastering is on");
+	return 0;
+}
 
-	/* Unless it is being bound or unbound just now, its late initialisation has failed. */
-	if (!psdev && device_trylock(&dev->dev)) {
-		if (!pci_get_drvdata(dev))
-			why = "not initialised";
-		device_unlock(&dev->dev);
-	}
-	if (asked && lately)
-		why = "requested";
-	else if (asked && pcibk_is_in_use(dev))
-		why = "in use: bus mastering is on";
-	return why ? pcibk_blocked(claim, dev, why) : claim->err;
+/* Has late initialisation of an owned function failed?  Whoever binds it just now has its lock. */
+static bool pcibk_is_uninitialised(struct pci_dev *dev)
+{
+	bool none;
+
+	if (pci_get_drvdata(dev) || !device_trylock(&dev->dev))
+		return false;
+	none = !pci_get_drvdata(dev);
+	device_unlock(&dev->dev);
+	return none;
 }
 
 /* Look at one device of the set; ends the walk if that device is in the way */
@@ -154,8 +141,10 @@ static int pcibk_claim_one(struct pci_dev *dev, void *data)
 	/* The driver of its slot would take a bus reset for a card pulled out. */
 	if (top && !claim->slot && !pci_probe_reset_slot(dev->slot))
 		return pcibk_blocked(claim, dev, "in a slot of its own");
-	if (pcibk_is_owned(dev))
-		return pcibk_mark(claim, dev);
+	if (pcibk_is_owned(dev)) {
+		claim->members++;
+		return pcibk_is_uninitialised(dev) ? pcibk_blocked(claim, dev, "not initialised") : 0;
+	}
 	return pcibk_is_transparent(dev) ? 0 : pcibk_blocked(claim, dev, pcibk_driver_name(dev));
 }
 
@@ -174,37 +163,34 @@ static int pcibk_probe(struct pci_dev *dev, void *data)
 	return 1;
 }
 
-/* From here all of the set is held, if all of it carries the mark and is still free. */
+/* From here all of the set is held, if all of it is as the walk has seen it, and free. */
 static int pcibk_hold(struct pcibk_claim *claim)
 {
+	struct pci_bus *top = claim->top->bus;
 	struct pcistub_device *psdev;
 	unsigned int members = 0;
-	bool has_dev = false;
-	int err = 0;
+	int err;
 
 	guard(spinlock_irq)(&pcistub_devices_lock);
 	list_for_each_entry(psdev, &pcistub_devices, dev_list) {
-		struct pcibk_account *reset = &psdev->reset;
-
-		if (!pcibk_in_set(psdev->dev, claim->top->bus))
+		if (!pcibk_in_set(psdev->dev, top))
 			continue;
 		members++;
-		if (reset->claim != claim || psdev->pdev || reset->refused_by ||
-		    reset->leaving || reset->resetting || !reset->set_reset)
-			err = -EAGAIN;
-		if (psdev->dev != claim->dev)
-			continue;
-		has_dev = true;
-		if (claim->ask == PCIBK_ASK_RELEASE && !reset->due)
-			err = -EALREADY;
+		err = pcibk_check_member(claim, psdev);
+		if (err)
+			return err;
 	}
-	if (!err && (!has_dev || members != claim->members))
-		err = -EAGAIN;
-	claim->held = !err;
-	list_for_each_entry(psdev, &pcistub_devices, dev_list)
-		if (claim->held && psdev->reset.claim == claim)
-			psdev->reset.err = -EIO;	/* until reset_done() */
-	return err;
+	if (members != claim->members || claim->changes != pcibk_changes)
+		return -EAGAIN;
+	if (claim->plan)
+		return 0;
+	list_for_each_entry(psdev, &pcistub_devices, dev_list) {
+		if (!pcibk_in_set(psdev->dev, top))
+			continue;
+		psdev->reset.claim = claim;
+		psdev->reset.err = -EIO;	/* until reset_done() */
+	}
+	return 0;
 }
 
 /*
@@ -216,6 +202,8 @@ int pcibk_claim(struct pcibk_claim *claim)
 {
 	struct pci_bus *bus = claim->top->bus;
 
+	scoped_guard(spinlock_irq, &pcistub_devices_lock)
+		claim->changes = pcibk_changes;
 	claim->err = -ENOTTY;
 	if (!pci_is_root_bus(bus))
 		pci_walk_bus(bus, pcibk_probe, claim);
@@ -225,7 +213,7 @@ int pcibk_claim(struct pcibk_claim *claim)
 		pcibk_blocked(claim, bus->self, "CXL port masks bus resets");
 	else
 		pci_walk_bus(bus, pcibk_claim_one, claim);
-	return claim->err || claim->plan ? claim->err : pcibk_hold(claim);
+	return claim->err ?: pcibk_hold(claim);
 }
 
 void pcibk_claim_drop(struct pcibk_claim *claim)
