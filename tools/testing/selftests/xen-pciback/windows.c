@@ -501,7 +501,7 @@ TEST_F(window, taken_back_while_guest_writes)
 
 	ASSERT_EQ(0, hold_at_entry("xen_pcibk_config_write"));
 	writing = in_child(guest_config_write(&self->guest, self->nvme,
-					   PCI_CACHE_LINE_SIZE, 1, 0x20));
+					      PCI_CACHE_LINE_SIZE, 1, 0x20));
 	EXPECT_TRUE(hold_wait());
 	hw_begin(&self->hw);
 	resetting = in_child(do_flr(self->nvme) ?: do_flr(self->nvme));
