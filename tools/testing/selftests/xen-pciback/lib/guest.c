@@ -369,18 +369,18 @@ int guest_wait(const struct guest *guest)
 	enum guest_state now;
 	char error[64];
 
-	for (;;) {
+	do {
 		now = guest_backend_state(guest);
-		/* Before it is Initialised, if at all */
-		guest_error(guest, error, sizeof(error));
-		if (*error || now == STATE_CLOSING)
-			return -EIO;
-		if (now == STATE_INITIALISED)
-			return 0;
-		if (now_ms() > give_up)
-			return -ETIMEDOUT;
+		if (now == STATE_INITIALISED || now == STATE_CLOSING)
+			break;
 		usleep(POLL_MS * 1000);
-	}
+	} while (now_ms() <= give_up);
+
+	/* Written before that state; the only answer if not even the state could be */
+	guest_error(guest, error, sizeof(error));
+	if (*error || now == STATE_CLOSING)
+		return -EIO;
+	return now == STATE_INITIALISED ? 0 : -ETIMEDOUT;
 }
 
 int guest_create(struct guest *guest, unsigned int domid, const struct fn *fns,
