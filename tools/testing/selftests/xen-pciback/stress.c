@@ -1321,7 +1321,9 @@ FIXTURE_TEARDOWN(stress)
 /* All functions are there, and reset as they should be, and a guest can have them */
 #define expect_usable() do {						\
 	struct guest last;						\
+	char text[128];							\
 	unsigned int i;							\
+	int ret;							\
 									\
 	EXPECT_EQ(0, set_parameter("strict_reset", "0"));		\
 	EXPECT_EQ(0, set_parameter("auto_reset", "1"));			\
@@ -1342,7 +1344,15 @@ FIXTURE_TEARDOWN(stress)
 			TH_LOG("%s", self->fns[i].name);		\
 		}							\
 	}								\
-	EXPECT_EQ(0, guest_create(&last, DOMAIN, self->fns, NR_FNS));	\
+	if (shared->times[OP_AER] == shared->good[OP_AER])		\
+		ret = guest_create(&last, DOMAIN, self->fns, NR_FNS);	\
+	else								\
+		ret = guest_create_recovered(&last, DOMAIN, self->fns,	\
+					     NR_FNS);			\
+	EXPECT_EQ(0, ret) {						\
+		guest_error(&last, text, sizeof(text));			\
+		TH_LOG("%s", text);					\
+	}								\
 	EXPECT_EQ(0, guest_destroy(&last));				\
 } while (0)
 

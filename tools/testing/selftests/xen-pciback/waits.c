@@ -195,6 +195,33 @@ TEST_F(played, recovering_function_is_refused)
 	EXPECT_EQ(0, guest_create(&self->guest, DOMAIN, &card->second, 1));
 }
 
+/*
+ * Before 6.18 the kernel does not report that it has failed. The core resets without a lock
+ * then, so a reset on request does not prove that recovery is over; only time does.
+ */
+TEST_F_TIMEOUT(played, failed_recovery_ends_in_time, 600)
+{
+	struct card *card = &self->card;
+	uint32_t bars[6];
+	unsigned int i;
+
+	/* A function without a driver cannot recover, and loses its addresses */
+	for (i = 0; i < ARRAY_SIZE(bars); i++)
+		bars[i] = fn_read(card->third, PCI_BASE_ADDRESS_0 + 4 * i, 4);
+	adopt(card->first, card->second);
+	EXPECT_EQ(-EIO, aer_recover(card->port, card->first));
+	for (i = 0; i < ARRAY_SIZE(bars); i++)
+		fn_write(card->third, PCI_BASE_ADDRESS_0 + 4 * i, bars[i], 4);
+	adopt(card->third);
+	EXPECT_EQ(0, reset_device(card->first));
+	EXPECT_EQ(kernel_since(6, 18) ? 0 : -EIO,
+		  guest_create(&self->guest, DOMAIN, &card->first, 1));
+	if (!kernel_since(6, 18))
+		expect_error(&self->guest, card->first);
+	EXPECT_EQ(0, guest_destroy(&self->guest));
+	EXPECT_EQ(0, guest_create_recovered(&self->guest, DOMAIN, self->owned.fns, 3));
+}
+
 /* -- releases ------------------------------------------------------------------ */
 
 /* Its FLR never ends: the next guest's backend, of another card, does not wait */

@@ -31,6 +31,8 @@
 
 /* A release may wait for a device to come back from its reset */
 #define WAIT_MS		60000
+/* Error recovery does not take longer, by pciback's account (reset_function.c) */
+#define RECOVERY_MS	70000
 #define POLL_MS		10
 
 bool guest_possible(void)
@@ -387,6 +389,30 @@ int guest_create(struct guest *guest, unsigned int domid, const struct fn *fns,
 		 size_t nr)
 {
 	return guest_begin(guest, domid, fns, nr) ?: guest_wait(guest);
+}
+
+int guest_create_recovered(struct guest *guest, unsigned int domid,
+			   const struct fn *fns, size_t nr)
+{
+	long long give_up = now_ms() + RECOVERY_MS;
+	char error[128];
+	size_t i;
+	int ret;
+
+	while ((ret = guest_create(guest, domid, fns, nr)) == -EIO) {
+		guest_error(guest, error, sizeof(error));
+		if (kernel_since(6, 18) || now_ms() > give_up ||
+		    !strstr(error, "is being reset"))
+			break;
+		ret = guest_destroy(guest);
+		if (ret)
+			break;
+		/* Those that it has had are reset now, which is another reason */
+		for (i = 0; i < nr; i++)
+			fn_quiesce(fns[i]);
+		sleep(5);
+	}
+	return ret;
 }
 
 /* Its device in sysfs goes when pciback's part is done */

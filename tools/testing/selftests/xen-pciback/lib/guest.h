@@ -69,6 +69,13 @@ int guest_begin(struct guest *guest, unsigned int domid, const struct fn *fns,
 int guest_wait(const struct guest *guest);
 int guest_create(struct guest *guest, unsigned int domid, const struct fn *fns,
 		 size_t nr);
+/*
+ * The same after error recovery has failed for any of them. Before 6.18 the kernel does not
+ * report that to drivers: pciback refuses the function until recovery must be over, even if
+ * it was reset since. Waits for that.
+ */
+int guest_create_recovered(struct guest *guest, unsigned int domid,
+			   const struct fn *fns, size_t nr);
 /* The guest is gone, as when it crashed: returns when pciback has taken back all */
 int guest_destroy(struct guest *guest);
 /* Its nodes are gone, and nobody waits for pciback. guest_destroy() is still due. */
