@@ -11,6 +11,8 @@
 set -u
 
 DIR=$(dirname "$0")
+# Not on any other machine, whose devices these would be
+"$DIR/guard" || exit
 # shellcheck source=handover.sh
 . "$DIR/handover.sh"
 who=$1 rounds=$2

@@ -11,6 +11,8 @@
 # shellcheck disable=SC2016,SC2086
 
 DIR=$(cd "$(dirname "$0")" && pwd)
+# Not on any other machine, whose devices these would be
+"$DIR/guard" || exit
 # shellcheck source=/dev/null
 . "$DIR/../kselftest/ktap_helpers.sh"
 

@@ -13,6 +13,8 @@
 set -u
 
 DIR=$(dirname "$0")
+# Not on any other machine, whose devices these would be
+"$DIR/guard" || exit
 # shellcheck source=handover.sh
 . "$DIR/handover.sh"
 ADDRESS=0x5eed0000

@@ -10,6 +10,8 @@
 set -u
 
 DIR=$(dirname "$0")
+# Not on any other machine, whose devices these would be
+"$DIR/guard" || exit
 PCIBACK=/sys/bus/pci/drivers/pciback
 failed=0 version="xen-pciback with reset_device"
 [ -e "$PCIBACK/reset_device" ] || version="stock xen-pciback"
