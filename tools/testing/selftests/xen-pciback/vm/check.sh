@@ -416,6 +416,7 @@ hvm=''
 # shellcheck disable=SC2086
 "$VM_DIR/image.sh" base xentools guest $hvm
 "$VM_DIR/tests.sh"
+"$VM_DIR/guard.sh"
 mkdir -p "$OUT/check"
 
 
