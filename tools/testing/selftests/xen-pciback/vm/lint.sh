@@ -11,6 +11,7 @@
 #	scripts			shellcheck, every shell script
 #	manual page		rst2man: a warning is an error
 #	documentation		the kernel's tools for it: a warning is an error
+#	kselftests		built without Xen's headers, with O=, and installed
 #
 # and for each SERIES, if not said all that the tests are run on, as many at once as
 # there are CPUs:
@@ -288,6 +289,34 @@ check_test_modules()
 		grep -v 'error: bad constant expression$' || :
 }
 
+# In a kernel's tree, on a machine without Xen's headers: they build without a warning,
+# and each test that is listed is installed. check_test_modules() is for the modules.
+check_selftests()
+{
+	tree=$BUILD/lint/selftests
+	rm -rf "$tree"
+	mkdir -p "$tree"
+	cp -R "$BUILD/$BASE_KERNEL/linux/scripts" "$BUILD/$BASE_KERNEL/linux/tools" "$tree"
+	rsync -a --delete --exclude=/fuzz --exclude=/mutations --exclude=/vm \
+		"$SELFTEST_DIR/" "$tree/tools/testing/selftests/xen-pciback/"
+	PKG_CONFIG_LIBDIR=/nonexistent make -j"$(nproc)" \
+		-C "$tree/tools/testing/selftests" TARGETS=xen-pciback FORCE_TARGETS=1 \
+		KDIR=/nonexistent O="$tree/out" install >"$tree/log" 2>&1 || {
+		tail -n 40 "$tree/log"
+		return 1
+	}
+	grep -Ei '(warning|error):' "$tree/log" || :
+
+	cd "$tree/out/kselftest/kselftest_install" || return
+	for name in methods guest_pv command.sh; do
+		grep -x "xen-pciback:$name" kselftest-list.txt >/dev/null ||
+			echo "$name is not a test"
+	done
+	tr : / <kselftest-list.txt | while read -r file; do
+		[ -x "$file" ] || echo "$file is not installed"
+	done
+}
+
 if [ "${1-}" = --series ]; then
 	KERNEL=$2
 	OUT=$BUILD/$KERNEL
@@ -319,6 +348,7 @@ for KERNEL; do
 done
 KERNEL=$BASE_KERNEL "$VM_DIR/fetch.sh" source
 KERNEL=$BASE_KERNEL "$VM_DIR/unpack.sh" source
+check "gcc: the kselftests, without Xen, with O=" check_selftests
 printf '%s\n' "$@" | xargs -P "$(nproc)" -n 1 "$0" --series || failed=1
 
 [ "$failed" -eq 0 ]
