@@ -113,13 +113,13 @@ TEST_F_TIMEOUT(hotplug, pulled, TIMEOUT)
 {
 	ASSERT_EQ(0, fn_adopt(self->nic));
 
-	release_begin();
+	calls_begin("pci_release_dev");
 	hw_begin(&self->hw);
 	slot_pull(self->nic_port);
 	expect_gone(self->nic);
 	hw_end(&self->hw);
 	EXPECT_TRUE(slot_wait_off(self->nic_port));
-	EXPECT_EQ(1, release_end());
+	EXPECT_EQ(1, calls_end());
 	EXPECT_EQ(0, hw_sbrs(&self->hw, self->nic_port));
 	EXPECT_TRUE(klog_has(self->klog, self->nic.name,
 			     "no answer, state not restored", NULL, 0));
@@ -243,7 +243,7 @@ TEST_F_TIMEOUT(hotplug, pulled_in_slot_reset, TIMEOUT)
 	if (!pid)
 		_exit(-reset_device(self->card[2]));
 	ASSERT_TRUE(fault_wait(self->card[0], "sbrs"));
-	release_begin();
+	calls_begin("pci_release_dev");
 	slot_pull(self->card_port);
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(ETIMEDOUT, WEXITSTATUS(status));
@@ -253,7 +253,7 @@ TEST_F_TIMEOUT(hotplug, pulled_in_slot_reset, TIMEOUT)
 	for (i = 0; i < ARRAY_SIZE(self->card); i++)
 		expect_gone(self->card[i]);
 	EXPECT_TRUE(slot_wait_off(self->card_port));
-	EXPECT_EQ(3, release_end());
+	EXPECT_EQ(3, calls_end());
 
 	ASSERT_EQ(0, fault_unload());
 	slot_fill(self->card_port);
@@ -274,11 +274,11 @@ TEST_F_TIMEOUT(hotplug, pulled_from_guest, TIMEOUT)
 	ASSERT_EQ(0, fn_adopt(self->nvme));
 	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, both, 2));
 
-	release_begin();
+	calls_begin("pci_release_dev");
 	slot_pull(self->nic_port);
 	expect_gone(self->nic);
 	EXPECT_TRUE(slot_wait_off(self->nic_port));
-	EXPECT_EQ(1, release_end());
+	EXPECT_EQ(1, calls_end());
 
 	/* The other is still the guest's */
 	klog = klog_begin();

@@ -19,6 +19,7 @@
 #include "lib/klog.h"
 #include "lib/owned.h"
 #include "lib/pci.h"
+#include "lib/release.h"
 
 /* Of no domain in this VM */
 #define DOMAIN		7
@@ -121,6 +122,49 @@ TEST_F(window, unbind_while_checking)
 	resetting = begin_checking();
 	EXPECT_EQ(0, fn_release(self->card.second));
 	end_reset(-EBUSY, resetting, 0);
+}
+
+/* Nor if as many are owned as before: another one has come */
+TEST_F(window, unbind_and_bind_while_checking)
+{
+	pid_t resetting;
+	char path[256];
+
+	adopt(self->card.first, self->card.second);
+	fn_path(self->card.third, "remove", path, sizeof(path));
+	ASSERT_EQ(0, write_string(path, "1"));
+
+	ASSERT_EQ(0, hold_at_return("pci_walk_bus"));
+	hw_begin(&self->hw);
+	resetting = in_child(reset_device(self->card.second));
+	ASSERT_TRUE(hold_wait());
+	ASSERT_EQ(0, hold_next());
+	ASSERT_TRUE(hold_wait());
+	EXPECT_EQ(0, fn_release(self->card.first));
+	EXPECT_EQ(0, write_string("/sys/bus/pci/rescan", "1"));
+	adopt(self->card.third);
+	end_reset(-EBUSY, resetting, 0);
+}
+
+/*
+ * On the way out it is on no list any more, but its driver's still: for as long as that
+ * takes the reset is not tried
+ */
+TEST_F(window, check_while_unbinding)
+{
+	pid_t resetting, unbinding;
+
+	adopt_card();
+	ASSERT_EQ(0, hold_at_entry("xen_pcibk_reset_locked"));
+	unbinding = in_child(fn_release(self->card.second));
+	ASSERT_TRUE(hold_wait());
+	calls_begin("pci_reset_bus");
+	hw_begin(&self->hw);
+	resetting = in_child(reset_device(self->card.third));
+	usleep(500000);
+	EXPECT_EQ(0, calls_end());
+	end_reset(-EBUSY, resetting, 0);
+	EXPECT_EQ(0, wait_for_child(unbinding));
 }
 
 TEST_F(window, handout_while_checking)

@@ -13,7 +13,7 @@
 #include "release.h"
 
 #define TRACING		"/sys/kernel/tracing"
-#define EVENT		"selftest_release"
+#define EVENT		"selftest_calls"
 #define REFS		"selftest_refs"
 #define BACKEND		"selftest_backend"
 #define FREED		"selftest_freed"
@@ -58,21 +58,24 @@ static void mount_tracing(void)
 		err(1, TRACING);
 }
 
-void release_begin(void)
+void calls_begin(const char *function)
 {
+	char probe[128];
+
 	mount_tracing();
-	must_write(TRACING "/kprobe_events", "p:" EVENT " pci_release_dev\n");
+	snprintf(probe, sizeof(probe), "p:" EVENT " %s\n", function);
+	must_write(TRACING "/kprobe_events", probe);
 	must_write(TRACING "/trace", "\n");
 	must_write(TRACING "/events/kprobes/" EVENT "/enable", "1");
 }
 
-unsigned int release_end(void)
+unsigned int calls_end(void)
 {
-	unsigned int released = count();
+	unsigned int calls = count();
 
 	must_write(TRACING "/events/kprobes/" EVENT "/enable", "0");
 	must_write(TRACING "/kprobe_events", "-:" EVENT "\n");
-	return released;
+	return calls;
 }
 
 unsigned int release_count(struct fn port, const struct fn *fns, size_t nr)
@@ -81,12 +84,12 @@ unsigned int release_count(struct fn port, const struct fn *fns, size_t nr)
 	char path[256];
 	size_t i;
 
-	release_begin();
+	calls_begin("pci_release_dev");
 	for (i = 0; i < nr; i++) {
 		fn_path(fns[i], "remove", path, sizeof(path));
 		must_write(path, "1");
 	}
-	released = release_end();
+	released = calls_end();
 
 	fn_path(port, "rescan", path, sizeof(path));
 	must_write(path, "1");

@@ -9,9 +9,9 @@
 
 #include "pci.h"
 
-/* Count the functions that the kernel frees from here on; and how many it were */
-void release_begin(void);
-unsigned int release_end(void);
+/* Count the calls of a function of the kernel's from here on; and how many it were */
+void calls_begin(const char *function);
+unsigned int calls_end(void);
 
 /*
  * Remove functions that nobody owns, count those that the kernel frees, and
