@@ -150,6 +150,16 @@ set_dir()
 	esac
 }
 
+# The version of $KERNEL's source in the cache
+source_version()
+{
+	for name in linux source; do
+		sums=$(set_dir "$name")/SHA256SUMS
+		[ ! -e "$sums" ] ||
+			sed -n 's/.*linux-source-[^_]*_\([0-9.]*\).*/\1/p' "$sums"
+	done | head -n 1
+}
+
 # sources SUITE: for apt
 sources()
 {

@@ -1,0 +1,136 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# tree.sh [TREE [BASE]]: for who keeps a kernel tree, the change as one patch for it, in
+# $PATCHES/NAME, with the name of the folder TREE; $PATCHES is $BUILD/patches. It makes
+# the driver there the newest one with all of ours, and with what that kernel lacks.
+#
+# What the tree's owner has changed in pciback stays: it is what TREE and BASE differ
+# in. If that does not merge with the new driver, each place is named by file and
+# function. BASE is the owner's unmodified tree. If it is not said it is what git has in
+# TREE for that version, or Debian's source. TREE, if not said, is Debian's $KERNEL.
+set -eu
+. "${0%/*}/common.sh"
+
+DRIVER=drivers/xen/xen-pciback
+FLAVOUR=''
+export FLAVOUR
+: "${PATCHES:=$BUILD/patches}"
+tree=${1:+$(absolute "$1")} base=${2:+$(absolute "$2")}
+work=$BUILD/$BASE_KERNEL/tree
+
+# debian KERNEL: where its source is
+debian()
+{
+	KERNEL=$1 "$VM_DIR/fetch.sh" source || return
+	KERNEL=$1 "$VM_DIR/unpack.sh" source || return
+	debian=$BUILD/$1/linux
+}
+
+# Debian's is of one version. What another one differs in may be of a stable release,
+# and not of its owner.
+find_base()
+{
+	version=$(make -s -C "$tree" kernelversion 2>/dev/null) ||
+		die "TREE=$tree is not a kernel tree"
+	if git -C "$tree" archive -o "$work/base.tar" "v$version" $DRIVER 2>/dev/null; then
+		base=$work/base
+		mkdir "$base"
+		tar -x -C "$base" -f "$work/base.tar"
+		return
+	fi
+	KERNEL=$(echo "$version" | sed 's/^\([0-9]*\.[0-9]*\).*/\1/')
+	debian "$KERNEL" || die "BASE=DIR must say what $tree was made from"
+	base=$debian
+	[ "$version" = "$(source_version)" ] || unsure=$version
+}
+
+# snapshot BRANCH FROM DIR: a driver as a commit
+snapshot()
+{
+	git checkout -q -B "$1" "$2"
+	rm -rf "$DRIVER"
+	mkdir -p "${DRIVER%/*}"
+	cp -R "$3" $DRIVER
+	git add -A
+	git commit -q --allow-empty -m "$1"
+}
+
+# The line that a function, a variable or a struct begins with is what it is called
+name_conflicts()
+{
+	git diff --name-only --diff-filter=U | while read -r file; do
+		mawk -v file="$file" '
+		/^<<<<<<< / {
+			print file ": " (place ? place : "at its head")
+		}
+		/^[A-Za-z_].*[^:;]$/ {
+			place = $0
+		}
+		/^}/ {
+			sub(/^(after )?/, "after ", place)
+		}' "$file"
+	done | uniq
+	git status --short | sed -n 's/^\(DU\|UD\) \(.*\)/\2: is gone in one, and changed in the other/p'
+}
+
+merge()
+{
+	cd "$work"
+	git init -q -b base
+	git config user.name nobody
+	git config user.email nobody@localhost
+	git config merge.conflictStyle diff3
+	# What was built in it
+	printf '%s\n' '.*' '*.o' '*.ko' '*.mod' '*.mod.c' '*.a' '*.order' >.git/info/exclude
+	git commit -q --allow-empty -m start
+	snapshot base HEAD "$base/$DRIVER"
+	snapshot newest base "$BUILD/$BASE_KERNEL/series-sources/xen-pciback"
+	snapshot owner base "$tree/$DRIVER"
+	[ -z "$unsure" ] || git diff --quiet base owner ||
+		die "Debian's source is not Linux $unsure: BASE=DIR must say what $tree was made from"
+	# A file that is new is not another one's that is gone.
+	git merge -q -X no-renames -m merged newest >.git/log 2>&1 && return
+	name_conflicts >.git/conflicts
+	# No conflict: something else
+	[ -s .git/conflicts ] || cat .git/log
+	echo "These changes of the tree's owner meet ours:"
+	cat .git/conflicts
+	echo "both of them: $work/$DRIVER"
+	return 1
+}
+
+# As its owner will apply it, and what comes of it is what was merged.
+write()
+{
+	cd "$work"
+	mkdir -p "${result%/*}"
+	{
+		cat "$TOP/$DRIVER/patches/mail/older"
+		echo
+		echo ---
+		git diff --no-color HEAD^ HEAD
+	} >"$result"
+	git checkout -q HEAD^
+	patch -s -p1 --fuzz=0 --no-backup-if-mismatch <"$result"
+	git add -A
+	git diff --cached --exit-code owner
+}
+
+unsure=''
+rm -rf "$work"
+mkdir -p "$work"
+if [ -z "$tree" ]; then
+	debian "$KERNEL" || exit
+	name=$KERNEL tree=$debian base=$debian
+else
+	[ -n "$base" ] || find_base
+	name=$(basename "$tree")
+fi
+result=$PATCHES/$name/xen-pciback-thorough-resets.patch
+for dir in "$tree" "$base"; do
+	[ -e "$dir/$DRIVER/pci_stub.c" ] || die "$dir/$DRIVER: no such driver"
+done
+KSRC='' "$VM_DIR/module.sh" --sources -o "$BUILD/$BASE_KERNEL/series-sources"
+step tree "what $name has, and the newest driver" merge
+step tree "${result#"$TOP/"}" write

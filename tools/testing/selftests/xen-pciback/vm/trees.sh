@@ -1,0 +1,120 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# trees.sh [--build]: see that tree.sh does what it says, for plain trees and for
+# stand-ins of those whose owners change pciback: the patches in trees/ do that in the
+# places where these do. What does not merge is named, and no base is guessed.
+# Takes some seconds; with --build what comes of each is also built for its kernel.
+set -eu
+. "${0%/*}/common.sh"
+
+DRIVER=drivers/xen/xen-pciback
+FLAVOUR='' KSRC=''
+export FLAVOUR KSRC
+work=$BUILD/trees
+PATCHES=$work/patches
+export PATCHES
+
+# new NAME KERNEL [STAND-IN]: a tree
+new()
+{
+	KERNEL=$2 "$VM_DIR/fetch.sh" source
+	KERNEL=$2 "$VM_DIR/unpack.sh" source
+	base=$BUILD/$2/linux
+	tree=$work/$1
+	rm -rf "$tree"
+	mkdir -p "$tree/${DRIVER%/*}"
+	cp -R "$base/$DRIVER" "$tree/${DRIVER%/*}"
+	[ -z "${3-}" ] ||
+		patch -s -p1 --no-backup-if-mismatch -d "$tree" <"$VM_DIR/trees/$3.patch"
+}
+
+# version NUMBER: what the tree says it is
+version()
+{
+	printf 'kernelversion:\n\t@echo %s\n' "$1" >"$tree/Makefile"
+}
+
+# Its owner changes what we change
+change()
+{
+	sed -i 's/^\t*__pci_reset_function_locked(dev);$/& msleep(1);/' \
+		"$tree/$DRIVER/pci_stub.c"
+}
+
+# merged NAME KERNEL STAND-IN: what its owner has is still there
+merged()
+{
+	new "$@"
+	"$VM_DIR/tree.sh" "$tree" "$base"
+	patch -s -p1 -d "$tree" <"$PATCHES/$1/xen-pciback-thorough-resets.patch"
+	[ -z "$3" ] || ! patch -R -s -f -p1 --dry-run -d "$tree" \
+		<"$VM_DIR/trees/$3.patch" | grep FAILED
+}
+
+# build NAME KERNEL: without a warning
+build()
+{
+	KERNEL=$2
+	"$VM_DIR/fetch.sh" linux
+	"$VM_DIR/unpack.sh" headers
+	"$VM_DIR/chroot.sh" "$(kernel_suite)" \
+		make -C "$BUILD/$KERNEL/headers/build" M="$work/$1/$DRIVER" KCFLAGS=-Werror \
+		CONFIG_XEN_PCIDEV_BACKEND=m CONFIG_DEBUG_INFO_BTF_MODULES= \
+		-j"$(nproc)" modules
+}
+
+conflict()
+{
+	new conflict 6.1
+	change
+	! "$VM_DIR/tree.sh" "$tree" "$base" 2>"$work/said" || return 1
+	cat "$work/said"
+	for place in 'static void pcistub_device_release(' 'void pcistub_put_pci_dev('; do
+		grep -F "$DRIVER/pci_stub.c: $place" "$work/said"
+	done
+}
+
+# Debian's source is the base of that version, and of what does not differ from it
+found()
+{
+	new found 6.1 openxt
+	version "$(KERNEL=6.1 source_version)"
+	"$VM_DIR/tree.sh" "$tree"
+	new found 6.1
+	version 6.1.0
+	"$VM_DIR/tree.sh" "$tree"
+}
+
+refused()
+{
+	new refused 6.1 openxt
+	version 6.1.0
+	! "$VM_DIR/tree.sh" "$tree" 2>"$work/said" || return 1
+	grep 'BASE=DIR must say' "$work/said"
+}
+
+# And what git has by that name is it first
+tagged()
+{
+	new tagged 6.1
+	version 6.1.0
+	cd "$tree"
+	git init -q
+	git add -A
+	git -c user.name=nobody -c user.email=nobody@localhost commit -q -m start
+	git tag v6.1.0
+	patch -s -p1 <"$VM_DIR/trees/openxt.patch"
+	"$VM_DIR/tree.sh" "$tree"
+}
+
+for each in 5.10 6.1 6.12 6.1-openxt 6.1-qubes 6.12-qubes; do
+	kernel=${each%%-*} owner=${each#"$kernel"}
+	step trees "Linux $kernel${owner:+ and ${owner#-}}" \
+		merged "$each" "$kernel" "${owner#-}"
+	[ "${1-}" != --build ] || step trees "  builds" build "$each" "$kernel"
+done
+step trees "changes that do not merge are named" conflict
+step trees "the base, if it is known" found
+step trees "no base, if it is not" refused
+step trees "the base in git" tagged
