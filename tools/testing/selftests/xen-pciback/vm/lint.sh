@@ -99,7 +99,8 @@ check_sources()
 check_patches()
 {
 	# shellcheck disable=SC2046
-	checkpatch --ignore MISSING_SIGN_OFF $(patches) |
+	checkpatch --ignore MISSING_SIGN_OFF,MISSING_FIXES_TAG,UNKNOWN_COMMIT_ID \
+		$(patches) |
 		sed '/CHECK:CAMELCASE: Avoid CamelCase: <XenbusState[A-Za-z]*>$/d'
 }
 
