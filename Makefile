@@ -29,6 +29,9 @@ SEED ?=
 ROUNDS ?= 5
 # make module: a kernel tree or headers to build against
 KSRC ?=
+# make patches: for this kernel tree instead; and what its owner made it from
+TREE ?=
+BASE ?=
 # make module, run, shell: the stock driver
 STOCK ?=
 # make install: what goes before all paths, and before the command's
@@ -67,7 +70,7 @@ help: ## this list
 	@echo '           BUILD=$(BUILD) CACHE=$(CACHE)'
 	@echo '           TESTS=name,... MUTATE=1 VMS=3 PAIRS="kernel-xen ..." N=number SEED=number'
 	@echo '           MINUTES=number ROUNDS=number'
-	@echo '           KSRC=dir STOCK=1 V=1'
+	@echo '           KSRC=dir TREE=dir BASE=dir STOCK=1 V=1'
 
 deps: ## install what this machine lacks (qemu, a compiler, ...)
 	@$(VM)/deps.sh vm lint docs
@@ -137,11 +140,12 @@ docs: ## the guide, the manual and the reference as HTML, in build/docs
 	@$(VM)/deps.sh docs
 	@$(VM)/docs.sh
 
-patches: ## the change as a series for mail, in build/patches (KERNEL=: and for that tree)
+patches: ## the change as two series for mail (TREE=dir BASE=dir, KERNEL=: one for that tree)
 	@$(VM)/deps.sh vm
-	@$(VM)/patches.sh $(if $(filter-out file,$(origin KERNEL)),$(KERNEL))
+	@$(if $(TREE),,$(VM)/patches.sh)
+	@$(if $(TREE)$(filter-out file,$(origin KERNEL)),$(VM)/tree.sh $(addsuffix ',$(addprefix ',$(TREE) $(BASE))))
 
-bisect-check: ## see that each commit of that series builds and passes its tests
+bisect-check: ## see that each commit of these builds and passes its tests, and TREE= merges
 	@$(VM)/deps.sh vm
 	@$(VM)/bisect.sh
 

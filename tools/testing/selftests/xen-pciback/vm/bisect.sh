@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# bisect.sh: whoever bisects the series of patches.sh must find each commit that
+# bisect.sh: whoever bisects the two series of patches.sh must find each commit that
 # changes the driver working: built without a warning (W=1), and passing in the
-# VM what can be asked of it so far.
+# VM what can be asked of it so far. Then their cover letters say so. And what tree.sh
+# makes of the same must build for those that it is for.
 set -eu
 . "${0%/*}/common.sh"
 
@@ -15,10 +16,12 @@ tree=$OUT/series
 work=$OUT/bisect
 
 # tests PATCH: most tests use files that come last. Any xen-pciback can hand a
-# function to a guest that a test plays, and take it back.
+# function to a guest that a test plays, and take it back. What is not built yet
+# changes nothing.
 tests()
 {
 	case $(basename "$1" .patch) in
+	interface | function | requests) ;;
 	reset-device) echo refusals,methods:card,clean,quirks ;;
 	fix-config-fields-lock) echo quirks:added_twice ;;
 	fix-quirks-list) echo quirks:twins ;;
@@ -55,6 +58,10 @@ for commit in $(git -C "$tree" rev-list --reverse base..main); do
 	fi
 	tests=$(tests "$(git -C "$tree" notes show "$commit")")
 	step "$(printf '%02d' $number)" "$subject" build "$commit"
-	step "$(printf '%02d' $number)" "  $tests" run "$tests"
+	[ -z "$tests" ] ||
+		step "$(printf '%02d' $number)" "  $tests" run "$tests"
 done
+git -C "$tree" log --format=%T base..main >"$work/passed"
 echo "each of $number commits builds and passes its tests"
+"$VM_DIR/trees.sh" --build
+"$VM_DIR/patches.sh" | tail -n 2

@@ -1,16 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# patches.sh [KERNEL]: the change as a reviewer of the newest kernel gets it, a series of
-# git format-patch with a cover letter, in $BUILD/patches; and for who keeps a tree of
-# an older KERNEL one patch, in $BUILD/patches/KERNEL: it makes the driver there the
-# newest one, with what that kernel lacks.
+# patches.sh: the change as a reviewer of the newest kernel gets it, two series of git
+# format-patch with a cover letter each: $BUILD/patches/fixes for the stock driver, and
+# $BUILD/patches/resets on top of them.
 #
-# It is made from what is in this repository, in a git repository of its own,
+# They are made from what is in this repository, in a git repository of its own,
 # $BUILD/$BASE_KERNEL/series: the patches of drivers/xen/xen-pciback/patches and what
 # mail/files there says of the files beside them. The author is who
 # MAINTAINERS names; the addresses are get_maintainer.pl's; checkpatch.pl must
-# have nothing to say.
+# have nothing to say. That they were tested is said if bisect.sh has done it.
 set -eu
 . "${0%/*}/common.sh"
 
@@ -20,13 +19,18 @@ MAIL=$QUILT/mail
 KERNEL=$BASE_KERNEL FLAVOUR=''
 OUT=$BUILD/$KERNEL
 tree=$OUT/series
-older=${1-}
 patches=$BUILD/patches
 
 # The lines of a file that are not comments
 lines()
 {
 	sed 's/[[:space:]]*#.*//; /^$/d' "$1"
+}
+
+# The patches of the feature. All others are fixes.
+features()
+{
+	lines "$MAIL/files" | cut -d ' ' -f 1
 }
 
 message()
@@ -96,11 +100,15 @@ step_of()
 		cp -R "$TOP/$file" "$(dirname "$file")/"
 	done
 	case $name in
-	tool)
-		# Patches carry no modes, and checkpatch no such names
-		chmod a-x tools/xen/pciback-reset tools/xen/scripts/*
+	command-reads)
+		# Without the commands that change something
+		sed -i -e '/^# -- reset -/,/^# -- main -/{/^# -- main -/!d}' \
+			-e '/^  reset BDF/,/^    --dry-run/d' \
+			-e '/^\(reset\|attach\|detach\|adopt\|release\)) command_/d' \
+			-e 's/ | reset | attach | detach | adopt | release)/)/' \
+			tools/xen/pciback-reset
 		;;
-	documentation)
+	guide)
 		sed -i '/^   xfs$/i\   xen-pciback-reset' Documentation/admin-guide/index.rst
 		;;
 	selftests)
@@ -112,6 +120,8 @@ step_of()
 			tools/testing/selftests/Makefile
 		;;
 	esac
+	# Patches carry no modes, and checkpatch no such names
+	[ ! -e tools/xen ] || chmod -R a-x,a+X tools/xen
 	commit "$text"
 }
 
@@ -134,11 +144,36 @@ commits()
 	git commit -q -m "Debian's Linux $KERNEL, the parts that matter here"
 	git tag base
 
-	for name in $(lines "$QUILT/series"); do
+	for name in $(lines "$QUILT/series" | grep -vxF "$(features)"); do
 		step_of "$name"
 	done
-	for name in $(lines "$MAIL/files" | cut -d ' ' -f 1); do
-		[ -e "$QUILT/$name" ] || step_of "$name"
+	git tag fixes
+	for name in $(features); do
+		step_of "$name"
+	done
+}
+
+# What a reviewer has patience for, tests apart; and each fix has to say of what
+limits()
+{
+	cd "$tree"
+	for commit in $(git rev-list base..fixes); do
+		git log -1 --format=%B "$commit" >.git/message
+		for line in Reproducer Fixes 'Cc: stable@'; do
+			grep -q "^$line" .git/message || {
+				echo "no $line: $(head -n 1 .git/message)"
+				false
+			}
+		done
+	done
+	git rev-list --count fixes..main | grep -xE '[0-9]|10'
+	for commit in $(git rev-list fixes..main); do
+		git diff --shortstat "$commit^" "$commit" -- . ':!tools/testing' |
+			mawk -v patch="$(git log -1 --format=%s "$commit")" '
+			$4 + $6 > 1000 {
+				print patch ":" $0
+				exit 1
+			}'
 	done
 }
 
@@ -146,33 +181,42 @@ commits()
 compare()
 {
 	KSRC='' "$VM_DIR/module.sh" --sources -o "$OUT/series-sources"
-	for file in "$tree/$DRIVER"/*.[ch] "$tree/$DRIVER/Makefile"; do
-		cmp "$file" "$OUT/series-sources/xen-pciback/$(basename "$file")"
-	done
+	diff -r -x Kbuild -x 'compat*' "$tree/$DRIVER" "$OUT/series-sources/xen-pciback"
 }
 
+# addresses FROM TO
 addresses()
 {
-	cd "$tree"
-	git diff base -- drivers Documentation tools |
+	git diff "$1" "$2" -- drivers Documentation tools |
 		perl scripts/get_maintainer.pl --no-tree --no-git \
 			--no-git-fallback --no-rolestats
 }
 
+# What bisect.sh has done with just these
+tested()
+{
+	if [ "$(cat "$OUT/bisect/passed" 2>/dev/null)" = "$(git log --format=%T base..main)" ]; then
+		echo 'Each patch of the driver was built alone (W=1, without a warning), and passed'
+		echo 'in a VM (Xen, QEMU) those of the tests that can be asked of it so far.'
+	else
+		echo 'The patches were not yet tested one by one.'
+	fi
+}
+
+# format NAME FROM TO: a series
 format()
 {
-	rm -rf "$patches"
-	mkdir -p "$patches"
+	mkdir -p "$patches/$1"
 	cd "$tree"
-	addresses | sed -n 's/^\(.*[^ ]@.*\)$/--cc=\1/p' >.git/cc
-	set --
+	addresses "$2" "$3" | sed -n 's/^\(.*[^ ]@.*\)$/--cc=\1/p' >.git/cc
+	cover=$patches/$1/0000-cover-letter.patch text=$MAIL/cover-$1 range=$2..$3
+	set -- -o "$patches/$1"
 	while read -r cc; do
 		set -- "$@" "$cc"
 	done <.git/cc
-	git format-patch -q -o "$patches" --cover-letter --no-signature \
-		--no-notes "$@" base..main
-	cover=$patches/0000-cover-letter.patch
-	message "$MAIL/cover-letter" >.git/cover
+	git format-patch -q --cover-letter --no-signature --no-notes "$@" "$range"
+	tested >.git/tested
+	message "$text" | sed -e '/^@TESTED@$/{' -e 'r .git/tested' -e 'd' -e '}' >.git/cover
 	mawk -v text=.git/cover '
 	/\*\*\* SUBJECT HERE/ {
 		getline subject <text
@@ -190,44 +234,19 @@ format()
 	mv "$cover.new" "$cover"
 }
 
-older_driver()
-{
-	mkdir -p "$patches/$older"
-	result=$patches/$older/xen-pciback-thorough-resets.patch
-	rm -rf "$OUT/older"
-	mkdir -p "$OUT/older"
-	cd "$OUT/older"
-	git init -q -b main
-	git config user.name nobody
-	git config user.email nobody@localhost
-	mkdir -p "${DRIVER%/*}"
-	cp -R "$BUILD/$older/linux/$DRIVER" "${DRIVER%/*}/"
-	git add -A
-	git commit -q -m "Debian's Linux $older"
-	rm -r "$DRIVER"
-	cp -R "$OUT/series-sources/xen-pciback" "${DRIVER%/*}/"
-	git add -A
-	{
-		cat "$MAIL/older"
-		echo
-		echo ---
-		git diff --cached --no-color
-	} >"$result"
-	git reset -q --hard
-	patch -s -p1 --fuzz=0 --no-backup-if-mismatch <"$result"
-	diff -r "$DRIVER" "$OUT/series-sources/xen-pciback"
-}
-
 checkpatch()
 {
 	# It looks for names in headers, which there are not.
 	mkdir -p "$OUT/linux/include"
 	cd "$OUT/linux"
+	# There is no history to find commits in. MAINTAINERS has folders, and need not
+	# change for each file.
 	# The names of the states of xenbus are the kernel's: not CamelCase of ours.
 	# The tests' modules are built for kernels that have no kzalloc_obj(), too.
 	find "$patches" -name '0*.patch' ! -name '0000-*' | sort |
 		xargs perl scripts/checkpatch.pl --root="$PWD" --no-tree \
-			--strict --show-types --terse |
+			--strict --show-types --terse \
+			--ignore UNKNOWN_COMMIT_ID,MISSING_FIXES_TAG,FILE_PATH_CHANGES |
 		grep -v 'CAMELCASE.*<XenbusState' |
 		grep -v 'selftests.*ALLOC_WITH_SIZEOF' |
 		grep -E '(ERROR|WARNING|CHECK):' && return 1
@@ -236,13 +255,13 @@ checkpatch()
 
 "$VM_DIR/fetch.sh" source
 "$VM_DIR/unpack.sh" source
-step patches "a series for Linux $KERNEL" commits
-step patches 'is what "make module" builds' compare
-step patches "formatted for mail" format
-if [ -n "$older" ] && [ "$older" != "$KERNEL" ]; then
-	KERNEL=$older "$VM_DIR/fetch.sh" source
-	KERNEL=$older "$VM_DIR/unpack.sh" source
-	step patches "one for a tree of Linux $older" older_driver
-fi
+step patches "two series for Linux $KERNEL" commits
+step patches 'are what "make module" builds' compare
+step patches "what each must have, and not exceed" limits
+rm -rf "$patches"
+step patches "the fixes for mail" format fixes base fixes
+step patches "the resets for mail" format resets fixes main
 step patches "checkpatch --strict" checkpatch
-echo "$(find "$patches" -name '*.patch' | wc -l) files in ${patches#"$TOP/"}"
+for dir in fixes resets; do
+	echo "$(find "$patches/$dir" -name '*.patch' | wc -l) files in ${patches#"$TOP/"}/$dir"
+done
