@@ -141,11 +141,11 @@ static int pcibk_claim_one(struct pci_dev *dev, void *data)
 	/* The driver of its slot would take a bus reset for a card pulled out. */
 	if (top && !claim->slot && !pci_probe_reset_slot(dev->slot))
 		return pcibk_blocked(claim, dev, "in a slot of its own");
-	if (pcibk_is_owned(dev)) {
-		claim->members++;
-		return pcibk_is_uninitialised(dev) ? pcibk_blocked(claim, dev, "not initialised") : 0;
-	}
-	return pcibk_is_transparent(dev) ? 0 : pcibk_blocked(claim, dev, pcibk_driver_name(dev));
+	if (!pcibk_is_owned(dev))
+		return pcibk_is_transparent(dev) ? 0 :
+		       pcibk_blocked(claim, dev, pcibk_driver_name(dev));
+	claim->members++;
+	return pcibk_is_uninitialised(dev) ? pcibk_blocked(claim, dev, "not initialised") : 0;
 }
 
 /*
