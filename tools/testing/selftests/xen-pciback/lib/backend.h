@@ -28,8 +28,8 @@
 #define DOMAIN		7
 #define OTHER_DOMAIN	8
 
-/* "Less than a second", and enough for what takes no time by itself */
-#define SECOND_MS	(1000 * SLOWER)
+/* One second on a machine that is busy with others; what it must not be is 8 and more */
+#define SECOND_MS	(2500 * SLOWER)
 #define SOON_MS		(5000 * SLOWER)
 /* Long enough to see that nothing happens */
 #define NOTHING_MS	(1500 * SLOWER)
