@@ -118,10 +118,10 @@ TEST_F(played, request_covers_no_function_of_a_forged_release)
 	expect_sbrs(1);
 	fn_write(self->card.second, PCI_INTERRUPT_LINE, 0x5a, 1);
 	ASSERT_EQ(0, guest_destroy(&self->guest));
-	watched(0, do_flr(self->card.third));
-	expect_sbrs(0);
 	watched(0, do_flr(self->card.second));
 	expect_sbrs(1);
+	watched(0, do_flr(self->card.third));
+	expect_sbrs(0);
 	expect_restored();
 }
 
