@@ -175,6 +175,7 @@ static void pcibk_not_covered(struct pcibk_account *reset)
 static int pcibk_try_set(struct pcibk_request *r)
 {
 	struct pcibk_claim *claim = &r->claim;
+	bool reset = false;
 	int err;
 
 	err = pcibk_claim(claim);
@@ -185,6 +186,7 @@ static int pcibk_try_set(struct pcibk_request *r)
 			 pci_name(r->top->bus->self));
 	if (!err) {
 		err = pcibk_claim_reset(claim, r->step);
+		reset = err != -EAGAIN;
 		if (!err)
 			r->functions = claim->members;
 	}
@@ -204,9 +206,9 @@ static int pcibk_try_set(struct pcibk_request *r)
 	}
 	pcibk_claim_drop(claim);
 	/* A guest that made pciback release a function may be at it still. */
-	if (!err && pcibk_is_request(r) && xen_pcibk_is_listed(r->dev, true)) {
+	if (reset && pcibk_is_request(r) && xen_pcibk_is_listed(r->top, true)) {
 		guard(spinlock_irq)(&pcistub_devices_lock);
-		pcibk_end_coverage(r->dev);
+		pcibk_end_coverage(r->top);
 	}
 
 	return err;

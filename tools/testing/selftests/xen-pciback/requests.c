@@ -125,6 +125,30 @@ TEST_F(played, request_covers_no_function_of_a_forged_release)
 	expect_restored();
 }
 
+/* Nor if a third one does not come back from it */
+TEST_F(played, failed_request_covers_no_function_of_a_forged_release)
+{
+	if (!fault_available())
+		SKIP(return, "no " FAULT_MODULE);
+	ASSERT_EQ(0, fault_load());
+	ASSERT_EQ(0, fault_add(self->card.third));
+	adopt_card();
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->card.second, 1));
+	guest_forge_state(&self->guest, NULL);
+	ASSERT_EQ(0, guest_wait_gone(&self->guest));
+	ASSERT_TRUE(owned_wait_clean(&self->owned));
+
+	ASSERT_EQ(0, fault_set(self->card.third, "sbr_away_ms", FAULT_FOR_EVER));
+	EXPECT_EQ(-ETIMEDOUT, reset_device(self->card.first));
+	EXPECT_EQ(0, fault_set(self->card.third, "sbr_away_ms", 0));
+	EXPECT_EQ(0, fault_set(self->card.third, "heal", 1));
+	fn_write(self->card.second, PCI_INTERRUPT_LINE, 0x5a, 1);
+	ASSERT_EQ(0, guest_destroy(&self->guest));
+	watched(0, do_flr(self->card.second));
+	expect_sbrs(1);
+	expect_restored();
+}
+
 /* Whatever a guest may do to its own nodes */
 struct forgery {
 	const char *name;
