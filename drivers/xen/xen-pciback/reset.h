@@ -17,6 +17,11 @@ struct xen_pcibk_device;
 #define PCIBK_CHAIN_LEN		192	/* of last_reset */
 #define PCIBK_TEXT_LEN		80	/* of a function's name, and why it is in the way */
 #define PCIBK_RETRY_MS		10	/* until the next look at what is in the way */
+/*
+ * How long a function may take to answer after a slot or bus reset if the core does not wait, or
+ * only for the first one: 1 s (PCIe 6.0, sec 6.6.1), and 2^25 clocks (PCI 3.0, sec 4.3.2).
+ */
+#define PCIBK_READY_MS		1100
 
 /*
  * Reset methods by their numbers in pci_dev.reset_methods[], which are places in a table of
@@ -85,7 +90,8 @@ struct pcibk_claim {
 	unsigned int changes;		/* what pcibk_changes was before it */
 	char blocker[PCIBK_TEXT_LEN];	/* who is in the way, or did not come back */
 	char link[PCIBK_TEXT_LEN];	/* how the link is worse than before */
-	unsigned long ready_by;		/* its functions must answer by then (jiffies) */
+	const struct pci_bus *ready_bus; /* just being restored; only compared */
+	unsigned long ready_by;		/* the functions on it must answer by then (jiffies) */
 };
 
 extern bool pcibk_auto_reset;

@@ -24,11 +24,6 @@ MODULE_PARM_DESC(auto_reset,
 #define PCIBK_BRIDGE_MS		1000
 /* An AF FLR that has not ended by then will not */
 #define PCIBK_AF_FLR_MS		50000
-/*
- * How long a function may take to answer after a slot or bus reset if the core does not wait, or
- * only for the first one: 1 s (PCIe 6.0, sec 6.6.1), and 2^25 clocks (PCI 3.0, sec 4.3.2).
- */
-#define PCIBK_READY_MS		1100
 /* How long error recovery may take: the core waits a minute for a device */
 #define PCIBK_RECOVERY_MS	70000
 
@@ -334,9 +329,9 @@ void xen_pcibk_reset_prepare(struct pci_dev *dev)
  * is disabled; one in use keeps what the core has restored.
  *
  * After a slot or bus reset the core waits for the first function of the bus at most, and not at
- * all behind a bridge from PCIe to PCI.  So a claim gives its set the time that it may take.
+ * all behind a bridge from PCIe to PCI.  So a claim gives each bus the time that it may take.
  *
- * Context: process context, device lock held.  Waits for PCIBK_READY_MS at most, for all of a set.
+ * Context: process context, device lock held.  Waits for PCIBK_READY_MS at most, for all of a bus.
  */
 void xen_pcibk_reset_done(struct pci_dev *dev)
 {
@@ -348,8 +343,10 @@ void xen_pcibk_reset_done(struct pci_dev *dev)
 	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
 		struct pcibk_claim *claim = psdev->reset.claim;
 
-		if (claim && !claim->ready_by)
-			claim->ready_by = (jiffies + msecs_to_jiffies(PCIBK_READY_MS)) | 1;
+		if (claim && claim->ready_bus != dev->bus) {
+			claim->ready_bus = dev->bus;
+			claim->ready_by = jiffies + msecs_to_jiffies(PCIBK_READY_MS);
+		}
 		if (claim)
 			end = claim->ready_by;
 	}

@@ -180,7 +180,8 @@ static int pcibk_hold(struct pcibk_claim *claim)
 		if (err)
 			return err;
 	}
-	if (members != claim->members || claim->changes != pcibk_changes)
+	if (members != claim->members || claim->changes != pcibk_changes ||
+	    !pcibk_find(claim->dev))
 		return -EAGAIN;
 	if (claim->plan)
 		return 0;
@@ -256,6 +257,8 @@ static bool pcibk_is_stuck(struct pci_dev *port)
 		pci_write_config_word(port, PCI_BRIDGE_CONTROL, ctl & ~PCI_BRIDGE_CTL_BUS_RESET);
 		pci_dev_unlock(port);
 	}
+	/* The core saves what it reads before the next reset, and writes it back after it. */
+	msleep(PCIBK_READY_MS);
 	return true;
 }
 
@@ -284,18 +287,17 @@ static void pcibk_compare_link(struct pcibk_claim *claim, u16 before, u16 after)
 }
 
 /*
- * A bridge between a member and @top that has lost its bus numbers: it leads nowhere, whatever
+ * A bridge between a member and @top that has lost its bus number: it leads nowhere, whatever
  * answers below it.  The member, which is held, keeps the bridges above it.
  */
 static struct pci_dev *pcibk_lost_bridge(const struct pci_dev *dev, const struct pci_bus *top)
 {
 	const struct pci_bus *bus;
-	u32 buses;
+	u8 secondary;
 
 	for (bus = dev->bus; bus != top; bus = bus->parent) {
-		pci_read_config_dword(bus->self, PCI_PRIMARY_BUS, &buses);
-		/* Some have the primary one hardwired to 0. */
-		if ((buses >> 8 & 0xffff) != (bus->busn_res.start | bus->busn_res.end << 8))
+		pci_read_config_byte(bus->self, PCI_SECONDARY_BUS, &secondary);
+		if (secondary != bus->number)
 			return bus->self;
 	}
 	return NULL;

@@ -344,7 +344,7 @@ TEST_F(scale, nested_drivers)
 	expect_restored();
 }
 
-/* Who answers behind a bridge with other bus numbers than before may be anybody */
+/* Who answers behind a bridge with another bus number than before may be anybody */
 TEST_F(scale, nested_bridge_loses_its_buses)
 {
 	struct tree tree;

@@ -13,8 +13,8 @@
  *   slot	the same with a slot that can be reset
  *   up		upstream port of a switch
  *   down	downstream port of a switch
- *   lossy	the same, that a reset leaves with a subordinate bus number of 255
- *		for ever
+ *   lossy	the same, that a reset leaves with a secondary bus number of 1 for
+ *		ever, though it leads where it did
  *   hotplug	the same with a slot for hotplug
  *   fn		endpoint that nothing of its own can reset
  *   flr	endpoint with FLR
@@ -135,7 +135,7 @@ MODULE_PARM_DESC(layout, "what there is, as a tree: port(fn*256)");
  * @devices: and that is devices, not functions of one
  * @flr: has FLR
  * @quirky: does not tell of it
- * @lossy: a reset makes its subordinate bus number 255 for ever
+ * @lossy: a reset makes its secondary bus number 1 for ever
  * @hotplug: has a slot for hotplug
  * @slot: has a slot that can be reset
  * @vfs: how many VFs it has
@@ -453,7 +453,7 @@ static struct topo_function *topo_find(u8 bus, u8 devfn)
 		fn = topo_find_bridge(level, bus);
 		if (!fn)
 			return NULL;
-		here = fn->now[PCI_SECONDARY_BUS];
+		here = fn->kind->lossy ? bus : fn->now[PCI_SECONDARY_BUS];
 		level = fn->below;
 	}
 	return level->at[devfn];
@@ -494,8 +494,8 @@ static void topo_reset(struct topo_function *fn)
 		topo_reset(fn->vf[i]);
 	memcpy(fn->now, fn->initial, sizeof(fn->now));
 	if (fn->kind->lossy) {
-		fn->now[PCI_SUBORDINATE_BUS] = 0xff;
-		fn->writable[PCI_SUBORDINATE_BUS] = 0;
+		fn->now[PCI_SECONDARY_BUS] = 1;
+		fn->writable[PCI_SECONDARY_BUS] = 0;
 	}
 	if (fn->below)
 		topo_reset_bus(fn->below);
