@@ -273,6 +273,19 @@ static struct tree find_tree(void)
 	return tree;
 }
 
+/* And all of its functions are pciback's */
+#define adopt_tree(layout) ({						\
+	struct tree adopted;						\
+									\
+	ASSERT_EQ(0, topology_load(layout));				\
+	adopted = find_tree();						\
+	adopt(adopted.beside);						\
+	adopt(adopted.behind[0]);					\
+	adopt(adopted.behind[1]);					\
+	settle();							\
+	adopted;							\
+})
+
 /* Two bridges further down is still in the set */
 TEST_F(scale, nested)
 {
@@ -321,14 +334,7 @@ TEST_F(scale, nested)
 /* A bridge is passed if nobody drives it, but not if somebody else does */
 TEST_F(scale, nested_drivers)
 {
-	struct tree tree;
-
-	ASSERT_EQ(0, topology_load("port(up(down(fn),down(fn)),fn)"));
-	tree = find_tree();
-	adopt(tree.beside);
-	adopt(tree.behind[0]);
-	adopt(tree.behind[1]);
-	settle();
+	struct tree tree = adopt_tree("port(up(down(fn),down(fn)),fn)");
 
 	ASSERT_EQ(0, load_module("pci-stub"));
 	ASSERT_EQ(0, fn_bind(tree.down[1], "pci-stub"));
@@ -347,14 +353,7 @@ TEST_F(scale, nested_drivers)
 /* Who answers behind a bridge with another bus number than before may be anybody */
 TEST_F(scale, nested_bridge_loses_its_buses)
 {
-	struct tree tree;
-
-	ASSERT_EQ(0, topology_load("port(up(down(fn),lossy(fn)),fn)"));
-	tree = find_tree();
-	adopt(tree.beside);
-	adopt(tree.behind[0]);
-	adopt(tree.behind[1]);
-	settle();
+	struct tree tree = adopt_tree("port(up(down(fn),lossy(fn)),fn)");
 
 	topology_begin();
 	EXPECT_EQ(-EIO, reset_device(tree.beside));
@@ -370,14 +369,7 @@ TEST_F(scale, nested_bridge_loses_its_buses)
 /* Its hotplug driver would take the reset for a card that is pulled */
 TEST_F(scale, nested_hotplug)
 {
-	struct tree tree;
-
-	ASSERT_EQ(0, topology_load("port(up(down(fn),hotplug(fn)),fn)"));
-	tree = find_tree();
-	adopt(tree.beside);
-	adopt(tree.behind[0]);
-	adopt(tree.behind[1]);
-	settle();
+	struct tree tree = adopt_tree("port(up(down(fn),hotplug(fn)),fn)");
 
 	topology_begin();
 	expect_blocked("bus: ", tree.beside, tree.down[1], "pcieport");
