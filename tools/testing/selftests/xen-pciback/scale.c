@@ -275,15 +275,15 @@ static struct tree find_tree(void)
 
 /* And all of its functions are pciback's */
 #define adopt_tree(layout) ({						\
-	struct tree adopted;						\
+	struct tree whole;						\
 									\
 	ASSERT_EQ(0, topology_load(layout));				\
-	adopted = find_tree();						\
-	adopt(adopted.beside);						\
-	adopt(adopted.behind[0]);					\
-	adopt(adopted.behind[1]);					\
+	whole = find_tree();						\
+	adopt(whole.beside);						\
+	adopt(whole.behind[0]);						\
+	adopt(whole.behind[1]);						\
 	settle();							\
-	adopted;							\
+	whole;								\
 })
 
 /* Two bridges further down is still in the set */
