@@ -425,8 +425,8 @@ TEST_F(reset, by_the_core_below_a_bridge)
 	expect_restored();
 	EXPECT_STREQ("flr: ok", fn_last_reset(nvme));
 	EXPECT_STREQ("pm: ok (weak)", fn_last_reset(card.first));
-	/* Without a list of the core's it is tried to find out, at bind */
-	EXPECT_STREQ(fn_has_file(card.third, "reset_method") ? "none" :
+	/* A core without lists of methods finds out at bind, by trying */
+	EXPECT_STREQ(fn_has_file(nvme, "reset_method") ? "none" :
 		     "bus: not supported", fn_last_reset(card.third));
 	EXPECT_EQ(0, fn_needs_reset(nvme));
 	EXPECT_EQ(1, fn_needs_reset(card.first));
