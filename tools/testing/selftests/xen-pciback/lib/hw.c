@@ -69,11 +69,16 @@ static void hw_open(struct hw *hw, const char *port, int flags)
 	}
 }
 
-/* The next line from the port, without its end; waits for it */
-static char *hw_line(struct hw *hw)
+/*
+ * The next line from the port, without its end. Waits for it: where time passes by
+ * instructions, it passes at once while all sleep, and nobody who sleeps until the
+ * host answers knows for how long; @sleeps, if that does not matter.
+ */
+static char *hw_line(struct hw *hw, bool sleeps)
 {
 	static char line[sizeof(hw->line)];
 	struct pollfd pfd = { .fd = hw->fd, .events = POLLIN };
+	long long until = now_ms() + FEED_TIMEOUT_MS;
 	size_t used;
 	ssize_t got;
 	char *end;
@@ -94,8 +99,9 @@ static char *hw_line(struct hw *hw)
 		if (hw->len == sizeof(hw->line))
 			hw->len = 0;
 
-		if (poll(&pfd, 1, FEED_TIMEOUT_MS) != 1)
-			errx(1, "the hardware has nothing more to say");
+		while (poll(&pfd, 1, sleeps ? -1 : 0) != 1)
+			if (now_ms() > until)
+				errx(1, "the hardware has nothing more to say");
 		got = read(hw->fd, hw->line + hw->len,
 			   sizeof(hw->line) - hw->len);
 		if (got > 0)
@@ -140,24 +146,29 @@ void hw_begin(struct hw *hw)
 	hw_open(hw, HW_FEED, O_RDONLY);
 	hw_mark(mark);
 	do {
-		if (hw_parse(hw_line(hw), &event))
+		if (hw_parse(hw_line(hw, false), &event))
 			event.kind = 0;
 	} while (!hw_is_mark(&event, mark));
 }
 
-struct hw_event hw_next(struct hw *hw)
+static struct hw_event next_event(struct hw *hw, bool sleeps)
 {
 	struct hw_event event;
 	const char *line;
 
 	for (;;) {
-		line = hw_line(hw);
+		line = hw_line(hw, sleeps);
 		if (!hw_parse(line, &event))
 			return event;
 		if (!hw->slept)
 			errx(1, "not a line of the hardware's account: '%s'",
 			     line);
 	}
+}
+
+struct hw_event hw_next(struct hw *hw)
+{
+	return next_event(hw, true);
 }
 
 void hw_end(struct hw *hw)
@@ -167,7 +178,7 @@ void hw_end(struct hw *hw)
 
 	hw_mark(mark);
 	for (;;) {
-		event = hw_next(hw);
+		event = next_event(hw, false);
 		if (hw_is_mark(&event, mark))
 			break;
 		if (hw->nr == hw->max) {
@@ -387,7 +398,7 @@ static bool hw_try_monitor(const char *command)
 	if (write(hw.fd, request, len) != len)
 		err(1, HW_MONITOR);
 	do {
-		line = hw_line(&hw);
+		line = hw_line(&hw, false);
 	} while (!strstr(line, id));
 	in_use = strstr(line, "already in use");
 	if (!in_use && strcmp(line, good))
