@@ -394,23 +394,19 @@ static void trouble_end(unsigned int set)
 /* -- those that reset ------------------------------------------------------- */
 
 /*
- * The toolstack's word: it ends an assignment, or announces its end. Whose the function
- * is after that is up to pciback, if it was anybody's.
+ * The toolstack's word: it ends an assignment, or announces its end, also one that
+ * begins just now. Whose the function is after that is up to pciback.
  */
 static int say_do_flr(struct fn fn)
 {
 	unsigned int i;
-	bool assigned;
 	int ret;
 
 	for (i = 0; strcmp(fn_of(i).name, fn.name); i++)
 		;
-	assigned = atomic_get(shared->subjects[i].guest) != NOBODY;
-	if (assigned)
-		change_begin(i);
+	change_begin(i);
 	ret = do_flr(fn);
-	if (assigned)
-		change_end(i, NOBODY, false);
+	change_end(i, NOBODY, false);
 	return ret;
 }
 
