@@ -62,13 +62,16 @@ static const unsigned int pcibk_patience_ms[] = { 10000, 130000, 2000 };
 
 struct workqueue_struct *pcibk_wq;
 unsigned int pcibk_changes;
+static unsigned int pcibk_assignments;	/* so far; pcistub_devices_lock */
+
+static void pcibk_idle(struct pcistub_device *psdev);
 
 /* A reset that was asked for.  @claim is used anew in each step, and says what is in its way. */
 struct pcibk_request {
 	struct pci_dev *dev;		/* the function named */
 	struct pci_dev *top;		/* on the bus to reset: @dev, or a bridge above it */
 	enum pcibk_ask ask;
-	const void *from;		/* the backend that has it, or was refused it */
+	unsigned int from;		/* the assignment that is to end first, or 0 */
 	enum pcibk_patience wait;	/* what is in the way just now */
 	long left[PCIBK_NR_PATIENCE];	/* how long to wait for it still, in jiffies */
 	bool again;			/* done once more: somebody had left a bus reset on */
@@ -108,12 +111,12 @@ bool pcibk_is_assigned(const struct pcistub_device *psdev, char *blocker)
 	return true;
 }
 
-/* The backend that has the function, or was refused it; only to be compared */
-static const void *pcibk_backend(const struct pcistub_device *psdev)
+/* The number of the assignment that the function is in, or 0 */
+static unsigned int pcibk_assignment(const struct pcistub_device *psdev)
 {
 	lockdep_assert_held(&pcistub_devices_lock);
 
-	return psdev->pdev ?: psdev->reset.refused_by;
+	return psdev->pdev || psdev->reset.refused_by ? psdev->reset.assignment : 0;
 }
 
 /* -- the steps ------------------------------------------------------------------- */
@@ -221,14 +224,16 @@ static int pcibk_try_take_back(struct pcibk_request *r)
 
 	if (!device_trylock(&r->dev->dev))
 		return -EAGAIN;
-	/* The device lock keeps the record, and that the backend; it may be another one by now. */
+	/* The device lock keeps the record, and a backend that has the function. */
 	psdev = pcibk_is_owned(r->dev) ? pcibk_psdev(r->dev) : NULL;
-	if (psdev && psdev->pdev && psdev->pdev == r->from)
+	if (psdev && psdev->pdev && psdev->reset.assignment == r->from)
 		xen_pcibk_release_pci_dev(psdev->pdev, r->dev, false);
-	else if (psdev)
-		xen_pcibk_reset_unrefuse(r->from, r->dev);
 	if (psdev) {
 		guard(spinlock_irq)(&pcistub_devices_lock);
+		if (psdev->reset.refused_by && psdev->reset.assignment == r->from) {
+			psdev->reset.refused_by = NULL;
+			pcibk_idle(psdev);
+		}
 		pcibk_not_due(&psdev->reset);
 	}
 	device_unlock(&r->dev->dev);
@@ -460,7 +465,7 @@ static void pcibk_asked(struct pci_dev *dev)
  * pcibk_reset() - reset a function thoroughly
  * @dev: the function; the caller holds a reference
  * @ask: who asks for it
- * @from: the backend that it is to be taken from first, or NULL
+ * @from: the number of the assignment that is to end first, or 0
  *
  * By the gentlest method that really resets it: function-level (PCIe 6.0, sec 6.6.2), else a slot
  * reset or a secondary bus reset (sec 6.6.1, and PCI-to-PCI Bridge 1.2, sec 3.2.5.17) of its whole
@@ -478,7 +483,7 @@ static void pcibk_asked(struct pci_dev *dev)
  * * -EIO       - the reset had no effect, or state could not be restored
  * * -EINTR     - killed while waiting
  */
-int pcibk_reset(struct pci_dev *dev, enum pcibk_ask ask, const void *from)
+int pcibk_reset(struct pci_dev *dev, enum pcibk_ask ask, unsigned int from)
 {
 	struct pcibk_request r = {
 		.dev = dev, .top = dev, .ask = ask, .from = from, .functions = 1,
@@ -497,7 +502,7 @@ int pcibk_reset(struct pci_dev *dev, enum pcibk_ask ask, const void *from)
 		assigned = psdev && pcibk_is_assigned(psdev, r.claim.blocker);
 		if (!psdev) {
 			err = -ENODEV;
-		} else if (assigned && pcibk_backend(psdev) != from &&
+		} else if (assigned && pcibk_assignment(psdev) != from &&
 			   ask != PCIBK_ASK_RELEASE) {
 			err = -EBUSY;
 		} else if (ask != PCIBK_ASK_RELEASE) {
@@ -560,14 +565,14 @@ int pcibk_do_flr(struct pci_dev *dev)
 	enum pcibk_ask ask = PCIBK_ASK_FLR;
 	struct xen_pcibk_dev_data *dev_data;
 	struct pcistub_device *psdev;
-	const void *from = NULL;
 	bool listed, covered = false;
+	unsigned int from = 0;
 	u16 command;
 
 	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
 		psdev = pcibk_find(dev);
 		if (psdev)
-			from = pcibk_backend(psdev);
+			from = pcibk_assignment(psdev);
 	}
 	listed = xen_pcibk_is_listed(dev, false);
 	pci_read_config_word(dev, PCI_COMMAND, &command);
@@ -575,7 +580,7 @@ int pcibk_do_flr(struct pci_dev *dev)
 	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
 		psdev = pcibk_find(dev);
 		/* Somebody else has got it meanwhile. */
-		if (psdev && pcibk_backend(psdev) && pcibk_backend(psdev) != from)
+		if (psdev && pcibk_assignment(psdev) && pcibk_assignment(psdev) != from)
 			return -EBUSY;
 		if (psdev && listed)
 			ask = PCIBK_ASK_FAREWELL;
@@ -626,7 +631,7 @@ static void pcibk_work(struct work_struct *work)
 	struct pcistub_device *psdev = container_of(work, struct pcistub_device, reset.work);
 	struct pci_dev *dev = psdev->dev;
 
-	pcibk_reset(dev, PCIBK_ASK_RELEASE, NULL);
+	pcibk_reset(dev, PCIBK_ASK_RELEASE, 0);
 	/* Unless it was released once more meanwhile */
 	scoped_guard(spinlock_irq, &pcistub_devices_lock)
 		if (!work_pending(work))
@@ -765,6 +770,7 @@ int xen_pcibk_reset_hand_out(struct pcistub_device *psdev,
 	}
 	if (reset->needs_reset)
 		dev_warn(&dev->dev, "handed out although it still needs a reset\n");
+	reset->assignment = ++pcibk_assignments;
 	return 0;
 }
 
@@ -801,6 +807,7 @@ void xen_pcibk_reset_refuse(struct xen_pcibk_device *pdev, struct pci_dev *dev)
 	psdev = pcibk_find(dev);
 	if (psdev && !psdev->pdev && !psdev->reset.refused_by) {
 		psdev->reset.refused_by = pdev;
+		psdev->reset.assignment = ++pcibk_assignments;
 		pcibk_assign(&psdev->reset, pdev);
 	}
 }

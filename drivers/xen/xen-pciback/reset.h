@@ -55,6 +55,7 @@ struct pcibk_account {
 	struct pcibk_claim *claim;	/* holds the function */
 	const void *refused_by;		/* this backend lists it, but does not get it */
 	int domain;			/* the guest that has or last had it, or -1 */
+	unsigned int assignment;	/* the number of the last one: none comes again */
 	unsigned long covered_until;	/* a request's reset of the set counts (jiffies) */
 	unsigned long recovering_until;	/* error recovery is under way (jiffies) */
 	u16 command;			/* the Command register after a requested reset */
@@ -150,7 +151,7 @@ bool pcibk_is_covered(const struct pcibk_account *reset);
 void pcibk_end_coverage(const struct pci_dev *dev);
 void pcibk_not_due(struct pcibk_account *reset);
 void pcibk_nap(void);
-int pcibk_reset(struct pci_dev *dev, enum pcibk_ask ask, const void *from);
+int pcibk_reset(struct pci_dev *dev, enum pcibk_ask ask, unsigned int from);
 int pcibk_do_flr(struct pci_dev *dev);
 
 #endif /* __XEN_PCIBACK_RESET_H__ */

@@ -84,7 +84,7 @@ static ssize_t pcibk_store(const char *buf, size_t count, int (*reset)(struct pc
 
 static int pcibk_reset_now(struct pci_dev *dev)
 {
-	return pcibk_reset(dev, PCIBK_ASK_RESET, NULL);
+	return pcibk_reset(dev, PCIBK_ASK_RESET, 0);
 }
 
 static ssize_t reset_device_store(struct device_driver *drv, const char *buf, size_t count)

@@ -254,6 +254,32 @@ TEST_F(window, handouts_in_reset_of_set)
 	end_reset(0, resetting, 1);
 }
 
+/*
+ * A do_flr that ends the use by one guest does not end the next one's. Its backend
+ * may be where the former one's was: pciback's memory is used again.
+ */
+TEST_F(window, do_flr_between_two_guests)
+{
+	pid_t asking;
+
+	adopt(self->nvme);
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->nvme, 1));
+	ASSERT_EQ(0, hold_at_entry("pcibk_reset"));
+	asking = in_child(do_flr(self->nvme));
+	ASSERT_TRUE(hold_wait());
+	ASSERT_EQ(0, guest_destroy(&self->guest));
+	ASSERT_EQ(0, guest_create(&self->other, OTHER_DOMAIN, &self->nvme, 1));
+
+	hw_begin(&self->hw);
+	EXPECT_EQ(0, hold_let_go());
+	/* A farewell: of that guest, which is gone */
+	EXPECT_EQ(0, wait_for_child(asking));
+	hw_end(&self->hw);
+	EXPECT_EQ(0, hw_flrs(&self->hw, self->nvme));
+	/* It has it still */
+	EXPECT_EQ(-EBUSY, reset_device(self->nvme));
+}
+
 /* -- who is on its way out -------------------------------------------------- */
 
 /* Is not handed out. The driver says nothing there, unless it is asked to. */
