@@ -89,7 +89,7 @@ vm: module
 run: vm ## boot Xen and dom0, and show what reset_device does
 	@$(VM)/tests.sh
 	@VM_ENV="COLOR=$$(test -t 1 && echo 1)" \
-		$(VM)/vm.sh -n run -m '$(DRIVER)' -d $(OUT)/selftests /selftests/xen-pciback/story.sh
+		$(VM)/boot.sh -n run -m '$(DRIVER)' -d $(OUT)/selftests /selftests/xen-pciback/story.sh
 
 check: ## run the kselftests in the VM (TESTS=name,... only these; MUTATE=1: can they fail?)
 	@$(VM)/deps.sh vm
@@ -130,7 +130,7 @@ bench: ## how fast, beside the stock driver and vfio-pci: tables, plots (ROUNDS=
 shell: vm ## a root shell in that dom0; leaving it powers off
 	@$(VM)/tests.sh
 	@$(VM)/image.sh xentools
-	@$(VM)/vm.sh -n shell -m '$(DRIVER)' -i -x -d $(OUT)/selftests
+	@$(VM)/boot.sh -n shell -m '$(DRIVER)' -i -x -d $(OUT)/selftests
 
 lint: ## checkpatch, compilers' warnings, sparse, coccicheck, ... for each kernel
 	@$(VM)/deps.sh lint docs

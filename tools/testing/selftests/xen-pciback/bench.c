@@ -95,7 +95,7 @@ static void must(int ret, const char *what, struct fn fn)
 
 /* -- cards ------------------------------------------------------------------ */
 
-/* By vm/machine.sh: the slot, and how many functions are in it */
+/* By qemu/machine.sh: the slot, and how many functions are in it */
 static const struct {
 	unsigned int port, nr;
 } cards[] = {

@@ -25,7 +25,7 @@ RECORDS=/run/pciback-reset
 CONSOLE=/var/log/xen/console/guest-pv.log
 WAIT_S=120
 
-# Where vm/machine.sh puts them
+# Where qemu/machine.sh puts them
 NVME=0000:01:00.0
 CARD='0000:04:00.0 0000:04:00.1 0000:04:00.2'
 FIRST=0000:04:00.0 SECOND=0000:04:00.1 THIRD=0000:04:00.2

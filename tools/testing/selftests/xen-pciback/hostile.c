@@ -47,7 +47,7 @@
 #define STUCK_MS	(300000 * SLOWER)
 
 #define NO_BRIDGE	(-1)
-/* As in vm/machine.sh. @own: it has an FLR. */
+/* As in qemu/machine.sh. @own: it has an FLR. */
 static const struct {
 	unsigned int port;
 	int bridge;

@@ -54,7 +54,7 @@
 
 #define NO_BRIDGE	(-1)
 
-/* As in vm/machine.sh, and how each is reset when pciback has all of them */
+/* As in qemu/machine.sh, and how each is reset when pciback has all of them */
 static const struct {
 	unsigned int port;
 	int bridge;			/* Below the port, or NO_BRIDGE */

@@ -3,8 +3,8 @@
  * Refuses any machine but the emulated one.
  *
  * The tests take devices from their drivers, reset them and pull them out, by the
- * addresses that vm/machine.sh gives them. On another machine a device in use may have
- * such an address. So no test runs unless QEMU's root port is where vm/machine.sh puts
+ * addresses that qemu/machine.sh gives them. On another machine a device in use may have
+ * such an address. So no test runs unless QEMU's root port is where qemu/machine.sh puts
  * the first one, and the hardware's account arrives (hw.h). DMI is not looked at: it
  * is the same for all of QEMU's machines.
  *
@@ -40,5 +40,5 @@ static void __attribute__((constructor)) refuse_other_machines(void)
 		return;
 
 	ksft_print_header();
-	ksft_exit_skip("not in the emulated machine, which vm/vm.sh boots\n");
+	ksft_exit_skip("not in the emulated machine, which qemu/vm.sh boots\n");
 }

@@ -3,7 +3,7 @@
  * The hardware's own account: what QEMU says happened to its devices.
  *
  * QEMU traces each write to config space and each reset of a device. Outside
- * the VM, vm/feed.awk turns that into short lines and sends them back in on
+ * the VM, qemu/feed.awk turns that into short lines and sends them back in on
  * HW_FEED, so that a test can assert on them:
  *
  *	w BB:DD.F OFFSET VALUE NAME	config write
@@ -85,7 +85,7 @@ void hw_print(const struct hw *hw, FILE *f, const char *prefix);
 
 /*
  * Not a witness but the hand that changes hardware: a command for QEMU's
- * monitor, such as device_add, with options as in vm/machine.sh. One that has
+ * monitor, such as device_add, with options as in qemu/machine.sh. One that has
  * something to print has failed, and so has the test.
  */
 void hw_monitor(const char *command);

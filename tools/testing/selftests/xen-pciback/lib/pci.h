@@ -32,7 +32,7 @@ struct fn {
 
 struct fn fn_make(unsigned int domain, unsigned int bus, unsigned int dev,
 		  unsigned int func);
-/* Where the functions of the test machine are (vm/machine.sh) */
+/* Where the functions of the test machine are (qemu/machine.sh) */
 struct fn fn_root(unsigned int dev);
 struct fn fn_below(struct fn bridge, unsigned int dev, unsigned int func);
 

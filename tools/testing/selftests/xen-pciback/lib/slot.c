@@ -16,7 +16,7 @@
 
 #define OFF		(PCI_EXP_SLTCTL_PWR_IND_OFF | PCI_EXP_SLTCTL_PWR_OFF)
 
-/* As in vm/machine.sh. The first function last: the kernel looks then. */
+/* As in qemu/machine.sh. The first function last: the kernel looks then. */
 static const struct {
 	unsigned int port;
 	const char *device;

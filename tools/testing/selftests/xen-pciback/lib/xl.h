@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A real guest, by the unmodified xl. It runs vm/guest-init, which does what it
+ * A real guest, by the unmodified xl. It runs qemu/guest-init, which does what it
  * is told on its console.
  *
  * All that can fail return 0 or a negative errno: -EIO if xl fails (what it said

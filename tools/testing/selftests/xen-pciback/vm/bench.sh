@@ -41,13 +41,13 @@ WAIT_D3=$((10 + 10))
 run()
 {
 	VM_TIMEOUT=${VM_TIMEOUT:-3600} VM_ICOUNT=shift=0,sleep=off \
-		"$VM_DIR/vm.sh" -b "$3" -n "bench-$1" -m "$2" -d "$OUT/selftests" \
+		"$VM_DIR/boot.sh" -b "$3" -n "bench-$1" -m "$2" -d "$OUT/selftests" \
 		"cd /selftests/xen-pciback && $4" >"$BENCH/$1.log" || {
 		cat "$BENCH/$1.log"
 		return 1
 	}
 	grep '^row' "$BENCH/$1.log" >"$BENCH/$1.said"
-	mawk -f "$VM_DIR/feed.awk" "$OUT/run/bench-$1/trace.log" >"$BENCH/$1.seen"
+	mawk -f "$QEMU_DIR/feed.awk" "$OUT/run/bench-$1/trace.log" >"$BENCH/$1.seen"
 	account "$BENCH/$1.seen" "$BENCH/$1.said" >"$BENCH/$1.rows"
 }
 

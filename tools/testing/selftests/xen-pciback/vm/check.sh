@@ -308,7 +308,7 @@ run_tests()
 		# loglevel 4: no more than errors between the tests' lines;
 		# what the kernel warned of is in the dmesg at the log's end
 		VM_TIMEOUT=${VM_TIMEOUT:-$timeout} \
-			"$VM_DIR/vm.sh" "$with" -l 4 -n "$1" -m "$2" \
+			"$VM_DIR/boot.sh" "$with" -l 4 -n "$1" -m "$2" \
 			-d "$OUT/selftests" "$(guest_command "$3")" || vm_rc=$?
 		echo "$vm_rc" >"$tap.rc"
 	} | tee "$tap" >&3

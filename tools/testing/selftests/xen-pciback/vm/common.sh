@@ -7,6 +7,7 @@
 
 VM_DIR=$(cd "$(dirname "$0")" && pwd)
 SELFTEST_DIR=${VM_DIR%/*}
+QEMU_DIR=$SELFTEST_DIR/qemu
 TOP=${VM_DIR%/tools/testing/selftests/xen-pciback/vm}
 
 # The kernel that is taken if none is said. The machinery of kselftest is its, too, and
@@ -99,21 +100,11 @@ guest_kernel()
 	fi
 }
 
-# Where its image is made
-guest_out()
-{
-	if [ "$(guest_kernel)" = "$KERNEL" ]; then
-		echo "$OUT"
-	else
-		echo "$BUILD/$(guest_kernel)"
-	fi
-}
-
 # What is built of a kernel's source and beside Debian's own configurations: a
-# flavour that has a FLAVOUR.config here. Others are Debian's, such as rt.
+# flavour that has a FLAVOUR.config in qemu/. Others are Debian's, such as rt.
 built_flavour()
 {
-	[ -n "$FLAVOUR" ] && [ -e "$VM_DIR/$FLAVOUR.config" ]
+	[ -n "$FLAVOUR" ] && [ -e "$QEMU_DIR/$FLAVOUR.config" ]
 }
 
 debian_flavour()
@@ -124,7 +115,7 @@ debian_flavour()
 # What it is built from
 kernel_configs()
 {
-	echo "$SELFTEST_DIR/config" "$VM_DIR/dom0.config" "$VM_DIR/$FLAVOUR.config"
+	echo "$SELFTEST_DIR/config" "$QEMU_DIR/dom0.config" "$QEMU_DIR/$FLAVOUR.config"
 }
 
 # built_kernel: where kernel.sh keeps it, by the source and the configuration

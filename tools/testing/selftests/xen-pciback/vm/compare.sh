@@ -13,7 +13,7 @@ RESULT=$OUT/compare/before-after.txt
 # run NAME MODULE: leaves the rows in compare/NAME
 run()
 {
-	VM_TIMEOUT=${VM_TIMEOUT:-1800} "$VM_DIR/vm.sh" -g -l 1 -n "compare-$1" \
+	VM_TIMEOUT=${VM_TIMEOUT:-1800} "$VM_DIR/boot.sh" -g -l 1 -n "compare-$1" \
 		-m "$2" -d "$OUT/selftests" /selftests/xen-pciback/compare.sh \
 		>"$OUT/compare/$1.log"
 	grep '^row' "$OUT/compare/$1.log" >"$OUT/compare/$1"

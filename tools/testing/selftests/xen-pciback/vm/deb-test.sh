@@ -102,7 +102,7 @@ in_vm()
 	rm -rf "$WORK/overlay"
 	dpkg-deb -x "$WORK"/old/xen-pciback-reset_*.deb "$WORK/overlay"
 	rm -r "$WORK/overlay/lib"
-	"$VM_DIR/vm.sh" -n deb-check -m "$1" -p auto_reset=0 -d "$WORK/overlay" \
+	"$VM_DIR/boot.sh" -n deb-check -m "$1" -p auto_reset=0 -d "$WORK/overlay" \
 		'set -e
 		cat /sys/module/xen_pciback/version
 		pciback-reset adopt 0000:04:00.0

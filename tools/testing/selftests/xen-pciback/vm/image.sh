@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # image.sh [PART]...: make what is the same in each run of the VM's initramfs,
-# in $BUILD/$KERNEL. vm.sh appends a small archive of its own.
+# in $BUILD/$KERNEL. qemu/vm.sh appends a small archive of its own.
 #
 #	base	base.cpio, for all [this one]
-#	xentools	xentools.cpio, Xen's tools, for vm.sh -x
-#	guest	guest.cpio, what a PV guest boots from, for vm.sh -g
-#	hvm	hvm.cpio, what dom0 runs an HVM guest with, for vm.sh -H
+#	xentools	xentools.cpio, Xen's tools, for boot.sh -x
+#	guest	guest.cpio, what a PV guest boots from, for boot.sh -g
+#	hvm	hvm.cpio, what dom0 runs an HVM guest with, for boot.sh -H
 set -eu
 . "${0%/*}/common.sh"
 
@@ -53,7 +53,7 @@ GUEST_MODULES='
 	xen-pcifront
 '
 
-# What starts and talks to guests, by vm/xen-start and stock xl
+# What starts and talks to guests, by qemu/xen-start and stock xl
 XEN_PROGRAMS='
 	libxl-save-helper
 	usr/bin/xenstore
@@ -146,9 +146,6 @@ make_image()
 	echo root:x:0:0:root:/root:/bin/sh >"$IMAGE/etc/passwd"
 	echo nobody:x:65534:65534:nobody:/:/bin/sh >>"$IMAGE/etc/passwd"
 	printf 'root:x:0:\nnogroup:x:65534:\n' >"$IMAGE/etc/group"
-	cp "$VM_DIR/profile" "$IMAGE/etc/profile"
-	cp "$VM_DIR/init" "$IMAGE/init"
-	chmod 755 "$IMAGE/init"
 
 	archive base.cpio
 }
@@ -176,7 +173,6 @@ make_xentools()
 	done
 	mkdir -p "$IMAGE/usr/sbin"
 	ln -s "/$bin/xl" "$IMAGE/usr/sbin/xl"
-	install -m 755 "$VM_DIR/xen-start" "$IMAGE/usr/sbin/xen-start"
 
 	archive xentools.cpio
 }
@@ -188,7 +184,7 @@ make_guest()
 	mkdir -p "$IMAGE"
 	put bin/busybox
 	ln -s busybox "$IMAGE/bin/sh"
-	install -m 755 "$VM_DIR/guest-init" "$IMAGE/init"
+	install -m 755 "$QEMU_DIR/guest-init" "$IMAGE/init"
 	# shellcheck disable=SC2086
 	put_modules $GUEST_MODULES
 	archive guest-initramfs.cpio
@@ -246,31 +242,32 @@ for part; do
 	case $part in
 	base)
 		ROOT=$OUT/root IMAGE=$OUT/image
-		! stale base.cpio .unpacked-vm "$VM_DIR/init" \
-			"$VM_DIR/profile" "$VM_DIR/image.sh" ||
+		! stale base.cpio .unpacked-vm "$VM_DIR/image.sh" ||
 			step image "initramfs for dom0" make_image
 		;;
 	xentools)
 		# without the libraries that the base has
 		ROOT=$OUT/xentools IMAGE=$OUT/image-xentools
 		! stale xentools.cpio base.cpio .unpacked-xentools \
-			"$VM_DIR/xen-start" "$VM_DIR/image.sh" ||
+			"$VM_DIR/image.sh" ||
 			step image "Xen's tools for dom0" make_xentools
 		;;
 	guest)
-		# Of another kernel: where a run on that one has it
-		if [ "$(guest_out)" != "$OUT" ]; then
+		# Of another kernel: a run on that one has it, too
+		guest_kernel=$(guest_kernel)
+		if [ "$guest_kernel" != "$KERNEL" ]; then
 			(
-				KERNEL=$(guest_kernel) FLAVOUR=''
+				KERNEL=$guest_kernel FLAVOUR=''
 				export KERNEL FLAVOUR
 				"$VM_DIR/fetch.sh" linux
 				"$VM_DIR/unpack.sh" vm
 				"$VM_DIR/image.sh" guest
 			)
+			ln -f "$BUILD/$guest_kernel/guest.cpio" .
 			continue
 		fi
 		ROOT=$OUT/root IMAGE=$OUT/image-guest
-		! stale guest.cpio .unpacked-vm "$VM_DIR/guest-init" \
+		! stale guest.cpio .unpacked-vm "$QEMU_DIR/guest-init" \
 			"$VM_DIR/image.sh" ||
 			step image "a PV guest to create in dom0" make_guest
 		;;

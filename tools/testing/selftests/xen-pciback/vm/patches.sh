@@ -112,7 +112,7 @@ step_of()
 		sed -i '/^   xfs$/i\   xen-pciback-reset' Documentation/admin-guide/index.rst
 		;;
 	selftests)
-		# The machine that they run in here, and what only it runs
+		# What only this repository runs
 		for dir in vm mutations fuzz; do
 			rm -r "tools/testing/selftests/xen-pciback/$dir"
 		done

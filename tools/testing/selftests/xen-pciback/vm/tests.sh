@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # tests.sh: build the kselftests, by the kernel's own machinery and in the
-# place in its tree that they are made for, into what vm.sh -d takes:
+# place in its tree that they are made for, into what boot.sh -d takes:
 # $BUILD/$KERNEL/selftests, which becomes /selftests in the VM; and pciback-reset.
 #
 # The machinery is that of one series, whatever kernel runs in the VM. The

@@ -13,8 +13,8 @@
 #	-i		no COMMAND but a shell, on this terminal
 #	-k		no Xen, only the kernel, and no driver
 #	-l LEVEL	the kernel's loglevel on the console [1]
-#	-m MODULE	the driver [$BUILD/$KERNEL/xen-pciback.ko], or "none"
-#	-n NAME		the run's folder is $BUILD/$KERNEL/run/NAME [vm]
+#	-m MODULE	the driver, to be loaded first [none]
+#	-n NAME		the run's folder is $VM_RUN/NAME [vm]
 #	-p PARAMS	parameters for the driver
 #	-q		print nothing but errors
 #	-v		print the whole console, not just what COMMAND prints
@@ -26,20 +26,33 @@
 # QEMU connects it to itself, to the port that is /dev/monitor in the VM. With
 # -sandbox, nothing that is said there runs a program here.
 #
-# Environment: VM_TIMEOUT seconds before a run is called hung [600], VM_CPUS
-# [1, or 2 for a FLAVOUR], VM_MEMORY in MB [1536, or 2560], VM_ACCEL
+# Environment, what it boots: VM_XEN, the hypervisor, and VM_KERNEL, the dom0 kernel,
+# both as ELF images (vmlinux; DOM0 says what kind of guest it is, pv or pvh [pv]); and
+# VM_IMAGES, a folder of archives for the initramfs: base.cpio, and for -x, -g and -H
+# xentools.cpio, guest.cpio and hvm.cpio. ../README has what must be in them. /init and
+# all else of this folder that runs in the VM is added here.
+#
+# And: VM_RUN, where the runs' folders are [/tmp/xen-pciback], VM_TIMEOUT seconds before
+# a run is called hung [600], VM_CPUS [1], VM_MEMORY in MB [1536], VM_ACCEL
 # [tcg,thread=single], VM_ICOUNT, what goes to QEMU's -icount [shift=1,sleep=off; none
-# with -i or another VM_ACCEL], VM_ENV, assignments to export before COMMAND, and DOM0,
-# what kind of guest that is: pv or pvh [pv].
+# with -i or another VM_ACCEL], VM_ENV, assignments to export before COMMAND, and V=1,
+# the same as -v. XEN, KERNEL and FLAVOUR are only printed: what is being booted.
 #
 # By -icount time in the VM passes by instructions, 2 ns each, and when it idles jumps to
 # the next timer: what else this machine does changes nothing, and waits cost nothing.
 set -eu
-. "${0%/*}/common.sh"
+export LC_ALL=C
+umask 022
 
-[ -z "$FLAVOUR" ] || : "${VM_CPUS:=2}" "${VM_MEMORY:=2560}"
+QEMU_DIR=$(cd "$(dirname "$0")" && pwd)
+: "${VM_XEN:=}" "${VM_KERNEL:=}" "${VM_IMAGES:=}" "${VM_RUN:=${TMPDIR:-/tmp}/xen-pciback}"
 : "${VM_TIMEOUT:=600}" "${VM_CPUS:=1}" "${VM_MEMORY:=1536}" "${VM_ENV:=}"
-: "${VM_ACCEL:=tcg,thread=single}"
+: "${VM_ACCEL:=tcg,thread=single}" "${DOM0:=pv}"
+
+warn()
+{
+	echo "vm.sh: $*" >&2
+}
 
 usage()
 {
@@ -47,12 +60,12 @@ usage()
 	exit 2
 }
 
-bare='' devices='' guest='' hvm='' overlay='' interactive='' loglevel=1 module=$OUT/xen-pciback.ko name=vm
-parameters='' quiet='' tools='' verbose=$V
+bare='' devices='' guest='' hvm='' overlay='' interactive='' loglevel=1 module=none name=vm
+parameters='' quiet='' tools='' verbose=${V:-}
 while getopts bd:gHikl:m:n:p:qvx option; do
 	case $option in
 	b) devices=bench ;;
-	d) overlay=$(absolute "$OPTARG") ;;
+	d) overlay=$(realpath "$OPTARG") ;;
 	g) guest=1 ;;
 	H) guest=1 hvm=1 ;;
 	i) interactive=1 ;;
@@ -63,7 +76,7 @@ while getopts bd:gHikl:m:n:p:qvx option; do
 	p) parameters=$OPTARG ;;
 	q) quiet=1 ;;
 	v) verbose=1 ;;
-	x) tools=$OUT/xentools.cpio ;;
+	x) tools=xentools.cpio ;;
 	*) usage ;;
 	esac
 done
@@ -73,7 +86,13 @@ tcg*) : "${VM_ICOUNT=shift=1,sleep=off}" ;;
 *) VM_ICOUNT='' ;;
 esac
 [ -n "$interactive" ] || [ $# -gt 0 ] || usage
-[ "$module" = none ] || module=$(absolute "$module")
+[ "$module" = none ] || module=$(realpath "$module")
+for file in "$VM_XEN" "$VM_KERNEL" "$VM_IMAGES/base.cpio"; do
+	[ -e "$file" ] || usage
+done
+VM_XEN=$(realpath "$VM_XEN")
+VM_KERNEL=$(realpath "$VM_KERNEL")
+VM_IMAGES=$(realpath "$VM_IMAGES")
 
 # A guest that shares a CPU with dom0 breaks dom0's processes, here: QEMU 7.2
 # and 10 mix up their FS bases.
@@ -82,7 +101,7 @@ pinned=''
 if [ -n "$guest" ]; then
 	cpus=$((VM_CPUS + 1))
 	pinned=dom0_vcpus_pin
-	tools="$OUT/xentools.cpio $(guest_out)/guest.cpio"
+	tools="xentools.cpio guest.cpio"
 fi
 # smap: QEMU 7.2 lets a PV kernel die of it. Of a PVH dom0 Xen asks for much that an
 # emulated CPU has in part only: its intercept of RDTSCP says RDTSC, MWAIT faults in
@@ -99,43 +118,51 @@ pvh)
 		machine="$machine -global virtio-pci.$option=on"
 	done
 	;;
-*) die "DOM0=$DOM0: not pv or pvh" ;;
+*)
+	warn "DOM0=$DOM0: not pv or pvh"
+	exit 2
+	;;
 esac
 if [ -n "$hvm" ]; then
 	cpu=$cpu,svm=on
-	tools="$tools $OUT/hvm.cpio"
+	tools="$tools hvm.cpio"
 	[ "$VM_MEMORY" -ge 2560 ] || VM_MEMORY=2560
 fi
 
-system="Xen $XEN, Linux $KERNEL${FLAVOUR:+-$FLAVOUR} as dom0"
-[ -z "$bare" ] || system="Linux $KERNEL${FLAVOUR:+-$FLAVOUR}"
+system="Linux${KERNEL:+ $KERNEL}${FLAVOUR:+-$FLAVOUR}"
+[ -n "$bare" ] || system="Xen${XEN:+ $XEN}, $system as dom0"
 
 # A fresh folder, and relative names in it: a socket's must be short.
-rm -rf "$OUT/run/$name"
-mkdir -p "$OUT/run/$name/overlay/vm"
-cd "$OUT/run/$name"
+rm -rf "${VM_RUN:?}/$name"
+mkdir -p "$VM_RUN/$name/overlay/job"
+cd "$VM_RUN/$name"
 console=$PWD/console.log
 
 make_initramfs()
 {
+	install -D -m 755 "$QEMU_DIR/init" overlay/init
+	install -D -m 644 "$QEMU_DIR/profile" overlay/etc/profile
+	install -D -m 755 "$QEMU_DIR/xen-start" overlay/usr/sbin/xen-start
 	[ -z "$overlay" ] || cp -RL "$overlay/." overlay/
 	if [ "$module" != none ]; then
 		mkdir -p overlay/lib/modules
 		# Its debug information is two thirds of it.
 		strip -g -o overlay/lib/modules/xen-pciback.ko "$module"
-		echo "$parameters" >overlay/vm/module
+		echo "$parameters" >overlay/job/module
 	fi
 	if [ -n "$interactive" ]; then
-		: >overlay/vm/shell
+		: >overlay/job/shell
 	else
 		{
 			[ -z "$VM_ENV" ] || echo "export $VM_ENV"
 			printf '%s\n' "$*"
-		} >overlay/vm/command
+		} >overlay/job/command
 	fi
-	# shellcheck disable=SC2086
-	(cd overlay && find . | cpio --quiet -o -H newc -R 0:0) |
-		cat "$OUT/base.cpio" $tools - >initramfs.cpio
+	{
+		# shellcheck disable=SC2086
+		(cd "$VM_IMAGES" && cat base.cpio $tools)
+		(cd overlay && find . | cpio --quiet -o -H newc -R 0:0)
+	} >initramfs.cpio
 }
 
 # Xen, which boots dom0, or the same kernel by itself, by its PVH entry.
@@ -146,15 +173,16 @@ qemu()
 	linux="panic=5 oops=panic loglevel=$loglevel log_buf_len=8M"
 	set -- "$@" qemu-system-x86_64
 	if [ -n "$bare" ]; then
-		set -- "$@" -kernel "$OUT/vmlinux" -initrd initramfs.cpio \
+		set -- "$@" -kernel "$VM_KERNEL" -initrd initramfs.cpio \
 			-append "console=ttyS0 intel_iommu=on $linux"
 	else
-		set -- "$@" -kernel "$OUT/xen.elf" \
-			-append "com1=115200,8n1 console=com1 loglvl=info dom0_mem=$((VM_MEMORY - 836))M dom0_max_vcpus=$VM_CPUS $pinned $xen" \
-			-initrd "$OUT/vmlinux console=hvc0 $linux,initramfs.cpio"
+		xen="$xen com1=115200,8n1 console=com1 loglvl=info $pinned"
+		xen="$xen dom0_mem=$((VM_MEMORY - 836))M dom0_max_vcpus=$VM_CPUS"
+		set -- "$@" -kernel "$VM_XEN" -append "$xen" \
+			-initrd "$VM_KERNEL console=hvc0 $linux,initramfs.cpio"
 	fi
 	# shellcheck disable=SC2046,SC2086
-	exec "$@" $("$VM_DIR/machine.sh" $devices) $machine \
+	exec "$@" $("$QEMU_DIR/machine.sh" $devices) $machine \
 		-accel "$VM_ACCEL" -cpu "$cpu" \
 		${VM_ICOUNT:+-icount "$VM_ICOUNT" -rtc clock=vm} \
 		-smp "$cpus" -m "$VM_MEMORY" \
@@ -278,7 +306,7 @@ boot()
 	# too: then it cannot block before QEMU has it. tail goes when QEMU does, awk
 	# with it.
 	tail -f -n +1 --pid="$vm" trace.log |
-		mawk -W interactive -f "$VM_DIR/feed.awk" 1<>feed.in &
+		mawk -W interactive -f "$QEMU_DIR/feed.awk" 1<>feed.in &
 	feed=$!
 
 	rc=0

@@ -80,7 +80,8 @@ $(port 17)
 -device edu,bus=pcie.0,addr=18.0
 $(port 1a)
 -device nvme-subsys,id=subsystem
--device nvme,bus=port1a,subsys=subsystem,serial=sriov,sriov_max_vfs=4,sriov_vq_flexible=8,sriov_vi_flexible=8,max_ioqpairs=16,msix_qsize=17
+-device nvme,bus=port1a,subsys=subsystem,serial=sriov,sriov_max_vfs=4,\
+sriov_vq_flexible=8,sriov_vi_flexible=8,max_ioqpairs=16,msix_qsize=17
 -device e1000e,bus=pcie.0,addr=1b.0,romfile=
 -device virtio-serial-pci,bus=pcie.0,addr=19.0,max_ports=3
 -device virtserialport,chardev=feed,name=hardware
@@ -93,5 +94,6 @@ $(card 1c 2)
 $(card 1d 8)
 $(port 1e)
 -device nvme-subsys,id=large
--device nvme,bus=port1e,subsys=large,serial=large,sriov_max_vfs=64,sriov_vq_flexible=128,sriov_vi_flexible=64,max_ioqpairs=130,msix_qsize=65
+-device nvme,bus=port1e,subsys=large,serial=large,sriov_max_vfs=64,\
+sriov_vq_flexible=128,sriov_vi_flexible=64,max_ioqpairs=130,msix_qsize=65
 END
