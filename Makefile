@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Thorough resets for xen-pciback. "make help" lists the targets; what they
-# do is in scripts that can be run by hand: tools/testing/selftests/xen-pciback/vm.
+# do is in scripts that can be run by hand: scripts/.
 
 # The kernel (any that Debian has from 5.10 on, or newest) and the hypervisor (4.14, 4.17,
 # 4.20) of the VM, and what kind of guest dom0 is (pv; pvh from 6.12 and 4.20 on)
@@ -43,9 +43,8 @@ V ?=
 export KERNEL FLAVOUR XEN DOM0 BUILD CACHE TESTS MUTATE VMS PAIRS JOBS N MINUTES SEED ROUNDS
 export KSRC V
 
-VM := tools/testing/selftests/xen-pciback/vm
 ifeq ($(KERNEL),newest)
-override KERNEL := $(shell KERNEL= BUILD='$(BUILD)' CACHE='$(CACHE)' $(VM)/fetch.sh --newest)
+override KERNEL := $(shell KERNEL= BUILD='$(BUILD)' CACHE='$(CACHE)' scripts/fetch.sh --newest)
 $(if $(KERNEL),,$(error KERNEL=newest: Debian does not tell))
 endif
 OUT := $(BUILD)/$(KERNEL)$(addprefix -,$(FLAVOUR))
@@ -73,95 +72,95 @@ help: ## this list
 	@echo '           KSRC=dir TREE=dir BASE=dir STOCK=1 V=1'
 
 deps: ## install what this machine lacks (qemu, a compiler, ...)
-	@$(VM)/deps.sh vm lint docs
+	@scripts/deps.sh vm lint docs
 
 module: ## build build/6.12/xen-pciback.ko (KSRC=dir: for that kernel; STOCK=1: unpatched)
-	@$(VM)/deps.sh
-	@$(VM)/module.sh $(if $(STOCK),--stock)
+	@scripts/deps.sh
+	@scripts/module.sh $(if $(STOCK),--stock)
 
 # Not for people: all that the VM needs.
 vm: module
-	@$(VM)/deps.sh vm
-	@$(VM)/fetch.sh linux xen tools dash
-	@$(VM)/unpack.sh vm
-	@$(VM)/image.sh
+	@scripts/deps.sh vm
+	@scripts/fetch.sh linux xen tools dash
+	@scripts/unpack.sh vm
+	@scripts/image.sh
 
 run: vm ## boot Xen and dom0, and show what reset_device does
-	@$(VM)/tests.sh
+	@scripts/tests.sh
 	@VM_ENV="COLOR=$$(test -t 1 && echo 1)" \
-		$(VM)/boot.sh -n run -m '$(DRIVER)' -d $(OUT)/selftests /selftests/xen-pciback/story.sh
+		scripts/boot.sh -n run -m '$(DRIVER)' -d $(OUT)/selftests /selftests/xen-pciback/story.sh
 
 check: ## run the kselftests in the VM (TESTS=name,... only these; MUTATE=1: can they fail?)
-	@$(VM)/deps.sh vm
-	@$(VM)/check.sh
+	@scripts/deps.sh vm
+	@scripts/check.sh
 
 check-matrix: ## make check for each kernel with the hypervisors it is used with
-	@$(VM)/deps.sh vm
-	@$(VM)/matrix.sh
+	@scripts/deps.sh vm
+	@scripts/matrix.sh
 
 check-debug: ## make check on kernels that find mistakes: lockdep, KCSAN, ... (built here)
-	@$(VM)/deps.sh vm
-	@PAIRS='$(or $(PAIRS),$(foreach f,debug kcsan,$(KERNEL)-$(XEN)-$f))' $(VM)/matrix.sh
+	@scripts/deps.sh vm
+	@PAIRS='$(or $(PAIRS),$(foreach f,debug kcsan,$(KERNEL)-$(XEN)-$f))' scripts/matrix.sh
 
 check-long: ## run those that take long (20 hand-overs, HVM guests, ...)
-	@$(VM)/deps.sh vm
-	@LONG=1 $(VM)/check.sh
+	@scripts/deps.sh vm
+	@LONG=1 scripts/check.sh
 
 fuzz: ## addresses, damaged ones and noise, against a reference parser (N=1000000 SEED=)
-	@$(VM)/deps.sh vm fuzz
-	@$(VM)/fuzz.sh
+	@scripts/deps.sh vm fuzz
+	@scripts/fuzz.sh
 
 stress: ## everything at once, at random, for MINUTES=60 (SEED=)
-	@$(VM)/deps.sh vm
-	@$(VM)/stress.sh
+	@scripts/deps.sh vm
+	@scripts/stress.sh
 
 outcomes: ## what goes wrong and what comes of it, as a table
-	@$(VM)/deps.sh vm
-	@$(VM)/outcomes.sh
+	@scripts/deps.sh vm
+	@scripts/outcomes.sh
 
 compare: ## hand-overs on the stock driver and on this one, as a table
-	@$(VM)/deps.sh vm
-	@$(VM)/compare.sh
+	@scripts/deps.sh vm
+	@scripts/compare.sh
 
 bench: ## how fast, beside the stock driver and vfio-pci: tables, plots (ROUNDS=5)
-	@$(VM)/deps.sh vm bench
-	@$(VM)/bench.sh
+	@scripts/deps.sh vm bench
+	@scripts/bench.sh
 
 shell: vm ## a root shell in that dom0; leaving it powers off
-	@$(VM)/tests.sh
-	@$(VM)/image.sh xentools
-	@$(VM)/boot.sh -n shell -m '$(DRIVER)' -i -x -d $(OUT)/selftests
+	@scripts/tests.sh
+	@scripts/image.sh xentools
+	@scripts/boot.sh -n shell -m '$(DRIVER)' -i -x -d $(OUT)/selftests
 
 lint: ## checkpatch, compilers' warnings, sparse, coccicheck, ... for each kernel
-	@$(VM)/deps.sh lint docs
-	@$(VM)/lint.sh $(if $(filter-out file,$(origin KERNEL)),$(KERNEL))
+	@scripts/deps.sh lint docs
+	@scripts/lint.sh $(if $(filter-out file,$(origin KERNEL)),$(KERNEL))
 
 docs: ## the guide, the manual and the reference as HTML, in build/docs
-	@$(VM)/deps.sh docs
-	@$(VM)/docs.sh
+	@scripts/deps.sh docs
+	@scripts/docs.sh
 
 patches: ## the change as two series for mail (TREE=dir BASE=dir, KERNEL=: one for that tree)
-	@$(VM)/deps.sh vm
-	@$(if $(TREE),,$(VM)/patches.sh)
-	@$(if $(TREE)$(filter-out file,$(origin KERNEL)),$(VM)/tree.sh $(addsuffix ',$(addprefix ',$(TREE) $(BASE))))
+	@scripts/deps.sh vm
+	@$(if $(TREE),,scripts/patches.sh)
+	@$(if $(TREE)$(filter-out file,$(origin KERNEL)),scripts/tree.sh $(addsuffix ',$(addprefix ',$(TREE) $(BASE))))
 
 bisect-check: ## see that each commit of these builds and passes its tests, and TREE= merges
-	@$(VM)/deps.sh vm
-	@$(VM)/bisect.sh
+	@scripts/deps.sh vm
+	@scripts/bisect.sh
 
 deb: ## build the Debian packages (DKMS, and the command) into build/deb
-	@$(VM)/deps.sh deb
-	@$(VM)/deb.sh
+	@scripts/deps.sh deb
+	@scripts/deb.sh
 
 deb-check: ## install, upgrade, remove and purge them in a chroot; their module in the VM
-	@$(VM)/deps.sh vm deb
-	@$(VM)/deb-test.sh
+	@scripts/deps.sh vm deb
+	@scripts/deb-test.sh
 
 install: ## module and command without packages (DESTDIR=dir PREFIX=/usr/local KSRC=dir)
-	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' $(VM)/install.sh
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' scripts/install.sh
 
 uninstall: ## remove what "make install" has put there
-	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' $(VM)/install.sh uninstall
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' scripts/install.sh uninstall
 
 clean: ## remove what was built
 	rm -rf '$(BUILD)'

@@ -16,7 +16,7 @@
  *
  * VALUE is in ns, or as WHAT says. Of what happened to the hardware meanwhile
  * QEMU's trace has the account: it is between two marks with the number MARK
- * (lib/hw.h). Nobody reads it here: vm/bench.sh has time pass by instructions,
+ * (lib/hw.h). Nobody reads it here: "make bench" has time pass by instructions,
  * and what comes from outside the VM would wait for ever.
  */
 #include <err.h>

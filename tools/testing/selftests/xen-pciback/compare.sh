@@ -8,7 +8,7 @@
 #	row	DEVICES	STEP	MS	HARDWARE	LEFT
 #
 # MS is how long xl took, HARDWARE what QEMU saw by itself, LEFT which functions
-# still had the address for their DMA that the guest had programmed. vm/compare.sh
+# still had the address for their DMA that the guest had programmed. "make compare"
 # makes a table of it.
 set -u
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The driver's parser of addresses in user space, for libFuzzer: has it the
- * reference's answer to whatever is written? vm/fuzz.sh builds it, and cuts the
+ * reference's answer to whatever is written? scripts/fuzz.sh builds it, and cuts the
  * parser itself out of the driver's source.
  */
 #include <ctype.h>

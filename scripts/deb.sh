@@ -47,7 +47,7 @@ look()
 }
 
 unset KSRC
-"$VM_DIR/module.sh" --sources -o "$out/sources"
+"$SCRIPT_DIR/module.sh" --sources -o "$out/sources"
 tree=$out/xen-pciback-reset
 assemble
 step deb "packages" build

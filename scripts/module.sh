@@ -48,7 +48,7 @@ series()
 # What the result depends on, by content.
 inputs()
 {
-	cat "$headers/.config" "$headers/Makefile" "$VM_DIR/module.sh"
+	cat "$headers/.config" "$headers/Makefile" "$SCRIPT_DIR/module.sh"
 	cat "$upstream"/*.[ch] "$upstream/Makefile"
 	[ -n "$stock" ] || cat "$OURS"/*.[ch] "$OURS/Kbuild" "$OURS"/compat/*/*.h
 	[ -n "$stock$plain" ] || series | (cd "$patches" && xargs cat)
@@ -104,10 +104,10 @@ if [ -n "$KSRC" ]; then
 	OUT=$BUILD/$KERNEL
 	toolchain=''
 elif [ -z "$only_sources" ]; then
-	"$VM_DIR/fetch.sh" linux
-	"$VM_DIR/unpack.sh" headers
+	"$SCRIPT_DIR/fetch.sh" linux
+	"$SCRIPT_DIR/unpack.sh" headers
 	headers=$OUT/headers/build
-	toolchain="$VM_DIR/chroot.sh $(kernel_suite)"
+	toolchain="$SCRIPT_DIR/chroot.sh $(kernel_suite)"
 fi
 
 patches=$OURS/patches
@@ -116,8 +116,8 @@ if [ -n "$stock" ] && [ -n "$KSRC" ] &&
 	upstream=$headers/drivers/xen/xen-pciback
 else
 	[ -n "$stock" ] && of=$KERNEL || of=$BASE_KERNEL
-	KERNEL=$of FLAVOUR='' "$VM_DIR/fetch.sh" source
-	KERNEL=$of FLAVOUR='' "$VM_DIR/unpack.sh" source
+	KERNEL=$of FLAVOUR='' "$SCRIPT_DIR/fetch.sh" source
+	KERNEL=$of FLAVOUR='' "$SCRIPT_DIR/unpack.sh" source
 	upstream=$BUILD/$of/linux/drivers/xen/xen-pciback
 fi
 

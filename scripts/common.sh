@@ -1,14 +1,18 @@
 # shellcheck shell=sh disable=SC2034
 # SPDX-License-Identifier: GPL-2.0
 #
-# What all the scripts of this folder share; sourced, not run. The scripts
+# What all the scripts share; sourced, not run. The scripts
 # start with "set -eu" and get their settings from the top Makefile through
 # the environment; the defaults here allow to run one of them by hand.
 
-VM_DIR=$(cd "$(dirname "$0")" && pwd)
-SELFTEST_DIR=${VM_DIR%/*}
+# The top of the repository is above the script, wherever that is
+TOP=$(cd "$(dirname "$0")" && pwd)
+until [ -e "$TOP/scripts/common.sh" ]; do
+	TOP=${TOP%/*}
+done
+SCRIPT_DIR=$TOP/scripts
+SELFTEST_DIR=$TOP/tools/testing/selftests/xen-pciback
 QEMU_DIR=$SELFTEST_DIR/qemu
-TOP=${VM_DIR%/tools/testing/selftests/xen-pciback/vm}
 
 # The kernel that is taken if none is said. The machinery of kselftest is its, too, and
 # the scripts that look at what is the same for all: older ones cannot build modules.
@@ -124,7 +128,7 @@ built_kernel()
 	# shellcheck disable=SC2046
 	key=$(
 		grep linux-source "$(set_dir linux)/SHA256SUMS"
-		cat $(kernel_configs) "$VM_DIR/kernel.sh"
+		cat $(kernel_configs) "$SCRIPT_DIR/kernel.sh"
 	)
 	echo "$CACHE/kernel-$KERNEL-$FLAVOUR-$(echo "$key" | sha256sum | cut -c 1-12)"
 }
@@ -226,6 +230,6 @@ step_run()
 	set -e
 }
 
-[ "$KERNEL" != newest ] || KERNEL=$(KERNEL='' "$VM_DIR/fetch.sh" --newest)
+[ "$KERNEL" != newest ] || KERNEL=$(KERNEL='' "$SCRIPT_DIR/fetch.sh" --newest)
 export KERNEL
 OUT=$BUILD/$KERNEL${FLAVOUR:+-$FLAVOUR}

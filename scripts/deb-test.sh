@@ -10,7 +10,7 @@
 set -eu
 . "${0%/*}/common.sh"
 
-"$VM_DIR/fetch.sh" linux
+"$SCRIPT_DIR/fetch.sh" linux
 SUITE=$(kernel_suite)
 WORK=$BUILD/deb-check
 # Beside the kernels: openssl makes DKMS's key, systemd can verify a unit.
@@ -20,7 +20,7 @@ PACKAGES=dkms,openssl,systemd,xz-utils
 kernels()
 {
 	for KERNEL in $(all_kernels); do
-		"$VM_DIR/fetch.sh" linux >&2
+		"$SCRIPT_DIR/fetch.sh" linux >&2
 		[ "$(kernel_suite)" != "$SUITE" ] || echo "$KERNEL"
 	done
 }
@@ -64,7 +64,7 @@ unpack_image()
 		mkdir "$WORK/root/test/$version"
 		cp "$WORK/$version"/*.deb "$WORK/root/test/$version/"
 	done
-	cp "$VM_DIR/deb-steps" "$WORK/root/test/"
+	cp "$SCRIPT_DIR/deb-steps" "$WORK/root/test/"
 }
 
 # in_chroot COMMAND [ARG]...
@@ -83,7 +83,7 @@ in_chroot()
 without_packages()
 {
 	release=$(release_of "$KERNEL")
-	set -- env KSRC="$OUT/headers/build" DESTDIR="$WORK/root" "$VM_DIR/install.sh"
+	set -- env KSRC="$OUT/headers/build" DESTDIR="$WORK/root" "$SCRIPT_DIR/install.sh"
 	"$@"
 	in_chroot depmod "$release"
 	in_chroot modprobe -n -v -S "$release" xen-pciback |
@@ -102,7 +102,7 @@ in_vm()
 	rm -rf "$WORK/overlay"
 	dpkg-deb -x "$WORK"/old/xen-pciback-reset_*.deb "$WORK/overlay"
 	rm -r "$WORK/overlay/lib"
-	"$VM_DIR/boot.sh" -n deb-check -m "$1" -p auto_reset=0 -d "$WORK/overlay" \
+	"$SCRIPT_DIR/boot.sh" -n deb-check -m "$1" -p auto_reset=0 -d "$WORK/overlay" \
 		'set -e
 		cat /sys/module/xen_pciback/version
 		pciback-reset adopt 0000:04:00.0
@@ -114,8 +114,8 @@ in_vm()
 
 [ "$SUITE" != bullseye ] || die "Debian bullseye's DKMS is older than the package wants"
 kernels=$(kernels)
-"$VM_DIR/deb.sh" -o "$WORK/old"
-"$VM_DIR/deb.sh" -o "$WORK/new" -v "$(dpkg-parsechangelog -l "$TOP/debian/changelog" -S Version)+1"
+"$SCRIPT_DIR/deb.sh" -o "$WORK/old"
+"$SCRIPT_DIR/deb.sh" -o "$WORK/new" -v "$(dpkg-parsechangelog -l "$TOP/debian/changelog" -S Version)+1"
 
 releases=$(for series in $kernels; do release_of "$series"; done)
 image=$CACHE/chroot/deb-$SUITE-$(echo "$PACKAGES $releases" | cksum | cut -d ' ' -f 1).tar
@@ -131,14 +131,14 @@ in_chroot /test/deb-steps $releases
 
 # Only for who runs such a kernel: its headers want the compiler that made it
 if [ "$SUITE" = "$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)" ]; then
-	"$VM_DIR/unpack.sh" headers
+	"$SCRIPT_DIR/unpack.sh" headers
 	step make "install and uninstall, for Linux $KERNEL" without_packages
 else
 	echo "  make     install: skipped, Linux $KERNEL wants the compiler of $SUITE"
 fi
 
-"$VM_DIR/fetch.sh" xen tools dash
-"$VM_DIR/unpack.sh" vm
-"$VM_DIR/image.sh"
+"$SCRIPT_DIR/fetch.sh" xen tools dash
+"$SCRIPT_DIR/unpack.sh" vm
+"$SCRIPT_DIR/image.sh"
 step boot "DKMS's module in the VM: Xen $XEN, Linux $KERNEL" \
 	in_vm "$WORK/root/test/modules/$(release_of "$KERNEL").ko"

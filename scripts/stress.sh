@@ -24,7 +24,7 @@ echo "  stress   $MINUTES minutes, SEED=$SEED"
 rc=0
 VM_CPUS=2 VM_ENV="STRESS_SECONDS=$((MINUTES * 60)) STRESS_SEED=$SEED" \
 	VM_TIMEOUT=$((MINUTES * 60 + 2 * MORE)) LIMIT=$((MINUTES * 60 + MORE)) \
-	MUTATE='' LONG='' TESTS=stress "$VM_DIR/check.sh" || rc=$?
+	MUTATE='' LONG='' TESTS=stress "$SCRIPT_DIR/check.sh" || rc=$?
 sed -n 's/ *$//; /^# # stress: *[0-9]* s: /d; s/^# # stress: //p; s/^# # \(witness: \)/\1/p' \
 	"$OUT/check/check.tap" >"$STRESS/seed-$SEED"
 echo "  in $STRESS/seed-$SEED"

@@ -22,8 +22,8 @@ work=$BUILD/$BASE_KERNEL/tree
 # debian KERNEL: where its source is
 debian()
 {
-	KERNEL=$1 "$VM_DIR/fetch.sh" source || return
-	KERNEL=$1 "$VM_DIR/unpack.sh" source || return
+	KERNEL=$1 "$SCRIPT_DIR/fetch.sh" source || return
+	KERNEL=$1 "$SCRIPT_DIR/unpack.sh" source || return
 	debian=$BUILD/$1/linux
 }
 
@@ -131,6 +131,6 @@ result=$PATCHES/$name/xen-pciback-thorough-resets.patch
 for dir in "$tree" "$base"; do
 	[ -e "$dir/$DRIVER/pci_stub.c" ] || die "$dir/$DRIVER: no such driver"
 done
-KSRC='' "$VM_DIR/module.sh" --sources -o "$BUILD/$BASE_KERNEL/series-sources"
+KSRC='' "$SCRIPT_DIR/module.sh" --sources -o "$BUILD/$BASE_KERNEL/series-sources"
 step tree "what $name has, and the newest driver" merge
 step tree "${result#"$TOP/"}" write

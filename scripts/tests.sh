@@ -16,13 +16,13 @@ INSTALLED=$OUT/selftests/selftests
 
 build_tests()
 {
-	rsync -a --delete --exclude=/fuzz --exclude=/mutations --exclude=/vm \
+	rsync -a --delete --exclude=/fuzz --exclude=/mutations \
 		"$SELFTEST_DIR/" "$TREE/xen-pciback/"
 	rm -rf "$INSTALLED"
-	"$VM_DIR/chroot.sh" "$(kernel_suite)" \
+	"$SCRIPT_DIR/chroot.sh" "$(kernel_suite)" \
 		make -C "$TREE/xen-pciback/test_modules" KDIR="$OUT/headers/build"
 	# There is nothing in KDIR: the modules are built.
-	"$VM_DIR/chroot.sh" "$(xen_suite "$XEN")" \
+	"$SCRIPT_DIR/chroot.sh" "$(xen_suite "$XEN")" \
 		make -C "$TREE" TARGETS=xen-pciback FORCE_TARGETS=1 \
 		KSFT_INSTALL_PATH="$INSTALLED" SLOWER="$slower" \
 		XEN_PREFIX="$OUT/xentools/usr" KDIR=/nonexistent install
@@ -36,10 +36,10 @@ build_tests()
 # What is built to find mistakes takes its time.
 built_flavour && slower=3 || slower=1
 
-"$VM_DIR/fetch.sh" linux xentools
-"$VM_DIR/unpack.sh" headers xentools
-KERNEL=$DEFAULT_KERNEL FLAVOUR='' "$VM_DIR/fetch.sh" source
-KERNEL=$DEFAULT_KERNEL FLAVOUR='' "$VM_DIR/unpack.sh" source
-"$VM_DIR/chroot.sh" "$(kernel_suite)"
-"$VM_DIR/chroot.sh" "$(xen_suite "$XEN")"
+"$SCRIPT_DIR/fetch.sh" linux xentools
+"$SCRIPT_DIR/unpack.sh" headers xentools
+KERNEL=$DEFAULT_KERNEL FLAVOUR='' "$SCRIPT_DIR/fetch.sh" source
+KERNEL=$DEFAULT_KERNEL FLAVOUR='' "$SCRIPT_DIR/unpack.sh" source
+"$SCRIPT_DIR/chroot.sh" "$(kernel_suite)"
+"$SCRIPT_DIR/chroot.sh" "$(xen_suite "$XEN")"
 step tests "kselftests, by the kernel's Makefiles" build_tests

@@ -30,7 +30,7 @@ LONG_TESTS=handovers,guest_hvm,hostile
 # and command.sh needs some: not with races, nor with hotplug.
 TOGETHER='suspend races failnth,matrix escalation,quirks,faults,reload,hotplug outcomes,stress'
 TOGETHER="$TOGETHER command.sh guest_pv backend,refused,waits requests,coverage,releases,policy"
-# In a PVH dom0; ../README tells of the rest
+# In a PVH dom0; the README of the selftests tells of the rest
 PVH_TESTS=methods,refusals,clean
 LONG_TIMEOUT=7200
 DRIVER=${MODULE:-$OUT/xen-pciback.ko}
@@ -308,7 +308,7 @@ run_tests()
 		# loglevel 4: no more than errors between the tests' lines;
 		# what the kernel warned of is in the dmesg at the log's end
 		VM_TIMEOUT=${VM_TIMEOUT:-$timeout} \
-			"$VM_DIR/boot.sh" "$with" -l 4 -n "$1" -m "$2" \
+			"$SCRIPT_DIR/boot.sh" "$with" -l 4 -n "$1" -m "$2" \
 			-d "$OUT/selftests" "$(guest_command "$3")" || vm_rc=$?
 		echo "$vm_rc" >"$tap.rc"
 	} | tee "$tap" >&3
@@ -372,7 +372,7 @@ in_vm()
 mutant()
 {
 	name=$(basename "$2" .patch)
-	"$VM_DIR/module.sh" -o "$OUT/mutants/$name" "$2" >/dev/null
+	"$SCRIPT_DIR/module.sh" -o "$OUT/mutants/$name" "$2" >/dev/null
 	only=$(sed -n 's/^Tests: *//p' "$2")
 	run_tests "mutant-$name" "$OUT/mutants/$name/xen-pciback.ko" "${TESTS:-$only}" \
 		3>/dev/null >"$OUT/check/mutant-$name.out" 2>&1
@@ -407,18 +407,18 @@ case ${1-} in
 	;;
 esac
 
-"$VM_DIR/module.sh"
+"$SCRIPT_DIR/module.sh"
 # A device model only for those who need it
 hvm=''
 [ -z "$LONG" ] && ! has_any guest_hvm "$TESTS" || hvm=hvm
 # shellcheck disable=SC2086
-"$VM_DIR/fetch.sh" linux xen tools dash xentools $hvm
+"$SCRIPT_DIR/fetch.sh" linux xen tools dash xentools $hvm
 # shellcheck disable=SC2086
-"$VM_DIR/unpack.sh" vm xentools $hvm
+"$SCRIPT_DIR/unpack.sh" vm xentools $hvm
 # shellcheck disable=SC2086
-"$VM_DIR/image.sh" base xentools guest $hvm
-"$VM_DIR/tests.sh"
-"$VM_DIR/guard.sh"
+"$SCRIPT_DIR/image.sh" base xentools guest $hvm
+"$SCRIPT_DIR/tests.sh"
+"$SCRIPT_DIR/guard.sh"
 mkdir -p "$OUT/check"
 
 

@@ -125,7 +125,7 @@ check_maintainers()
 	tree=$BUILD/lint/maintainers
 	copy_repository "$tree"
 	cd "$tree" || return
-	mkdir arch fs include init ipc kernel lib scripts
+	mkdir arch fs include init ipc kernel lib
 	touch CREDITS Kbuild
 	git init -q
 	git add -f .
@@ -153,7 +153,7 @@ check_spelling()
 
 scripts()
 {
-	find "$TOP/.ci" "$TOP/debian" "$TOP/tools" -type f | sort | while read -r file; do
+	find "$TOP/.ci" "$TOP/debian" "$TOP/scripts" "$TOP/tools" -type f | sort | while read -r file; do
 		if head -n 2 "$file" | grep -qaE '^#!/bin/sh|shellcheck shell='; then
 			echo "$file"
 		fi
@@ -173,14 +173,14 @@ check_manual()
 
 check_docs()
 {
-	"$VM_DIR/docs.sh" >"$LOG/lint-docs" 2>&1 || cat "$LOG/lint-docs"
+	"$SCRIPT_DIR/docs.sh" >"$LOG/lint-docs" 2>&1 || cat "$LOG/lint-docs"
 }
 
 # by_kbuild ARGS DIR [--plain]: what is said about the module, built in DIR
 by_kbuild()
 {
 	# One at a time, or they would talk at the same time
-	KBUILD_ARGS="-j1 $1" V=1 "$VM_DIR/module.sh" ${3:+"$3"} -o "$2" >"$2/log" 2>&1 || {
+	KBUILD_ARGS="-j1 $1" V=1 "$SCRIPT_DIR/module.sh" ${3:+"$3"} -o "$2" >"$2/log" 2>&1 || {
 		tail -n 40 "$2/log"
 		return 1
 	}
@@ -224,7 +224,7 @@ by_coccinelle()
 inputs()
 {
 	cat "$OUT/.unpacked-headers" "$OUT/.unpacked-source" \
-		"$VM_DIR/lint.sh" "$VM_DIR/module.sh"
+		"$SCRIPT_DIR/lint.sh" "$SCRIPT_DIR/module.sh"
 	if [ "${1-}" ]; then
 		find "$DRIVER"/Kbuild "$DRIVER"/compat* -type f -exec cat {} +
 	else
@@ -279,7 +279,7 @@ check_test_modules()
 	mkdir -p "$OUT/lint"
 	cp -R "$SELFTEST_DIR/test_modules" "$dir"
 	# shellcheck disable=SC2086
-	"$VM_DIR/chroot.sh" "$(kernel_suite)" \
+	"$SCRIPT_DIR/chroot.sh" "$(kernel_suite)" \
 		make -C "$dir" KDIR="$OUT/headers/build" W=1 $SPARSE modules \
 		>"$dir/log" 2>&1 || {
 		tail -n 40 "$dir/log"
@@ -298,7 +298,7 @@ check_selftests()
 	rm -rf "$tree"
 	mkdir -p "$tree"
 	cp -R "$BUILD/$BASE_KERNEL/linux/scripts" "$BUILD/$BASE_KERNEL/linux/tools" "$tree"
-	rsync -a --delete --exclude=/fuzz --exclude=/mutations --exclude=/vm \
+	rsync -a --delete --exclude=/fuzz --exclude=/mutations \
 		"$SELFTEST_DIR/" "$tree/tools/testing/selftests/xen-pciback/"
 	PKG_CONFIG_LIBDIR=/nonexistent make -j"$(nproc)" \
 		-C "$tree/tools/testing/selftests" TARGETS=xen-pciback FORCE_TARGETS=1 \
@@ -330,8 +330,8 @@ if [ "${1-}" = --series ]; then
 	exit
 fi
 
-KERNEL=$DEFAULT_KERNEL "$VM_DIR/fetch.sh" linux
-KERNEL=$DEFAULT_KERNEL "$VM_DIR/unpack.sh" source
+KERNEL=$DEFAULT_KERNEL "$SCRIPT_DIR/fetch.sh" linux
+KERNEL=$DEFAULT_KERNEL "$SCRIPT_DIR/unpack.sh" source
 check "checkpatch --strict: our sources" check_sources
 check "checkpatch --strict: our patches" check_patches
 check "kernel-doc: our sources" check_kernel_doc
@@ -344,11 +344,11 @@ check "sphinx: the documentation" check_docs
 # shellcheck disable=SC2046
 [ $# -gt 0 ] || set -- $(all_kernels)
 for KERNEL; do
-	KERNEL=$KERNEL "$VM_DIR/fetch.sh" linux
-	KERNEL=$KERNEL "$VM_DIR/unpack.sh" headers source
+	KERNEL=$KERNEL "$SCRIPT_DIR/fetch.sh" linux
+	KERNEL=$KERNEL "$SCRIPT_DIR/unpack.sh" headers source
 done
-KERNEL=$BASE_KERNEL "$VM_DIR/fetch.sh" source
-KERNEL=$BASE_KERNEL "$VM_DIR/unpack.sh" source
+KERNEL=$BASE_KERNEL "$SCRIPT_DIR/fetch.sh" source
+KERNEL=$BASE_KERNEL "$SCRIPT_DIR/unpack.sh" source
 check "gcc: the kselftests, without Xen, with O=" check_selftests
 printf '%s\n' "$@" | xargs -P "$(nproc)" -n 1 "$0" --series || failed=1
 

@@ -85,4 +85,4 @@ coverage
 
 runs=$((N / 10))
 [ "$runs" -ge 1000 ] || runs=1000
-VM_ENV="FUZZ_RUNS=$runs FUZZ_SEED=$SEED" TESTS=input_fuzz "$VM_DIR/check.sh"
+VM_ENV="FUZZ_RUNS=$runs FUZZ_SEED=$SEED" TESTS=input_fuzz "$SCRIPT_DIR/check.sh"

@@ -34,7 +34,7 @@ build()
 	rm -rf "$work/xen-pciback"
 	mkdir -p "$work"
 	git -C "$tree" archive "$1" $DRIVER | tar -x -C "$work" --strip-components=2
-	"$VM_DIR/chroot.sh" "$(kernel_suite)" \
+	"$SCRIPT_DIR/chroot.sh" "$(kernel_suite)" \
 		make -C "$OUT/headers/build" M="$work/xen-pciback" W=1 \
 		KCFLAGS=-Werror CONFIG_XEN_PCIDEV_BACKEND=m CONFIG_DEBUG_INFO_BTF_MODULES= \
 		-j"$(nproc)" modules
@@ -42,13 +42,13 @@ build()
 
 run()
 {
-	MODULE="$work/xen-pciback/xen-pciback.ko" TESTS="$1" "$VM_DIR/check.sh"
+	MODULE="$work/xen-pciback/xen-pciback.ko" TESTS="$1" "$SCRIPT_DIR/check.sh"
 }
 
-"$VM_DIR/patches.sh"
-"$VM_DIR/fetch.sh" linux
-"$VM_DIR/unpack.sh" headers
-"$VM_DIR/chroot.sh" "$(kernel_suite)"
+"$SCRIPT_DIR/patches.sh"
+"$SCRIPT_DIR/fetch.sh" linux
+"$SCRIPT_DIR/unpack.sh" headers
+"$SCRIPT_DIR/chroot.sh" "$(kernel_suite)"
 number=0
 for commit in $(git -C "$tree" rev-list --reverse base..main); do
 	number=$((number + 1))
@@ -63,5 +63,5 @@ for commit in $(git -C "$tree" rev-list --reverse base..main); do
 done
 git -C "$tree" log --format=%T base..main >"$work/passed"
 echo "each of $number commits builds and passes its tests"
-"$VM_DIR/trees.sh" --build
-"$VM_DIR/patches.sh" | tail -n 2
+"$SCRIPT_DIR/trees.sh" --build
+"$SCRIPT_DIR/patches.sh" | tail -n 2

@@ -242,14 +242,14 @@ for part; do
 	case $part in
 	base)
 		ROOT=$OUT/root IMAGE=$OUT/image
-		! stale base.cpio .unpacked-vm "$VM_DIR/image.sh" ||
+		! stale base.cpio .unpacked-vm "$SCRIPT_DIR/image.sh" ||
 			step image "initramfs for dom0" make_image
 		;;
 	xentools)
 		# without the libraries that the base has
 		ROOT=$OUT/xentools IMAGE=$OUT/image-xentools
 		! stale xentools.cpio base.cpio .unpacked-xentools \
-			"$VM_DIR/image.sh" ||
+			"$SCRIPT_DIR/image.sh" ||
 			step image "Xen's tools for dom0" make_xentools
 		;;
 	guest)
@@ -259,21 +259,21 @@ for part; do
 			(
 				KERNEL=$guest_kernel FLAVOUR=''
 				export KERNEL FLAVOUR
-				"$VM_DIR/fetch.sh" linux
-				"$VM_DIR/unpack.sh" vm
-				"$VM_DIR/image.sh" guest
+				"$SCRIPT_DIR/fetch.sh" linux
+				"$SCRIPT_DIR/unpack.sh" vm
+				"$SCRIPT_DIR/image.sh" guest
 			)
 			ln -f "$BUILD/$guest_kernel/guest.cpio" .
 			continue
 		fi
 		ROOT=$OUT/root IMAGE=$OUT/image-guest
 		! stale guest.cpio .unpacked-vm "$QEMU_DIR/guest-init" \
-			"$VM_DIR/image.sh" ||
+			"$SCRIPT_DIR/image.sh" ||
 			step image "a PV guest to create in dom0" make_guest
 		;;
 	hvm)
 		ROOT=$OUT/hvm IMAGE=$OUT/image-hvm
-		! stale hvm.cpio xentools.cpio .unpacked-hvm "$VM_DIR/image.sh" ||
+		! stale hvm.cpio xentools.cpio .unpacked-hvm "$SCRIPT_DIR/image.sh" ||
 			step image "a device model for HVM guests" make_hvm
 		;;
 	*) die "unknown part: $part" ;;

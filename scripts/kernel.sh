@@ -63,15 +63,15 @@ if [ $# -gt 0 ]; then
 fi
 
 built_flavour || exit 0
-"$VM_DIR/deps.sh" kernel
-"$VM_DIR/fetch.sh" linux
+"$SCRIPT_DIR/deps.sh" kernel
+"$SCRIPT_DIR/fetch.sh" linux
 kernel=$(built_kernel)
 [ ! -e "$kernel" ] || exit 0
-FLAVOUR='' "$VM_DIR/unpack.sh" tree
+FLAVOUR='' "$SCRIPT_DIR/unpack.sh" tree
 suite=$(kernel_suite)
 export PACKAGES_MORE=bc,bison,ccache,flex,libelf-dev
-"$VM_DIR/chroot.sh" "$suite"
+"$SCRIPT_DIR/chroot.sh" "$suite"
 step kernel "configuration of Linux $KERNEL-$FLAVOUR" \
-	"$VM_DIR/chroot.sh" "$suite" "$VM_DIR/kernel.sh" configure
-step kernel "Linux $KERNEL-$FLAVOUR" "$VM_DIR/chroot.sh" "$suite" "$VM_DIR/kernel.sh" build
+	"$SCRIPT_DIR/chroot.sh" "$suite" "$SCRIPT_DIR/kernel.sh" configure
+step kernel "Linux $KERNEL-$FLAVOUR" "$SCRIPT_DIR/chroot.sh" "$suite" "$SCRIPT_DIR/kernel.sh" build
 step kernel "kept in ${kernel##*/}" keep

@@ -13,7 +13,7 @@ RESULT=$OUT/compare/before-after.txt
 # run NAME MODULE: leaves the rows in compare/NAME
 run()
 {
-	VM_TIMEOUT=${VM_TIMEOUT:-1800} "$VM_DIR/boot.sh" -g -l 1 -n "compare-$1" \
+	VM_TIMEOUT=${VM_TIMEOUT:-1800} "$SCRIPT_DIR/boot.sh" -g -l 1 -n "compare-$1" \
 		-m "$2" -d "$OUT/selftests" /selftests/xen-pciback/compare.sh \
 		>"$OUT/compare/$1.log"
 	grep '^row' "$OUT/compare/$1.log" >"$OUT/compare/$1"
@@ -70,12 +70,12 @@ table()
 	}' | sed 's/ *$//'
 }
 
-"$VM_DIR/module.sh"
-"$VM_DIR/module.sh" --stock
-"$VM_DIR/fetch.sh" linux xen tools dash xentools
-"$VM_DIR/unpack.sh" vm xentools
-"$VM_DIR/image.sh" base xentools guest
-"$VM_DIR/tests.sh"
+"$SCRIPT_DIR/module.sh"
+"$SCRIPT_DIR/module.sh" --stock
+"$SCRIPT_DIR/fetch.sh" linux xen tools dash xentools
+"$SCRIPT_DIR/unpack.sh" vm xentools
+"$SCRIPT_DIR/image.sh" base xentools guest
+"$SCRIPT_DIR/tests.sh"
 mkdir -p "$OUT/compare"
 run stock "$OUT/stock/xen-pciback.ko"
 run ours "$OUT/xen-pciback.ko"

@@ -41,7 +41,7 @@ WAIT_D3=$((10 + 10))
 run()
 {
 	VM_TIMEOUT=${VM_TIMEOUT:-3600} VM_ICOUNT=shift=0,sleep=off \
-		"$VM_DIR/boot.sh" -b "$3" -n "bench-$1" -m "$2" -d "$OUT/selftests" \
+		"$SCRIPT_DIR/boot.sh" -b "$3" -n "bench-$1" -m "$2" -d "$OUT/selftests" \
 		"cd /selftests/xen-pciback && $4" >"$BENCH/$1.log" || {
 		cat "$BENCH/$1.log"
 		return 1
@@ -408,7 +408,7 @@ plots()
 		data config "$who" write
 	done
 	data check ours refusal
-	(cd "$BENCH" && gnuplot "$VM_DIR/bench.gnuplot")
+	(cd "$BENCH" && gnuplot "$SCRIPT_DIR/bench.gnuplot")
 	rm "$BENCH"/*.data
 }
 
@@ -417,12 +417,12 @@ if [ "${1-}" = --vm ]; then
 	exit
 fi
 
-"$VM_DIR/module.sh"
-"$VM_DIR/module.sh" --stock
-"$VM_DIR/fetch.sh" linux xen tools dash xentools
-"$VM_DIR/unpack.sh" vm xentools
-"$VM_DIR/image.sh" base xentools guest
-"$VM_DIR/tests.sh"
+"$SCRIPT_DIR/module.sh"
+"$SCRIPT_DIR/module.sh" --stock
+"$SCRIPT_DIR/fetch.sh" linux xen tools dash xentools
+"$SCRIPT_DIR/unpack.sh" vm xentools
+"$SCRIPT_DIR/image.sh" base xentools guest
+"$SCRIPT_DIR/tests.sh"
 rm -rf "$BENCH"
 mkdir -p "$BENCH"
 

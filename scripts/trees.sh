@@ -18,15 +18,15 @@ export PATCHES
 # new NAME KERNEL [STAND-IN]: a tree
 new()
 {
-	KERNEL=$2 "$VM_DIR/fetch.sh" source
-	KERNEL=$2 "$VM_DIR/unpack.sh" source
+	KERNEL=$2 "$SCRIPT_DIR/fetch.sh" source
+	KERNEL=$2 "$SCRIPT_DIR/unpack.sh" source
 	base=$BUILD/$2/linux
 	tree=$work/$1
 	rm -rf "$tree"
 	mkdir -p "$tree/${DRIVER%/*}"
 	cp -R "$base/$DRIVER" "$tree/${DRIVER%/*}"
 	[ -z "${3-}" ] ||
-		patch -s -p1 --no-backup-if-mismatch -d "$tree" <"$VM_DIR/trees/$3.patch"
+		patch -s -p1 --no-backup-if-mismatch -d "$tree" <"$SCRIPT_DIR/trees/$3.patch"
 }
 
 # version NUMBER: what the tree says it is
@@ -46,19 +46,19 @@ change()
 merged()
 {
 	new "$@"
-	"$VM_DIR/tree.sh" "$tree" "$base"
+	"$SCRIPT_DIR/tree.sh" "$tree" "$base"
 	patch -s -p1 -d "$tree" <"$PATCHES/$1/xen-pciback-thorough-resets.patch"
 	[ -z "$3" ] || ! patch -R -s -f -p1 --dry-run -d "$tree" \
-		<"$VM_DIR/trees/$3.patch" | grep FAILED
+		<"$SCRIPT_DIR/trees/$3.patch" | grep FAILED
 }
 
 # build NAME KERNEL: without a warning
 build()
 {
 	KERNEL=$2
-	"$VM_DIR/fetch.sh" linux
-	"$VM_DIR/unpack.sh" headers
-	"$VM_DIR/chroot.sh" "$(kernel_suite)" \
+	"$SCRIPT_DIR/fetch.sh" linux
+	"$SCRIPT_DIR/unpack.sh" headers
+	"$SCRIPT_DIR/chroot.sh" "$(kernel_suite)" \
 		make -C "$BUILD/$KERNEL/headers/build" M="$work/$1/$DRIVER" KCFLAGS=-Werror \
 		CONFIG_XEN_PCIDEV_BACKEND=m CONFIG_DEBUG_INFO_BTF_MODULES= \
 		-j"$(nproc)" modules
@@ -68,7 +68,7 @@ conflict()
 {
 	new conflict 6.1
 	change
-	! "$VM_DIR/tree.sh" "$tree" "$base" 2>"$work/said" || return 1
+	! "$SCRIPT_DIR/tree.sh" "$tree" "$base" 2>"$work/said" || return 1
 	cat "$work/said"
 	for place in 'static void pcistub_device_release(' 'void pcistub_put_pci_dev('; do
 		grep -F "$DRIVER/pci_stub.c: $place" "$work/said"
@@ -80,17 +80,17 @@ found()
 {
 	new found 6.1 openxt
 	version "$(KERNEL=6.1 source_version)"
-	"$VM_DIR/tree.sh" "$tree"
+	"$SCRIPT_DIR/tree.sh" "$tree"
 	new found 6.1
 	version 6.1.0
-	"$VM_DIR/tree.sh" "$tree"
+	"$SCRIPT_DIR/tree.sh" "$tree"
 }
 
 refused()
 {
 	new refused 6.1 openxt
 	version 6.1.0
-	! "$VM_DIR/tree.sh" "$tree" 2>"$work/said" || return 1
+	! "$SCRIPT_DIR/tree.sh" "$tree" 2>"$work/said" || return 1
 	grep 'BASE=DIR must say' "$work/said"
 }
 
@@ -104,8 +104,8 @@ tagged()
 	git add -A
 	git -c user.name=nobody -c user.email=nobody@localhost commit -q -m start
 	git tag v6.1.0
-	patch -s -p1 <"$VM_DIR/trees/openxt.patch"
-	"$VM_DIR/tree.sh" "$tree"
+	patch -s -p1 <"$SCRIPT_DIR/trees/openxt.patch"
+	"$SCRIPT_DIR/tree.sh" "$tree"
 }
 
 for each in 5.10 6.1 6.12 6.1-openxt 6.1-qubes 6.12-qubes; do

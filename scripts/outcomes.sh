@@ -39,7 +39,7 @@ table()
 }
 
 mkdir -p "$OUT/outcomes"
-TESTS=outcomes MUTATE='' LONG='' "$VM_DIR/check.sh"
+TESTS=outcomes MUTATE='' LONG='' "$SCRIPT_DIR/check.sh"
 sed -n 's/^# # fault: //p' "$OUT/check/check.tap" >"$OUT/outcomes/rows"
 [ -s "$OUT/outcomes/rows" ] || die "no outcome: outcomes was skipped"
 table "$OUT/outcomes/rows" >"$RESULT.new"

@@ -48,5 +48,5 @@ if [ "${1-}" = uninstall ]; then
 	step install "out of $DESTDIR/lib/modules and $DESTDIR$PREFIX" uninstall_all
 	exit
 fi
-"$VM_DIR/module.sh" -o "$BUILD/install"
+"$SCRIPT_DIR/module.sh" -o "$BUILD/install"
 step install "into $DESTDIR/lib/modules and $DESTDIR$PREFIX" install_all

@@ -257,7 +257,7 @@ unpack()
 
 for part; do
 	case $part in
-	headers | vm) "$VM_DIR/kernel.sh" ;;
+	headers | vm) "$SCRIPT_DIR/kernel.sh" ;;
 	esac
 	case $part in
 	source) unpack source "parts of the Linux $KERNEL source" ;;

@@ -113,7 +113,7 @@ step_of()
 		;;
 	selftests)
 		# What only this repository runs
-		for dir in vm mutations fuzz; do
+		for dir in mutations fuzz; do
 			rm -r "tools/testing/selftests/xen-pciback/$dir"
 		done
 		sed -i '/^TARGETS += x86$/a TARGETS += xen-pciback' \
@@ -180,7 +180,7 @@ limits()
 # What "make module" builds must be what the series comes to.
 compare()
 {
-	KSRC='' "$VM_DIR/module.sh" --sources -o "$OUT/series-sources"
+	KSRC='' "$SCRIPT_DIR/module.sh" --sources -o "$OUT/series-sources"
 	diff -r -x Kbuild -x 'compat*' "$tree/$DRIVER" "$OUT/series-sources/xen-pciback"
 }
 
@@ -253,8 +253,8 @@ checkpatch()
 	return 0
 }
 
-"$VM_DIR/fetch.sh" source
-"$VM_DIR/unpack.sh" source
+"$SCRIPT_DIR/fetch.sh" source
+"$SCRIPT_DIR/unpack.sh" source
 step patches "two series for Linux $KERNEL" commits
 step patches 'are what "make module" builds' compare
 step patches "what each must have, and not exceed" limits

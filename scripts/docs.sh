@@ -49,6 +49,6 @@ build_docs()
 		"$TREE/Documentation" "$HTML"
 }
 
-[ -e "$(set_dir linux)/SHA256SUMS" ] || "$VM_DIR/fetch.sh" source
-"$VM_DIR/unpack.sh" docs
+[ -e "$(set_dir linux)/SHA256SUMS" ] || "$SCRIPT_DIR/fetch.sh" source
+"$SCRIPT_DIR/unpack.sh" docs
 step docs "HTML, in $HTML" build_docs

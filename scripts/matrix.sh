@@ -33,7 +33,7 @@ one()
 	export KERNEL XEN DOM0 FLAVOUR
 	log=$MATRIX/$1.log
 	start=$(date +%s)
-	BUILD=$MATRIX/$1 "$VM_DIR/check.sh" >"$log" 2>&1 </dev/null || :
+	BUILD=$MATRIX/$1 "$SCRIPT_DIR/check.sh" >"$log" 2>&1 </dev/null || :
 	kernel=$KERNEL${FLAVOUR:+-$FLAVOUR}
 	seconds=$(($(date +%s) - start))
 
