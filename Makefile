@@ -14,7 +14,7 @@ FLAVOUR ?=
 # Where things are made, and where Debian's packages are kept between runs.
 BUILD ?= build
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/xen-pciback-reset
-# make check: only these (name,name); with each fault of mutations/; so many VMs at once
+# make check: only these (name,name); with each fault of scripts/check/mutations/; so many VMs at once
 TESTS ?=
 MUTATE ?=
 VMS ?= 3
@@ -92,35 +92,35 @@ run: vm ## boot Xen and dom0, and show what reset_device does
 
 check: ## run the kselftests in the VM (TESTS=name,... only these; MUTATE=1: can they fail?)
 	@scripts/deps.sh vm
-	@scripts/check.sh
+	@scripts/check/check.sh
 
 check-matrix: ## make check for each kernel with the hypervisors it is used with
 	@scripts/deps.sh vm
-	@scripts/matrix.sh
+	@scripts/check/matrix.sh
 
 check-debug: ## make check on kernels that find mistakes: lockdep, KCSAN, ... (built here)
 	@scripts/deps.sh vm
-	@PAIRS='$(or $(PAIRS),$(foreach f,debug kcsan,$(KERNEL)-$(XEN)-$f))' scripts/matrix.sh
+	@PAIRS='$(or $(PAIRS),$(foreach f,debug kcsan,$(KERNEL)-$(XEN)-$f))' scripts/check/matrix.sh
 
 check-long: ## run those that take long (20 hand-overs, HVM guests, ...)
 	@scripts/deps.sh vm
-	@LONG=1 scripts/check.sh
+	@LONG=1 scripts/check/check.sh
 
 fuzz: ## addresses, damaged ones and noise, against a reference parser (N=1000000 SEED=)
 	@scripts/deps.sh vm fuzz
-	@scripts/fuzz.sh
+	@scripts/check/fuzz.sh
 
 stress: ## everything at once, at random, for MINUTES=60 (SEED=)
 	@scripts/deps.sh vm
-	@scripts/stress.sh
+	@scripts/check/stress.sh
 
 outcomes: ## what goes wrong and what comes of it, as a table
 	@scripts/deps.sh vm
-	@scripts/outcomes.sh
+	@scripts/check/outcomes.sh
 
 compare: ## hand-overs on the stock driver and on this one, as a table
 	@scripts/deps.sh vm
-	@scripts/compare.sh
+	@scripts/check/compare.sh
 
 bench: ## how fast, beside the stock driver and vfio-pci: tables, plots (ROUNDS=5)
 	@scripts/deps.sh vm bench
@@ -133,7 +133,7 @@ shell: vm ## a root shell in that dom0; leaving it powers off
 
 lint: ## checkpatch, compilers' warnings, sparse, coccicheck, ... for each kernel
 	@scripts/deps.sh lint docs
-	@scripts/lint.sh $(if $(filter-out file,$(origin KERNEL)),$(KERNEL))
+	@scripts/check/lint.sh $(if $(filter-out file,$(origin KERNEL)),$(KERNEL))
 
 docs: ## the guide, the manual and the reference as HTML, in build/docs
 	@scripts/deps.sh docs
@@ -146,7 +146,7 @@ patches: ## the change as two series for mail (TREE=dir BASE=dir, KERNEL=: one f
 
 bisect-check: ## see that each commit of these builds and passes its tests, and TREE= merges
 	@scripts/deps.sh vm
-	@scripts/bisect.sh
+	@scripts/check/bisect.sh
 
 deb: ## build the Debian packages (DKMS, and the command) into build/deb
 	@scripts/deps.sh deb

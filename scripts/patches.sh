@@ -112,10 +112,6 @@ step_of()
 		sed -i '/^   xfs$/i\   xen-pciback-reset' Documentation/admin-guide/index.rst
 		;;
 	selftests)
-		# What only this repository runs
-		for dir in mutations fuzz; do
-			rm -r "tools/testing/selftests/xen-pciback/$dir"
-		done
 		sed -i '/^TARGETS += x86$/a TARGETS += xen-pciback' \
 			tools/testing/selftests/Makefile
 		;;

@@ -16,8 +16,7 @@ INSTALLED=$OUT/selftests/selftests
 
 build_tests()
 {
-	rsync -a --delete --exclude=/fuzz --exclude=/mutations \
-		"$SELFTEST_DIR/" "$TREE/xen-pciback/"
+	rsync -a --delete "$SELFTEST_DIR/" "$TREE/xen-pciback/"
 	rm -rf "$INSTALLED"
 	"$SCRIPT_DIR/chroot.sh" "$(kernel_suite)" \
 		make -C "$TREE/xen-pciback/test_modules" KDIR="$OUT/headers/build"

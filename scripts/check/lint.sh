@@ -23,7 +23,7 @@
 # What was found in a module is known until something changes on which it
 # depends.
 set -eu
-. "${0%/*}/common.sh"
+. "${0%/*}/../common.sh"
 
 DRIVER=$TOP/drivers/xen/xen-pciback
 PATCHES=$DRIVER/patches
@@ -66,7 +66,7 @@ check()
 
 ours()
 {
-	find "$TOP/drivers" "$SELFTEST_DIR" -name '*.[ch]' | sort
+	find "$TOP/drivers" "$TOP/scripts" "$SELFTEST_DIR" -name '*.[ch]' | sort
 }
 
 patches()
@@ -224,7 +224,7 @@ by_coccinelle()
 inputs()
 {
 	cat "$OUT/.unpacked-headers" "$OUT/.unpacked-source" \
-		"$SCRIPT_DIR/lint.sh" "$SCRIPT_DIR/module.sh"
+		"$SCRIPT_DIR/check/lint.sh" "$SCRIPT_DIR/module.sh"
 	if [ "${1-}" ]; then
 		find "$DRIVER"/Kbuild "$DRIVER"/compat* -type f -exec cat {} +
 	else
@@ -298,8 +298,7 @@ check_selftests()
 	rm -rf "$tree"
 	mkdir -p "$tree"
 	cp -R "$BUILD/$BASE_KERNEL/linux/scripts" "$BUILD/$BASE_KERNEL/linux/tools" "$tree"
-	rsync -a --delete --exclude=/fuzz --exclude=/mutations \
-		"$SELFTEST_DIR/" "$tree/tools/testing/selftests/xen-pciback/"
+	rsync -a --delete "$SELFTEST_DIR/" "$tree/tools/testing/selftests/xen-pciback/"
 	PKG_CONFIG_LIBDIR=/nonexistent make -j"$(nproc)" \
 		-C "$tree/tools/testing/selftests" TARGETS=xen-pciback FORCE_TARGETS=1 \
 		KDIR=/nonexistent O="$tree/out" install >"$tree/log" 2>&1 || {

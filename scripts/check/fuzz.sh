@@ -10,7 +10,7 @@
 #		in the VM, by input_fuzz.c [1000000]
 # SEED=number	to have the same ones again: what failed says which [random]
 set -eu
-. "${0%/*}/common.sh"
+. "${0%/*}/../common.sh"
 
 [ "${N:-}" ] || N=1000000
 [ "${SEED:-}" ] || SEED=$(($(od -A n -N 2 -t u2 /dev/urandom) + 1))
@@ -26,9 +26,9 @@ build_parser()
 		sed -n "/^static .* $name(/,/^}/p" "$SOURCE" | grep . ||
 			die "no $name() in $SOURCE"
 	done >"$FUZZ/driver.h"
-	clang -g -O1 -Wall -I"$FUZZ" -fsanitize=fuzzer,address,undefined \
+	clang -g -O1 -Wall -I"$FUZZ" -I"$SELFTEST_DIR" -fsanitize=fuzzer,address,undefined \
 		-fno-sanitize-recover=all -fprofile-instr-generate -fcoverage-mapping \
-		-o "$FUZZ/parser" "$SELFTEST_DIR/fuzz/parser.c" "$SELFTEST_DIR/lib/bdf.c"
+		-o "$FUZZ/parser" "$SCRIPT_DIR/check/fuzz/parser.c" "$SELFTEST_DIR/lib/bdf.c"
 }
 
 seeds()
@@ -55,7 +55,7 @@ run_parser()
 	# The seeds stay, or few of the inputs would be addresses
 	LLVM_PROFILE_FILE=$FUZZ/parser.profraw ./parser -runs="$N" -seed="$SEED" \
 		-max_len=4096 -keep_seed=1 -reduce_inputs=0 \
-		-dict="$SELFTEST_DIR/fuzz/bdf.dict" inputs >said 2>&1 || {
+		-dict="$SCRIPT_DIR/check/fuzz/bdf.dict" inputs >said 2>&1 || {
 		cat said
 		return 1
 	}
@@ -85,4 +85,4 @@ coverage
 
 runs=$((N / 10))
 [ "$runs" -ge 1000 ] || runs=1000
-VM_ENV="FUZZ_RUNS=$runs FUZZ_SEED=$SEED" TESTS=input_fuzz "$SCRIPT_DIR/check.sh"
+VM_ENV="FUZZ_RUNS=$runs FUZZ_SEED=$SEED" TESTS=input_fuzz "$SCRIPT_DIR/check/check.sh"

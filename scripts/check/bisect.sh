@@ -6,7 +6,7 @@
 # VM what can be asked of it so far. Then their cover letters say so. And what tree.sh
 # makes of the same must build for those that it is for.
 set -eu
-. "${0%/*}/common.sh"
+. "${0%/*}/../common.sh"
 
 DRIVER=drivers/xen/xen-pciback
 KERNEL=$BASE_KERNEL FLAVOUR=''
@@ -42,7 +42,7 @@ build()
 
 run()
 {
-	MODULE="$work/xen-pciback/xen-pciback.ko" TESTS="$1" "$SCRIPT_DIR/check.sh"
+	MODULE="$work/xen-pciback/xen-pciback.ko" TESTS="$1" "$SCRIPT_DIR/check/check.sh"
 }
 
 "$SCRIPT_DIR/patches.sh"

@@ -5,7 +5,7 @@
 # print what came of it as a table for the kernel's documentation, where a copy
 # of it is Documentation/admin-guide/xen-pciback-outcomes.txt.
 set -eu
-. "${0%/*}/common.sh"
+. "${0%/*}/../common.sh"
 
 RESULT=$OUT/outcomes/outcomes.txt
 
@@ -39,7 +39,7 @@ table()
 }
 
 mkdir -p "$OUT/outcomes"
-TESTS=outcomes MUTATE='' LONG='' "$SCRIPT_DIR/check.sh"
+TESTS=outcomes MUTATE='' LONG='' "$SCRIPT_DIR/check/check.sh"
 sed -n 's/^# # fault: //p' "$OUT/check/check.tap" >"$OUT/outcomes/rows"
 [ -s "$OUT/outcomes/rows" ] || die "no outcome: outcomes was skipped"
 table "$OUT/outcomes/rows" >"$RESULT.new"

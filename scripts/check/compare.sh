@@ -6,7 +6,7 @@
 # where a copy of it is Documentation/admin-guide/xen-pciback-before-after.txt.
 # Both runs are selftests/xen-pciback/compare.sh in the VM.
 set -eu
-. "${0%/*}/common.sh"
+. "${0%/*}/../common.sh"
 
 RESULT=$OUT/compare/before-after.txt
 

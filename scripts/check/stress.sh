@@ -11,7 +11,7 @@
 # $BUILD/stress/seed-SEED, of which Documentation/admin-guide/xen-pciback-stress.txt
 # is a copy.
 set -eu
-. "${0%/*}/common.sh"
+. "${0%/*}/../common.sh"
 
 [ "${MINUTES:-}" ] || MINUTES=60
 [ "${SEED:-}" ] || SEED=$(($(od -A n -N 2 -t u2 /dev/urandom) + 1))
@@ -24,7 +24,7 @@ echo "  stress   $MINUTES minutes, SEED=$SEED"
 rc=0
 VM_CPUS=2 VM_ENV="STRESS_SECONDS=$((MINUTES * 60)) STRESS_SEED=$SEED" \
 	VM_TIMEOUT=$((MINUTES * 60 + 2 * MORE)) LIMIT=$((MINUTES * 60 + MORE)) \
-	MUTATE='' LONG='' TESTS=stress "$SCRIPT_DIR/check.sh" || rc=$?
+	MUTATE='' LONG='' TESTS=stress "$SCRIPT_DIR/check/check.sh" || rc=$?
 sed -n 's/ *$//; /^# # stress: *[0-9]* s: /d; s/^# # stress: //p; s/^# # \(witness: \)/\1/p' \
 	"$OUT/check/check.tap" >"$STRESS/seed-$SEED"
 echo "  in $STRESS/seed-$SEED"

@@ -11,7 +11,7 @@
 # Each has a folder of its own to build in, $BUILD/matrix/PAIR, and what it said is
 # in $BUILD/matrix/PAIR.log.
 set -eu
-. "${0%/*}/common.sh"
+. "${0%/*}/../common.sh"
 
 MATRIX=$BUILD/matrix
 
@@ -33,7 +33,7 @@ one()
 	export KERNEL XEN DOM0 FLAVOUR
 	log=$MATRIX/$1.log
 	start=$(date +%s)
-	BUILD=$MATRIX/$1 "$SCRIPT_DIR/check.sh" >"$log" 2>&1 </dev/null || :
+	BUILD=$MATRIX/$1 "$SCRIPT_DIR/check/check.sh" >"$log" 2>&1 </dev/null || :
 	kernel=$KERNEL${FLAVOUR:+-$FLAVOUR}
 	seconds=$(($(date +%s) - start))
 

@@ -14,14 +14,14 @@
 # MODULE=FILE		that driver, not the one built of the series $KERNEL
 # LIMIT=SECONDS		a program that takes longer hangs [1800; LONG=1: 7200]
 #
-# FLAVOUR=debug or kcsan runs on a kernel that finds mistakes; only those of
-# mutations/FLAVOUR are for it.
+# FLAVOUR=debug or kcsan runs on a kernel that finds mistakes; only mutations with
+# "Flavour: debug" or "Flavour: kcsan" are for it.
 #
 # The last line is "N passed, N failed, N skipped". Also a failure: no test at
 # all, a VM that died or hung, and a kernel that complained (the log tells) or
 # found memory lost that the driver had allocated.
 set -eu
-. "${0%/*}/common.sh"
+. "${0%/*}/../common.sh"
 
 : "${TESTS:=}" "${MUTATE:=}" "${LONG:=}" "${MODULE:=}" "${VMS:=3}" "${LIMIT:=}"
 LONG_TESTS=handovers,guest_hvm,hostile
@@ -33,6 +33,7 @@ TOGETHER="$TOGETHER command.sh guest_pv backend,refused,waits requests,coverage,
 # In a PVH dom0; the README of the selftests tells of the rest
 PVH_TESTS=methods,refusals,clean
 LONG_TIMEOUT=7200
+MUTATIONS=$SCRIPT_DIR/check/mutations
 DRIVER=${MODULE:-$OUT/xen-pciback.ko}
 
 # has_any NAME,... TEST,...: is one of the programs among the tests?
@@ -418,20 +419,19 @@ hvm=''
 # shellcheck disable=SC2086
 "$SCRIPT_DIR/image.sh" base xentools guest $hvm
 "$SCRIPT_DIR/tests.sh"
-"$SCRIPT_DIR/guard.sh"
+"$SCRIPT_DIR/check/guard.sh"
 mkdir -p "$OUT/check"
 
 
 if [ -n "$MUTATE" ]; then
 	# shellcheck disable=SC2046
 	if [ -n "$FLAVOUR" ]; then
-		[ -d "$SELFTEST_DIR/mutations/$FLAVOUR" ] ||
-			die "no mutations for FLAVOUR=$FLAVOUR"
-		set -- "$SELFTEST_DIR/mutations/$FLAVOUR"/*.patch
+		set -- $(grep -lx "Flavour: $FLAVOUR" "$MUTATIONS"/*.patch)
+		[ $# -gt 0 ] || die "no mutations for FLAVOUR=$FLAVOUR"
 	elif [ "$DOM0" = pv ]; then
-		set -- $(grep -L '^Dom0:' "$SELFTEST_DIR"/mutations/*.patch)
+		set -- $(grep -LE '^(Dom0|Flavour):' "$MUTATIONS"/*.patch)
 	else
-		set -- $(grep -lx "Dom0: $DOM0" "$SELFTEST_DIR"/mutations/*.patch)
+		set -- $(grep -lx "Dom0: $DOM0" "$MUTATIONS"/*.patch)
 	fi
 	echo "TAP version 13"
 	echo "1..$#"

@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The driver's parser of addresses in user space, for libFuzzer: has it the
- * reference's answer to whatever is written? scripts/fuzz.sh builds it, and cuts the
+ * reference's answer to whatever is written? fuzz.sh builds it, and cuts the
  * parser itself out of the driver's source.
  */
 #include <ctype.h>
 #include <errno.h>
 #include <linux/pci.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "../lib/bdf.h"
+#include "lib/bdf.h"
 
 /* What else of the kernel it uses */
 static int hex_to_bin(unsigned char ch)
@@ -37,7 +36,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	return atexit(report);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
 	unsigned int domain = -1, bus = -1, devfn = -1;
 	struct bdf bdf;

@@ -10,7 +10,7 @@
 # that does not refuse is root there, but of its own namespaces only: it cannot load
 # a module.
 set -eu
-. "${0%/*}/common.sh"
+. "${0%/*}/../common.sh"
 
 INSTALLED=$OUT/selftests/selftests
 LOG=$OUT/guard
