@@ -124,7 +124,7 @@ compare: ## hand-overs on the stock driver and on this one, as a table
 
 bench: ## how fast, beside the stock driver and vfio-pci: tables, plots (ROUNDS=5)
 	@scripts/deps.sh vm bench
-	@scripts/bench.sh
+	@scripts/bench/bench.sh
 
 shell: vm ## a root shell in that dom0; leaving it powers off
 	@scripts/tests.sh
@@ -141,8 +141,8 @@ docs: ## the guide, the manual and the reference as HTML, in build/docs
 
 patches: ## the change as two series for mail (TREE=dir BASE=dir, KERNEL=: one for that tree)
 	@scripts/deps.sh vm
-	@$(if $(TREE),,scripts/patches.sh)
-	@$(if $(TREE)$(filter-out file,$(origin KERNEL)),scripts/tree.sh $(addsuffix ',$(addprefix ',$(TREE) $(BASE))))
+	@$(if $(TREE),,scripts/series/patches.sh)
+	@$(if $(TREE)$(filter-out file,$(origin KERNEL)),scripts/series/tree.sh $(addsuffix ',$(addprefix ',$(TREE) $(BASE))))
 
 bisect-check: ## see that each commit of these builds and passes its tests, and TREE= merges
 	@scripts/deps.sh vm

@@ -45,7 +45,7 @@ run()
 	MODULE="$work/xen-pciback/xen-pciback.ko" TESTS="$1" "$SCRIPT_DIR/check/check.sh"
 }
 
-"$SCRIPT_DIR/patches.sh"
+"$SCRIPT_DIR/series/patches.sh"
 "$SCRIPT_DIR/fetch.sh" linux
 "$SCRIPT_DIR/unpack.sh" headers
 "$SCRIPT_DIR/chroot.sh" "$(kernel_suite)"
@@ -63,5 +63,5 @@ for commit in $(git -C "$tree" rev-list --reverse base..main); do
 done
 git -C "$tree" log --format=%T base..main >"$work/passed"
 echo "each of $number commits builds and passes its tests"
-"$SCRIPT_DIR/trees.sh" --build
-"$SCRIPT_DIR/patches.sh" | tail -n 2
+"$SCRIPT_DIR/series/trees.sh" --build
+"$SCRIPT_DIR/series/patches.sh" | tail -n 2

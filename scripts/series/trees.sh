@@ -6,7 +6,7 @@
 # places where these do. What does not merge is named, and no base is guessed.
 # Takes some seconds; with --build what comes of each is also built for its kernel.
 set -eu
-. "${0%/*}/common.sh"
+. "${0%/*}/../common.sh"
 
 DRIVER=drivers/xen/xen-pciback
 FLAVOUR='' KSRC=''
@@ -26,7 +26,7 @@ new()
 	mkdir -p "$tree/${DRIVER%/*}"
 	cp -R "$base/$DRIVER" "$tree/${DRIVER%/*}"
 	[ -z "${3-}" ] ||
-		patch -s -p1 --no-backup-if-mismatch -d "$tree" <"$SCRIPT_DIR/trees/$3.patch"
+		patch -s -p1 --no-backup-if-mismatch -d "$tree" <"$SCRIPT_DIR/series/trees/$3.patch"
 }
 
 # version NUMBER: what the tree says it is
@@ -46,10 +46,10 @@ change()
 merged()
 {
 	new "$@"
-	"$SCRIPT_DIR/tree.sh" "$tree" "$base"
+	"$SCRIPT_DIR/series/tree.sh" "$tree" "$base"
 	patch -s -p1 -d "$tree" <"$PATCHES/$1/xen-pciback-thorough-resets.patch"
 	[ -z "$3" ] || ! patch -R -s -f -p1 --dry-run -d "$tree" \
-		<"$SCRIPT_DIR/trees/$3.patch" | grep FAILED
+		<"$SCRIPT_DIR/series/trees/$3.patch" | grep FAILED
 }
 
 # build NAME KERNEL: without a warning
@@ -68,7 +68,7 @@ conflict()
 {
 	new conflict 6.1
 	change
-	! "$SCRIPT_DIR/tree.sh" "$tree" "$base" 2>"$work/said" || return 1
+	! "$SCRIPT_DIR/series/tree.sh" "$tree" "$base" 2>"$work/said" || return 1
 	cat "$work/said"
 	for place in 'static void pcistub_device_release(' 'void pcistub_put_pci_dev('; do
 		grep -F "$DRIVER/pci_stub.c: $place" "$work/said"
@@ -80,17 +80,17 @@ found()
 {
 	new found 6.1 openxt
 	version "$(KERNEL=6.1 source_version)"
-	"$SCRIPT_DIR/tree.sh" "$tree"
+	"$SCRIPT_DIR/series/tree.sh" "$tree"
 	new found 6.1
 	version 6.1.0
-	"$SCRIPT_DIR/tree.sh" "$tree"
+	"$SCRIPT_DIR/series/tree.sh" "$tree"
 }
 
 refused()
 {
 	new refused 6.1 openxt
 	version 6.1.0
-	! "$SCRIPT_DIR/tree.sh" "$tree" 2>"$work/said" || return 1
+	! "$SCRIPT_DIR/series/tree.sh" "$tree" 2>"$work/said" || return 1
 	grep 'BASE=DIR must say' "$work/said"
 }
 
@@ -104,8 +104,8 @@ tagged()
 	git add -A
 	git -c user.name=nobody -c user.email=nobody@localhost commit -q -m start
 	git tag v6.1.0
-	patch -s -p1 <"$SCRIPT_DIR/trees/openxt.patch"
-	"$SCRIPT_DIR/tree.sh" "$tree"
+	patch -s -p1 <"$SCRIPT_DIR/series/trees/openxt.patch"
+	"$SCRIPT_DIR/series/tree.sh" "$tree"
 }
 
 for each in 5.10 6.1 6.12 6.1-openxt 6.1-qubes 6.12-qubes; do

@@ -19,7 +19,7 @@
 # ROUNDS=number		of each measurement [5]
 # VMS=number		so many VMs at once [3]
 set -eu
-. "${0%/*}/common.sh"
+. "${0%/*}/../common.sh"
 
 : "${ROUNDS:=5}" "${VMS:=3}"
 BENCH=$OUT/bench
@@ -408,7 +408,7 @@ plots()
 		data config "$who" write
 	done
 	data check ours refusal
-	(cd "$BENCH" && gnuplot "$SCRIPT_DIR/bench.gnuplot")
+	(cd "$BENCH" && gnuplot "$SCRIPT_DIR/bench/bench.gnuplot")
 	rm "$BENCH"/*.data
 }
 

@@ -11,7 +11,7 @@
 # MAINTAINERS names; the addresses are get_maintainer.pl's; checkpatch.pl must
 # have nothing to say. That they were tested is said if bisect.sh has done it.
 set -eu
-. "${0%/*}/common.sh"
+. "${0%/*}/../common.sh"
 
 DRIVER=drivers/xen/xen-pciback
 QUILT=$TOP/$DRIVER/patches

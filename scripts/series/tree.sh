@@ -10,7 +10,7 @@
 # function. BASE is the owner's unmodified tree. If it is not said it is what git has in
 # TREE for that version, or Debian's source. TREE, if not said, is Debian's $KERNEL.
 set -eu
-. "${0%/*}/common.sh"
+. "${0%/*}/../common.sh"
 
 DRIVER=drivers/xen/xen-pciback
 FLAVOUR=''
