@@ -150,11 +150,11 @@ bisect-check: ## see that each commit of these builds and passes its tests, and 
 
 deb: ## build the Debian packages (DKMS, and the command) into build/deb
 	@scripts/deps.sh deb
-	@scripts/deb.sh
+	@debian/deb.sh
 
 deb-check: ## install, upgrade, remove and purge them in a chroot; their module in the VM
 	@scripts/deps.sh vm deb
-	@scripts/deb-test.sh
+	@debian/deb-test.sh
 
 install: ## module and command without packages (DESTDIR=dir PREFIX=/usr/local KSRC=dir)
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' scripts/install.sh

@@ -8,7 +8,7 @@
 # The Debian is the one that $KERNEL comes from, with DKMS and all kernels from it that
 # the tests are run on. mmdebstrap makes it in $CACHE/chroot, once; each run has a copy.
 set -eu
-. "${0%/*}/common.sh"
+. "${0%/*}/../scripts/common.sh"
 
 "$SCRIPT_DIR/fetch.sh" linux
 SUITE=$(kernel_suite)
@@ -64,7 +64,7 @@ unpack_image()
 		mkdir "$WORK/root/test/$version"
 		cp "$WORK/$version"/*.deb "$WORK/root/test/$version/"
 	done
-	cp "$SCRIPT_DIR/deb-steps" "$WORK/root/test/"
+	cp "$TOP/debian/deb-steps" "$WORK/root/test/"
 }
 
 # in_chroot COMMAND [ARG]...
@@ -114,8 +114,8 @@ in_vm()
 
 [ "$SUITE" != bullseye ] || die "Debian bullseye's DKMS is older than the package wants"
 kernels=$(kernels)
-"$SCRIPT_DIR/deb.sh" -o "$WORK/old"
-"$SCRIPT_DIR/deb.sh" -o "$WORK/new" -v "$(dpkg-parsechangelog -l "$TOP/debian/changelog" -S Version)+1"
+"$TOP/debian/deb.sh" -o "$WORK/old"
+"$TOP/debian/deb.sh" -o "$WORK/new" -v "$(dpkg-parsechangelog -l "$TOP/debian/changelog" -S Version)+1"
 
 releases=$(for series in $kernels; do release_of "$series"; done)
 image=$CACHE/chroot/deb-$SUITE-$(echo "$PACKAGES $releases" | cksum | cut -d ' ' -f 1).tar

@@ -9,7 +9,7 @@
 # nothing else.
 # The version is that of debian/changelog, or VERSION.
 set -eu
-. "${0%/*}/common.sh"
+. "${0%/*}/../scripts/common.sh"
 
 out=$BUILD/deb version=''
 while getopts o:v: option; do
