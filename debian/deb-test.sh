@@ -130,7 +130,7 @@ step chroot "a copy of it" unpack_image
 in_chroot /test/deb-steps $releases
 
 # Only for who runs such a kernel: its headers want the compiler that made it
-if [ "$SUITE" = "$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)" ]; then
+if [ "$SUITE" = "$(own_suite)" ]; then
 	"$SCRIPT_DIR/unpack.sh" headers
 	step make "install and uninstall, for Linux $KERNEL" without_packages
 else

@@ -20,7 +20,7 @@ PACKAGES=clang,gcc,libc6-dev,libelf1,make,rsync,sparse${PACKAGES_MORE:+,$PACKAGE
 suite=$1
 shift
 
-if [ "$suite" = "$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)" ]; then
+if [ "$suite" = "$(own_suite)" ]; then
 	[ $# -gt 0 ] || exit 0
 	exec "$@"
 fi

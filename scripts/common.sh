@@ -40,12 +40,18 @@ all_kernels()
 	echo "$ALL_PAIRS" | tr ' ' '\n' | sed 's/-.*//' | uniq
 }
 
+# The Debian that this machine runs
+own_suite()
+{
+	sed -n 's/^VERSION_CODENAME=//p' /etc/os-release
+}
+
 # Debian's releases, in the order in which a kernel is looked for: first that of this
 # machine, whose compiler is there, then from the newest that is released to the
 # oldest, then what is not released.
 suites()
 {
-	own=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+	own=$(own_suite)
 	all='trixie bookworm bullseye forky sid'
 	case " $all " in
 	*" $own "*) echo "$own" ;;
@@ -174,6 +180,62 @@ sources()
 	# Gone from the mirrors once a Debian is no longer maintained
 	[ "$1" = bullseye ] || echo "$signed $DEBIAN_MIRROR $1-backports main"
 	echo "$signed $DEBIAN_SECURITY_MIRROR $1-security main"
+}
+
+# kernel_source KERNEL: the parts of it that are used here, in $BUILD/KERNEL/linux
+kernel_source()
+{
+	KERNEL=$1 FLAVOUR='' "$SCRIPT_DIR/fetch.sh" source &&
+		KERNEL=$1 FLAVOUR='' "$SCRIPT_DIR/unpack.sh" source
+}
+
+# kernel_headers: those of $KERNEL, unpacked, and the compiler that they want
+kernel_headers()
+{
+	"$SCRIPT_DIR/fetch.sh" linux
+	"$SCRIPT_DIR/unpack.sh" headers
+	"$SCRIPT_DIR/chroot.sh" "$(kernel_suite)"
+}
+
+# build_strictly DIR [ARG]...: the driver that is in DIR, for $KERNEL: no warning passes
+build_strictly()
+{
+	strict_dir=$1
+	shift
+	"$SCRIPT_DIR/chroot.sh" "$(kernel_suite)" \
+		make -C "$BUILD/$KERNEL/headers/build" M="$strict_dir" KCFLAGS=-Werror \
+		CONFIG_XEN_PCIDEV_BACKEND=m CONFIG_DEBUG_INFO_BTF_MODULES= \
+		-j"$(nproc)" "$@" modules
+}
+
+# build_vm SET...: what boot.sh wants but the driver, with these sets, and the tests
+build_vm()
+{
+	"$SCRIPT_DIR/fetch.sh" linux xen tools dash "$@"
+	"$SCRIPT_DIR/unpack.sh" vm "$@"
+	"$SCRIPT_DIR/image.sh" base "$@" guest
+	"$SCRIPT_DIR/tests.sh"
+}
+
+# made_by TARGET: the head of a file in Documentation that is made
+made_by()
+{
+	cat <<-END
+		.. SPDX-License-Identifier: GPL-2.0
+		.. Made by "make $1"; do not edit.
+
+	END
+}
+
+# keep_table FILE COMMAND [ARG]...: what COMMAND prints, in FILE and for the person
+keep_table()
+{
+	kept=$1
+	shift
+	"$@" >"$kept.new"
+	mv "$kept.new" "$kept"
+	cat "$kept"
+	echo "  in $kept"
 }
 
 # Locales change what tools print, and TIME is nobody's business here.

@@ -104,8 +104,7 @@ if [ -n "$KSRC" ]; then
 	OUT=$BUILD/$KERNEL
 	toolchain=''
 elif [ -z "$only_sources" ]; then
-	"$SCRIPT_DIR/fetch.sh" linux
-	"$SCRIPT_DIR/unpack.sh" headers
+	kernel_headers
 	headers=$OUT/headers/build
 	toolchain="$SCRIPT_DIR/chroot.sh $(kernel_suite)"
 fi
@@ -116,8 +115,7 @@ if [ -n "$stock" ] && [ -n "$KSRC" ] &&
 	upstream=$headers/drivers/xen/xen-pciback
 else
 	[ -n "$stock" ] && of=$KERNEL || of=$BASE_KERNEL
-	KERNEL=$of FLAVOUR='' "$SCRIPT_DIR/fetch.sh" source
-	KERNEL=$of FLAVOUR='' "$SCRIPT_DIR/unpack.sh" source
+	kernel_source "$of"
 	upstream=$BUILD/$of/linux/drivers/xen/xen-pciback
 fi
 
@@ -132,8 +130,6 @@ stamp=$out/.xen-pciback.inputs
 now=$(inputs "$@" | sha256sum)
 if [ ! -e "$out/xen-pciback.ko" ] || [ "$(cat "$stamp" 2>/dev/null)" != "$now" ]; then
 	rm -f "$stamp"
-	# shellcheck disable=SC2086
-	[ -z "$toolchain" ] || $toolchain
 	step module "${out#"$TOP/"}/xen-pciback.ko" build "$@"
 	echo "$now" >"$stamp"
 fi

@@ -37,8 +37,7 @@ built_flavour && slower=3 || slower=1
 
 "$SCRIPT_DIR/fetch.sh" linux xentools
 "$SCRIPT_DIR/unpack.sh" headers xentools
-KERNEL=$DEFAULT_KERNEL FLAVOUR='' "$SCRIPT_DIR/fetch.sh" source
-KERNEL=$DEFAULT_KERNEL FLAVOUR='' "$SCRIPT_DIR/unpack.sh" source
+kernel_source "$DEFAULT_KERNEL"
 "$SCRIPT_DIR/chroot.sh" "$(kernel_suite)"
 "$SCRIPT_DIR/chroot.sh" "$(xen_suite "$XEN")"
 step tests "kselftests, by the kernel's Makefiles" build_tests

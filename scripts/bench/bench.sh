@@ -374,11 +374,7 @@ report()
 
 documentation()
 {
-	cat <<-END
-		.. SPDX-License-Identifier: GPL-2.0
-		.. Made by "make bench"; do not edit.
-
-	END
+	made_by bench
 	list_table "$BENCH/goals.tsv" "Goals ($TITLE)" Figure Goal Measured Met
 	echo
 	list_table "$BENCH/figures.tsv" "Figures: medians of $ROUNDS" \
@@ -419,10 +415,7 @@ fi
 
 "$SCRIPT_DIR/module.sh"
 "$SCRIPT_DIR/module.sh" --stock
-"$SCRIPT_DIR/fetch.sh" linux xen tools dash xentools
-"$SCRIPT_DIR/unpack.sh" vm xentools
-"$SCRIPT_DIR/image.sh" base xentools guest
-"$SCRIPT_DIR/tests.sh"
+build_vm xentools
 rm -rf "$BENCH"
 mkdir -p "$BENCH"
 

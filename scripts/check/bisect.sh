@@ -34,10 +34,7 @@ build()
 	rm -rf "$work/xen-pciback"
 	mkdir -p "$work"
 	git -C "$tree" archive "$1" $DRIVER | tar -x -C "$work" --strip-components=2
-	"$SCRIPT_DIR/chroot.sh" "$(kernel_suite)" \
-		make -C "$OUT/headers/build" M="$work/xen-pciback" W=1 \
-		KCFLAGS=-Werror CONFIG_XEN_PCIDEV_BACKEND=m CONFIG_DEBUG_INFO_BTF_MODULES= \
-		-j"$(nproc)" modules
+	build_strictly "$work/xen-pciback" W=1
 }
 
 run()
@@ -46,9 +43,7 @@ run()
 }
 
 "$SCRIPT_DIR/series/patches.sh"
-"$SCRIPT_DIR/fetch.sh" linux
-"$SCRIPT_DIR/unpack.sh" headers
-"$SCRIPT_DIR/chroot.sh" "$(kernel_suite)"
+kernel_headers
 number=0
 for commit in $(git -C "$tree" rev-list --reverse base..main); do
 	number=$((number + 1))

@@ -413,12 +413,7 @@ esac
 hvm=''
 [ -z "$LONG" ] && ! has_any guest_hvm "$TESTS" || hvm=hvm
 # shellcheck disable=SC2086
-"$SCRIPT_DIR/fetch.sh" linux xen tools dash xentools $hvm
-# shellcheck disable=SC2086
-"$SCRIPT_DIR/unpack.sh" vm xentools $hvm
-# shellcheck disable=SC2086
-"$SCRIPT_DIR/image.sh" base xentools guest $hvm
-"$SCRIPT_DIR/tests.sh"
+build_vm xentools $hvm
 "$SCRIPT_DIR/check/guard.sh"
 mkdir -p "$OUT/check"
 

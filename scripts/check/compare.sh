@@ -22,10 +22,8 @@ run()
 # table STOCK OURS: both have the same rows
 table()
 {
+	made_by compare
 	cat <<-END
-		.. SPDX-License-Identifier: GPL-2.0
-		.. Made by "make compare"; do not edit.
-
 		.. list-table:: Hand-overs by stock xl of Xen $XEN, Linux $KERNEL, in QEMU (times: of an emulated CPU)
 		   :header-rows: 1
 		   :widths: 20 10 25 8 25 8
@@ -72,14 +70,8 @@ table()
 
 "$SCRIPT_DIR/module.sh"
 "$SCRIPT_DIR/module.sh" --stock
-"$SCRIPT_DIR/fetch.sh" linux xen tools dash xentools
-"$SCRIPT_DIR/unpack.sh" vm xentools
-"$SCRIPT_DIR/image.sh" base xentools guest
-"$SCRIPT_DIR/tests.sh"
+build_vm xentools
 mkdir -p "$OUT/compare"
 run stock "$OUT/stock/xen-pciback.ko"
 run ours "$OUT/xen-pciback.ko"
-table "$OUT/compare/stock" "$OUT/compare/ours" >"$RESULT.new"
-mv "$RESULT.new" "$RESULT"
-cat "$RESULT"
-echo "  in $RESULT"
+keep_table "$RESULT" table "$OUT/compare/stock" "$OUT/compare/ours"

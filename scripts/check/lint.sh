@@ -346,8 +346,7 @@ for KERNEL; do
 	KERNEL=$KERNEL "$SCRIPT_DIR/fetch.sh" linux
 	KERNEL=$KERNEL "$SCRIPT_DIR/unpack.sh" headers source
 done
-KERNEL=$BASE_KERNEL "$SCRIPT_DIR/fetch.sh" source
-KERNEL=$BASE_KERNEL "$SCRIPT_DIR/unpack.sh" source
+kernel_source "$BASE_KERNEL"
 check "gcc: the kselftests, without Xen, with O=" check_selftests
 printf '%s\n' "$@" | xargs -P "$(nproc)" -n 1 "$0" --series || failed=1
 

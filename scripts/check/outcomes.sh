@@ -12,10 +12,8 @@ RESULT=$OUT/outcomes/outcomes.txt
 # table ROWS: "what | who asked | answer | state | next guest"
 table()
 {
+	made_by outcomes
 	cat <<-END
-		.. SPDX-License-Identifier: GPL-2.0
-		.. Made by "make outcomes"; do not edit.
-
 		.. list-table:: What goes wrong, and what comes of it: Linux $KERNEL, in QEMU
 		   :header-rows: 1
 		   :widths: 20 10 30 25 15
@@ -42,7 +40,4 @@ mkdir -p "$OUT/outcomes"
 TESTS=outcomes MUTATE='' LONG='' "$SCRIPT_DIR/check/check.sh"
 sed -n 's/^# # fault: //p' "$OUT/check/check.tap" >"$OUT/outcomes/rows"
 [ -s "$OUT/outcomes/rows" ] || die "no outcome: outcomes was skipped"
-table "$OUT/outcomes/rows" >"$RESULT.new"
-mv "$RESULT.new" "$RESULT"
-cat "$RESULT"
-echo "  in $RESULT"
+keep_table "$RESULT" table "$OUT/outcomes/rows"

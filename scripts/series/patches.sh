@@ -249,8 +249,7 @@ checkpatch()
 	return 0
 }
 
-"$SCRIPT_DIR/fetch.sh" source
-"$SCRIPT_DIR/unpack.sh" source
+kernel_source "$KERNEL"
 step patches "two series for Linux $KERNEL" commits
 step patches 'are what "make module" builds' compare
 step patches "what each must have, and not exceed" limits

@@ -22,8 +22,7 @@ work=$BUILD/$BASE_KERNEL/tree
 # debian KERNEL: where its source is
 debian()
 {
-	KERNEL=$1 "$SCRIPT_DIR/fetch.sh" source || return
-	KERNEL=$1 "$SCRIPT_DIR/unpack.sh" source || return
+	kernel_source "$1" || return
 	debian=$BUILD/$1/linux
 }
 

@@ -18,8 +18,7 @@ export PATCHES
 # new NAME KERNEL [STAND-IN]: a tree
 new()
 {
-	KERNEL=$2 "$SCRIPT_DIR/fetch.sh" source
-	KERNEL=$2 "$SCRIPT_DIR/unpack.sh" source
+	kernel_source "$2"
 	base=$BUILD/$2/linux
 	tree=$work/$1
 	rm -rf "$tree"
@@ -52,16 +51,12 @@ merged()
 		<"$SCRIPT_DIR/series/trees/$3.patch" | grep FAILED
 }
 
-# build NAME KERNEL: without a warning
+# build NAME KERNEL
 build()
 {
 	KERNEL=$2
-	"$SCRIPT_DIR/fetch.sh" linux
-	"$SCRIPT_DIR/unpack.sh" headers
-	"$SCRIPT_DIR/chroot.sh" "$(kernel_suite)" \
-		make -C "$BUILD/$KERNEL/headers/build" M="$work/$1/$DRIVER" KCFLAGS=-Werror \
-		CONFIG_XEN_PCIDEV_BACKEND=m CONFIG_DEBUG_INFO_BTF_MODULES= \
-		-j"$(nproc)" modules
+	kernel_headers
+	build_strictly "$work/$1/$DRIVER"
 }
 
 conflict()
