@@ -18,8 +18,9 @@
 # "Flavour: debug" or "Flavour: kcsan" are for it.
 #
 # The last line is "N passed, N failed, N skipped". Also a failure: no test at
-# all, a VM that died or hung, and a kernel that complained (the log tells) or
-# found memory lost that the driver had allocated.
+# all, a test skipped that the file "skips" does not name, a VM that died or hung,
+# and a kernel that complained (the log tells) or found memory lost that the driver
+# had allocated, or an access that the IOMMU has refused.
 set -eu
 . "${0%/*}/../common.sh"
 
@@ -35,6 +36,7 @@ PVH_TESTS=methods,refusals,clean
 LONG_TIMEOUT=7200
 MUTATIONS=$SCRIPT_DIR/check/mutations
 DRIVER=${MODULE:-$OUT/xen-pciback.ko}
+lock_out
 
 # has_any NAME,... TEST,...: is one of the programs among the tests?
 has_any()
@@ -86,12 +88,31 @@ guest_command()
 # count TAP-FILE: sets passed, failed, skipped; prints what is wrong beside
 # failed tests. The runner prefixes what a test program says with "# ", and
 # adds a line of its own for the program. A test in C has results of its own;
-# one that has none counts as one.
+# one that has none counts as one. What is skipped must be in the file "skips".
 count()
 {
-	mawk '
+	mawk -v kernel="$KERNEL" -v flavour="${FLAVOUR:--}" -v dom0="$DOM0" '
+	function among(what, list)
+	{
+		return list == "any" || index("," list ",", "," what ",")
+	}
+	function expected_skip(reason,		i)
+	{
+		for (i = 0; i < expectations; i++)
+			if (index(reason, expectation[i]) == 1)
+				return 1
+		return 0
+	}
+	FNR == NR {
+		if (!/^#|^$/ && among(kernel, $1) && among(flavour, $2) && among(dom0, $3)) {
+			sub(/^[^ \t]+[ \t]+[^ \t]+[ \t]+[^ \t]+[ \t]+/, "")
+			expectation[expectations++] = $0
+		}
+		next
+	}
 	/^# 1\.\.[0-9]+$/ {
 		planned += substr($2, 4)
+		plans++
 	}
 	/^# not ok / {
 		results++
@@ -100,10 +121,17 @@ count()
 	}
 	/^# ok / {
 		results++
-		if (/# SKIP/)
+		if (/# SKIP/) {
 			skipped++
-		else
+			reason = $0
+			sub(/^.*# SKIP */, "", reason)
+			if (!expected_skip(reason)) {
+				print "# not expected to be skipped: " substr($0, 3)
+				failed++
+			}
+		} else {
 			passed++
+		}
 	}
 	/^(not )?ok [0-9]+ selftests: / {
 		programs++
@@ -114,6 +142,9 @@ count()
 		} else if (results < planned) {
 			print "# only " results " of " planned " tests ran: " $0
 			failed++
+		} else if (plans && !planned) {
+			print "# it has no such test: " $0
+			failed++
 		} else if (!results && /# SKIP/) {
 			# In the VM that is an error: the feed is missing
 			print "# refused this machine (lib/guard.c): " $0
@@ -121,7 +152,7 @@ count()
 		} else if (!results) {
 			passed++
 		}
-		results = planned = bad = 0
+		results = planned = plans = bad = 0
 	}
 	/^1\.\.[0-9]+$/ {
 		expected += substr($1, 4)
@@ -135,92 +166,17 @@ count()
 			failed++
 		}
 		print "counts", passed + 0, failed + 0, skipped + 0
-	}' "$1" >"$1.counts"
+	}' "$SCRIPT_DIR/check/skips" "$1" >"$1.counts"
 	grep '^#' "$1.counts" || :
 	# shellcheck disable=SC2046
 	set -- $(sed -n 's/^counts //p' "$1.counts")
 	passed=$1 failed=$2 skipped=$3
 }
 
-# without_known: less some reports on the kernel itself. Of lockdep's one is on 6.12's
-# pciehp: it lets go of its reset_lock while a driver is unbound, and takes it again
-# under pci_rescan_remove_lock, which it takes under that lock otherwise; or its
-# interrupt takes the latter first, when error recovery has reset a slot. Another is on
-# gntdev, when xenstored maps a page of the first guest. The third is on the stock
-# driver: while a PF is unbound, its notifier unbinds the VFs, and each of them is
-# notified of again. And lockdep cannot remember as many locks as the kernel takes for
-# a reset of a bus with more than 40 functions. It sees nothing any more after any of
-# them, lockdep_end() tells. The others are those of the module loader when failnth lets it have no memory.
-without_known()
-{
-	mawk '
-	function known()
-	{
-		return report ~ /trying to acquire lock:\n[^\n]*ctrl->reset_lock[^\n]* pciehp_(un)?configure_device/ ||
-		       (report ~ /already holding lock:\n[^\n]*ctrl->reset_lock[^\n]* pciehp_ist/ &&
-			report !~ /\[(xen_)?pciback/) ||
-		       report ~ /trying to acquire lock:\n[^\n]*priv->lock[^\n]* gntdev_mmap/ ||
-		       report ~ /trying to acquire lock:\n[^\n]*bus_notifier.*\n[^\n]* pci_stub_notifier/ ||
-		       report ~ /MAX_LOCK_DEPTH too low.*\n[^\n]* #40: [^\n]* pci_(bus|slot)_(try)?lock/ ||
-		       report ~ /^[^\n]* failnth: vmalloc error: .* init_module_from_file/ ||
-		       report ~ /^[^\n]* ddebug_module_notify.* Comm: failnth .* load_module/
-	}
-	function flush()
-	{
-		if (!known())
-			printf "%s", report
-		report = ""
-	}
-	/possible (circular locking dependency|recursive locking) detected| MAX_LOCK_DEPTH too low| vmalloc error: |WARNING: .* ddebug_module_notify/ {
-		inside = 1
-	}
-	!inside {
-		print
-		next
-	}
-	{
-		report = report $0 "\n"
-	}
-	/<\/TASK>/ {
-		inside = 0
-		flush()
-	}
-	END {
-		flush()
-	}'
-}
-
-# without_forgotten: less one report of Xen's. A function that is bound in the moment
-# between its driver's leaving and its own (pci_stop_dev(), pci_destroy_dev()) is
-# gone for Xen before pciback gives back its MSI-X: that fails with ENODEV, and when
-# the next one comes to its place Xen finds the table's pages taken. All of that is
-# others'; only stress is random enough for it.
-without_forgotten()
-{
-	mawk '
-	/^\(XEN\) RIP:/ {
-		msix = /msi.c#msix_capability_init/
-	}
-	/^\(XEN\) Xen call trace:/ && msix {
-		held = held $0 "\n"
-		next
-	}
-	/MSI-X release failed \(-19\)/ {
-		forgotten = 1
-	}
-	{
-		print
-	}
-	END {
-		if (!forgotten)
-			printf "%s", held
-	}'
-}
-
 # complaints CONSOLE-LOG: what should not be in a kernel's log, nor in Xen's
 complaints()
 {
-	tr -d '\r' <"$1" | without_known | without_forgotten |
+	tr -d '\r' <"$1" | mawk -f "$SCRIPT_DIR/check/known.awk" |
 		grep -E '\[ *[0-9]+\.[0-9]+\]|\(XEN\)' |
 		grep -E -e '(WARNING|BUG|Oops|UBSAN):' \
 			-e 'Kernel panic|kernel BUG|general protection|nable to handle' \
@@ -231,6 +187,7 @@ complaints()
 			-e 'sleeping function called|suspicious RCU|DEBUG_LOCKS' \
 			-e 'cannot create duplicate|\(XEN\) \*\*\*\*' \
 			-e 'BUG [A-Za-z0-9_-]+ \(|ODEBUG:|pagealloc:' \
+			-e '\(XEN\) \[VT-D\]DMAR: *\[DMA|\(XEN\) AMD-Vi: IO_PAGE_FAULT' \
 			-e 'turning off the locking|lockdep is turned off' \
 			-e 'INFO: trying to register|leak detector disabled' |
 		sort -u
@@ -329,14 +286,13 @@ run_tests()
 }
 
 # progress: of what a VM says, a line for each program when it ends, and before it
-# those of its tests that were skipped
+# one for each reason why tests of it were skipped
 progress()
 {
 	mawk -W interactive -v start="$(date +%s)" '
 	/^# ok .* # SKIP/ {
-		sub(/^# ok [0-9]+ /, "")
-		printf "  %-8s %s\n", "skip", $0
-		fflush()
+		sub(/^.*# SKIP */, "")
+		skipped[$0]++
 		next
 	}
 	/^# ok /	{ passed++ }
@@ -345,6 +301,10 @@ progress()
 	/^(not )?ok [0-9]+ selftests: / {
 		result = /^not/ ? "failed" : / # SKIP/ ? "skipped" : "ok"
 		sub(/^.* selftests: xen-pciback: /, "")
+		for (reason in skipped) {
+			printf "  %-8s %-22s %3d: %s\n", "skip", $1, skipped[reason], reason
+			delete skipped[reason]
+		}
 		printf "  %-8s %-22s %3d passed, %3d failed %15s %3d s\n", "test", $1,
 		       passed, failed, result, systime() - start
 		fflush()
@@ -414,6 +374,7 @@ hvm=''
 [ -z "$LONG" ] && ! has_any guest_hvm "$TESTS" || hvm=hvm
 # shellcheck disable=SC2086
 build_vm xentools $hvm
+"$SCRIPT_DIR/check/known-test.sh"
 "$SCRIPT_DIR/check/guard.sh"
 mkdir -p "$OUT/check"
 
