@@ -6,6 +6,7 @@
 # $BUILD/$KERNEL/run/NAME. A FLAVOUR has two CPUs, and memory for what it notes.
 set -eu
 . "${0%/*}/common.sh"
+lock_out
 
 [ -z "$FLAVOUR" ] || : "${VM_CPUS:=2}" "${VM_MEMORY:=2560}"
 VM_XEN=$OUT/xen.elf VM_KERNEL=$OUT/vmlinux VM_IMAGES=$OUT VM_RUN=$OUT/run

@@ -253,6 +253,21 @@ die()
 	exit 1
 }
 
+# lock_out: one run at a time in $OUT; what it calls may be there, too
+lock_out()
+{
+	: "${LOCKED:=}"
+	[ "$LOCKED" != "$OUT" ] || return 0
+	mkdir -p "$OUT"
+	exec 9>"$OUT/.lock"
+	flock -n 9 || {
+		warn "another run uses $OUT: waiting until it ends"
+		flock 9
+	}
+	LOCKED=$OUT
+	export LOCKED
+}
+
 # step TAG TEXT COMMAND [ARG]...: a line for the person who waits, with the
 # time it took. What COMMAND prints goes to a log, shown if it fails or V=1.
 step()

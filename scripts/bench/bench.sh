@@ -25,6 +25,7 @@ set -eu
 BENCH=$OUT/bench
 ours=$OUT/xen-pciback.ko
 stock=$OUT/stock/xen-pciback.ko
+lock_out
 TITLE="Linux $KERNEL, Xen $XEN, a CPU of 1,000 million instructions a second"
 
 # Waits that the specifications demand, in ms, as drivers/pci/pci.c does them. Of a

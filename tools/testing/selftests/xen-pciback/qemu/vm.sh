@@ -33,7 +33,7 @@
 # all else of this folder that runs in the VM is added here.
 #
 # And: VM_RUN, where the runs' folders are [/tmp/xen-pciback], VM_TIMEOUT seconds before
-# a run is called hung [600], VM_CPUS [1], VM_MEMORY in MB [1536], VM_ACCEL
+# a run is called hung [600], VM_SILENCE seconds without a word before /init [60], VM_CPUS [1], VM_MEMORY in MB [1536], VM_ACCEL
 # [tcg,thread=single], VM_ICOUNT, what goes to QEMU's -icount [shift=1,sleep=off; none
 # with -i or another VM_ACCEL], VM_ENV, assignments to export before COMMAND, and V=1,
 # the same as -v. XEN, KERNEL and FLAVOUR are only printed: what is being booted.
@@ -47,7 +47,7 @@ umask 022
 QEMU_DIR=$(cd "$(dirname "$0")" && pwd)
 : "${VM_XEN:=}" "${VM_KERNEL:=}" "${VM_IMAGES:=}" "${VM_RUN:=${TMPDIR:-/tmp}/xen-pciback}"
 : "${VM_TIMEOUT:=600}" "${VM_CPUS:=1}" "${VM_MEMORY:=1536}" "${VM_ENV:=}"
-: "${VM_ACCEL:=tcg,thread=single}" "${DOM0:=pv}"
+: "${VM_ACCEL:=tcg,thread=single}" "${DOM0:=pv}" "${VM_SILENCE:=60}"
 
 warn()
 {
@@ -277,6 +277,19 @@ trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
+# A machine that says nothing more before anything of ours runs will not come to that.
+end_if_silent()
+{
+	said=''
+	until grep -q 'vm: up' console.log; do
+		now=$(stat -c %s console.log)
+		[ "$now" != "$said" ] || break
+		said=$now
+		sleep "$VM_SILENCE"
+	done
+	grep -q 'vm: up' console.log || kill "$vm"
+}
+
 # boot: until the VM has powered off; sets rc
 boot()
 {
@@ -309,9 +322,13 @@ boot()
 		mawk -W interactive -f "$QEMU_DIR/feed.awk" 1<>feed.in &
 	feed=$!
 
+	end_if_silent >/dev/null 2>&1 &
+	silence=$!
+
 	rc=0
 	wait "$vm" || rc=$?
 	vm=''
+	kill "$silence" 2>/dev/null || :
 	[ -n "$interactive" ] || wait "$shown" || :
 }
 
@@ -322,6 +339,7 @@ boot
 if ! grep -q 'vm: up' console.log; then
 	mv console.log console-1.log
 	[ -n "$quiet" ] || echo
+	tail -n 10 console-1.log | tr -d '\r' | sed 's/^/    /' >&2
 	warn "dom0 did not get as far as its /init, see $PWD/console-1.log; once more"
 	boot
 fi
