@@ -24,7 +24,7 @@
 /* The core gives a function a minute to come back */
 #define CORE_WAIT	200
 
-#define adopt(target) do {						\
+#define own(target) do {						\
 	struct fn named = target;					\
 									\
 	ASSERT_EQ(0, fn_adopt(named));					\
@@ -138,7 +138,7 @@ TEST_F_TIMEOUT(flr, escalates, CORE_WAIT)
 	unsigned int asked;
 	pthread_t thread;
 
-	adopt(self->fn);
+	own(self->fn);
 	ASSERT_EQ(0, fault_set(self->fn, "clear", 1));
 	ASSERT_EQ(0, fault_set(self->fn, variant->fault, variant->val));
 	if (variant->once)
@@ -188,7 +188,7 @@ FIXTURE_TEARDOWN(escalation)
 	EXPECT_EQ(0, card_release(&self->card));
 }
 
-#define adopt_card() do {						\
+#define own_card() do {						\
 	ASSERT_EQ(0, card_adopt(&self->card));				\
 	fn_quiesce(self->card.third);					\
 } while (0)
@@ -220,7 +220,7 @@ TEST_F(escalation, sibling_takes_its_time)
 {
 	unsigned char bound[PCI_CONFIG_SIZE], now[PCI_CONFIG_SIZE];
 
-	adopt_card();
+	own_card();
 	fn_read_config(self->card.second, 0, bound, sizeof(bound));
 	fn_scribble(self->card.second);
 	ASSERT_EQ(0, fault_set(self->card.second, "sbr_away_ms", 1100));
@@ -245,7 +245,7 @@ TEST_F(escalation, sibling_stays_away)
 	char driver[32], what[64];
 	int klog;
 
-	adopt_card();
+	own_card();
 	ASSERT_EQ(0, reset_device(self->card.first));
 	ASSERT_EQ(0, fn_needs_reset(self->card.second));
 	ASSERT_EQ(0, fault_set(self->card.second, "sbr_away_ms", FAULT_FOR_EVER));
@@ -273,7 +273,7 @@ TEST_F(escalation, sibling_stays_away)
 /* The kernel knows that its FLR is no good: it is not tried, but the slot is */
 TEST_F(escalation, no_flr)
 {
-	adopt(self->fn);
+	own(self->fn);
 	ASSERT_EQ(0, fault_set(self->fn, "no_flr", 1));
 	EXPECT_STREQ("slot", fn_plan(self->fn));
 
@@ -294,7 +294,7 @@ TEST_F(escalation, no_flr)
  */
 TEST_F(escalation, no_bus_reset)
 {
-	adopt_card();
+	own_card();
 	ASSERT_EQ(0, fault_set(self->card.second, "no_bus_reset", 1));
 	EXPECT_STREQ("pm", fn_plan(self->card.first));
 	EXPECT_STREQ("none", fn_plan(self->card.third));
@@ -320,7 +320,7 @@ TEST_F_TIMEOUT(escalation, dead, CORE_WAIT)
 {
 	char driver[32];
 
-	adopt(self->fn);
+	own(self->fn);
 	ASSERT_EQ(0, fault_set(self->fn, "clear", 1));
 	ASSERT_EQ(0, fault_set(self->fn, "gone", 1));
 
@@ -349,7 +349,7 @@ TEST_F_TIMEOUT(escalation, seized_while_gone, CORE_WAIT)
 	ASSERT_EQ(0, fault_set(self->fn, "gone", 0));
 	ASSERT_EQ(0, fault_set(self->fn, "heal", 1));
 
-	adopt(self->fn);
+	own(self->fn);
 	EXPECT_EQ(0, reset_device(self->fn));
 	EXPECT_EQ(bar, fn_read(self->fn, PCI_BASE_ADDRESS_0, 4));
 }
@@ -494,7 +494,7 @@ TEST_F(af, flr)
 {
 	ASSERT_EQ(0, fault_set(self->fn, "af", 1));
 	ASSERT_EQ(0, fault_rediscover(self->fn));
-	adopt(self->fn);
+	own(self->fn);
 	EXPECT_STREQ("af_flr", fn_plan(self->fn));
 
 	ASSERT_EQ(0, fault_set(self->fn, "clear", 1));
@@ -510,7 +510,7 @@ TEST_F(af, flr_does_nothing)
 {
 	ASSERT_EQ(0, fault_set(self->fn, "af", 1));
 	ASSERT_EQ(0, fault_rediscover(self->fn));
-	adopt(self->fn);
+	own(self->fn);
 	ASSERT_EQ(0, fn_adopt(self->other));
 	EXPECT_EQ(1, fn_needs_reset(self->other));
 
@@ -546,7 +546,7 @@ TEST_F_TIMEOUT(af, not_by_pm, CORE_WAIT)
 	ASSERT_EQ(0, fault_add(self->fn));
 	ASSERT_EQ(0, fault_set(self->fn, "af", 1));
 	ASSERT_EQ(0, fault_rediscover(self->fn));
-	adopt(self->fn);
+	own(self->fn);
 	ASSERT_EQ(0, write_string(path, "af_flr pm"));
 	ASSERT_EQ(0, hold_load());
 	ASSERT_EQ(0, hold_at_entry("pci_pm_reset"));
@@ -576,7 +576,7 @@ TEST_F(af, nothing_stronger)
 
 	ASSERT_EQ(0, fault_set(self->fn, "af", 1));
 	ASSERT_EQ(0, fault_rediscover(self->fn));
-	adopt(self->fn);
+	own(self->fn);
 
 	ASSERT_EQ(0, fault_set(self->fn, "flr_swallow", 1));
 	hw_begin(&self->hw);

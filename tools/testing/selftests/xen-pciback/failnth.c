@@ -36,8 +36,6 @@
 #define FIELD		"0c8:4:0"
 #define FIELD_SHOWN	"\t\t000000c8:4:00000000\n"
 
-/* Of no domain in this VM */
-#define DOMAIN		7
 /* Whoever was not answered by then never is: what was to be read told nothing */
 #define ANSWER_MS	(2000 * SLOWER)
 
@@ -260,7 +258,7 @@ TEST_F_TIMEOUT(failnth, reset_function, TIMEOUT)
 {
 	int ret;
 
-	ASSERT_EQ(0, owned_adopt(&self->owned, self->nvme));
+	adopt(self->nvme);
 	for_each_nth() {
 		hw_begin(&self->hw);
 		ret = fail_write(RESET_DEVICE, self->nvme.name);
@@ -269,7 +267,7 @@ TEST_F_TIMEOUT(failnth, reset_function, TIMEOUT)
 		EXPECT_EQ(!ret, hw_flrs(&self->hw, self->nvme));
 		EXPECT_EQ(!ret, hw_all_resets(&self->hw));
 		EXPECT_EQ(0, fn_needs_reset(self->nvme));
-		EXPECT_EQ(0, owned_changed(&self->owned, PCI_CONFIG_SIZE));
+		expect_restored();
 	}
 	expect_walked();
 }
@@ -278,8 +276,7 @@ TEST_F_TIMEOUT(failnth, reset_set, TIMEOUT)
 {
 	int ret;
 
-	ASSERT_EQ(0, owned_adopt(&self->owned, self->card.first,
-				 self->card.second, self->card.third));
+	adopt_card();
 	for_each_nth() {
 		hw_begin(&self->hw);
 		ret = fail_write(RESET_DEVICE, self->card.second.name);
@@ -287,7 +284,7 @@ TEST_F_TIMEOUT(failnth, reset_set, TIMEOUT)
 		EXPECT_TRUE(is_answer(ret));
 		EXPECT_EQ(!ret, hw_sbrs(&self->hw, self->card.port));
 		EXPECT_EQ(ret ? 0 : 3, hw_all_resets(&self->hw));
-		EXPECT_EQ(0, owned_changed(&self->owned, PCI_CONFIG_SIZE));
+		expect_restored();
 	}
 	expect_walked();
 }
@@ -434,7 +431,7 @@ static bool is_guests_answer(int ret)
 		}							\
 		EXPECT_EQ(0, fn_needs_reset(self->owned.fns[i]));	\
 	}								\
-	EXPECT_EQ(0, owned_changed(&self->owned, PCI_CONFIG_SIZE));	\
+	expect_restored();						\
 } while (0)
 
 /* Hand-outs are done by xenwatch: what it has to do comes to its end in between */
@@ -463,7 +460,7 @@ TEST_F_TIMEOUT(failnth, guest, TIMEOUT)
 
 	if (!guest_possible())
 		SKIP(return, "no Xen toolstack here");
-	ASSERT_EQ(0, owned_adopt(&self->owned, self->nvme, self->slot));
+	adopt(self->nvme, self->slot);
 	ASSERT_EQ(0, fail_in_driver());
 	for_each_nth() {
 		in_xenwatch(ret = guest_life(&self->guest, &self->owned, &end));
@@ -481,7 +478,7 @@ TEST_F_TIMEOUT(failnth, guest, TIMEOUT)
 #define walk_running(change, at_first, reset) do {			\
 	int ret;							\
 									\
-	ASSERT_EQ(0, owned_adopt(&self->owned, self->nvme, self->slot)); \
+	adopt(self->nvme, self->slot);					\
 	ASSERT_EQ(0, fail_in_driver());					\
 	for_each_nth() {						\
 		ASSERT_EQ(0, guest_create(&self->guest, DOMAIN,		\

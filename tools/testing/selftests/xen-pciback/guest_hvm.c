@@ -45,7 +45,7 @@ static int create(struct xl *xl, const char *name, const struct fn *fns,
 	ASSERT_EQ(0, xl_destroy(guest));				\
 	expect_clean_again();						\
 	hw_end(&self->hw);						\
-	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));		\
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));		\
 	EXPECT_EQ(CARD_FNS, hw_all_resets(&self->hw));			\
 } while (0)
 
@@ -55,23 +55,23 @@ TEST_F_TIMEOUT(guest_pv, card, BOOTS(2))
 	char what[128];
 	unsigned int round;
 
-	own_card();
+	adopt_card();
 	for (round = 0; round < 2; round++) {
 		hw_begin(&self->hw);
-		ASSERT_EQ(0, create(&self->one, "one", self->card, CARD_FNS));
+		ASSERT_EQ(0, create(&self->one, "one", self->card.fns, CARD_FNS));
 		hw_end(&self->hw);
-		EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
+		EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
 		EXPECT_EQ(CARD_FNS, hw_all_resets(&self->hw));
 		/* Through the device model: it is a process of dom0's */
-		EXPECT_LT(0, hw_all_writes(&self->hw, self->card[0]));
+		EXPECT_LT(0, hw_all_writes(&self->hw, self->card.fns[0]));
 
 		hw_begin(&self->hw);
-		EXPECT_EQ(-EBUSY, reset_device(self->card[1]));
+		EXPECT_EQ(-EBUSY, reset_device(self->card.fns[1]));
 		hw_end(&self->hw);
 		EXPECT_EQ(0, hw_all_resets(&self->hw));
 		snprintf(what, sizeof(what), "(assigned to domain %d)",
 			 self->one.id);
-		EXPECT_TRUE(klog_has(self->klog, self->card[1].name, what, NULL,
+		EXPECT_TRUE(klog_has(self->klog, self->card.fns[1].name, what, NULL,
 				     0));
 		expect_one_reset(&self->one);
 	}
@@ -88,25 +88,25 @@ TEST_F_TIMEOUT(guest_pv, hung, BOOTS(2))
 {
 	pid_t pid;
 
-	own_card();
-	ASSERT_EQ(0, create(&self->one, "one", self->card, CARD_FNS));
+	adopt_card();
+	ASSERT_EQ(0, create(&self->one, "one", self->card.fns, CARD_FNS));
 	pid = xl_device_model(&self->one);
 	ASSERT_LT(0, pid);
 	ASSERT_EQ(0, kill(pid, SIGSTOP));
 
 	hw_begin(&self->hw);
-	EXPECT_EQ(-EIO, xl_detach(&self->one, self->card[1]));
+	EXPECT_EQ(-EIO, xl_detach(&self->one, self->card.fns[1]));
 	EXPECT_TRUE(xl_said("unable to remove device"));
-	EXPECT_EQ(-EBUSY, reset_device(self->card[1]));
+	EXPECT_EQ(-EBUSY, reset_device(self->card.fns[1]));
 	hw_end(&self->hw);
-	EXPECT_EQ(0, hw_sbrs(&self->hw, self->card_port));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->card.port));
 	EXPECT_EQ(0, hw_all_resets(&self->hw));
 
 	expect_one_reset(&self->one);
 	/* It wakes up, with the files of the functions still open, and ends */
 	kill(pid, SIGCONT);
 	EXPECT_EQ(0, owned_changed(&self->owned, PCI_CONFIG_SIZE));
-	ASSERT_EQ(0, create(&self->one, "one", self->card, CARD_FNS));
+	ASSERT_EQ(0, create(&self->one, "one", self->card.fns, CARD_FNS));
 	expect_one_reset(&self->one);
 }
 
@@ -119,20 +119,20 @@ TEST_F_TIMEOUT(guest_pv, pending, BOOTS(2))
 {
 	pid_t pid;
 
-	own_card();
+	adopt_card();
 	hw_begin(&self->hw);
-	ASSERT_EQ(0, create(&self->one, "one", self->card, 1));
-	ASSERT_EQ(0, create(&self->other, "other", &self->card[1], 1));
+	ASSERT_EQ(0, create(&self->one, "one", self->card.fns, 1));
+	ASSERT_EQ(0, create(&self->other, "other", &self->card.second, 1));
 	hw_end(&self->hw);
 	/* Before the first had its function, never after that */
-	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
 	EXPECT_EQ(CARD_FNS, hw_all_resets(&self->hw));
 
 	hw_begin(&self->hw);
 	ASSERT_EQ(0, xl_destroy(&self->one));
-	EXPECT_EQ(1, fn_needs_reset(self->card[0]));
+	EXPECT_EQ(1, fn_needs_reset(self->card.fns[0]));
 	hw_end(&self->hw);
-	EXPECT_EQ(0, hw_sbrs(&self->hw, self->card_port));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->card.port));
 	EXPECT_EQ(0, hw_all_resets(&self->hw));
 
 	pid = xl_device_model(&self->other);

@@ -24,8 +24,8 @@ TEST_F_TIMEOUT(guest_pv, card, BOOTS(2))
 	unsigned int i, b;
 	int first;
 
-	own_card();
-	ASSERT_EQ(0, xl_define(&self->one, "one", self->card, CARD_FNS, NULL));
+	adopt_card();
+	ASSERT_EQ(0, xl_define(&self->one, "one", self->card.fns, CARD_FNS, NULL));
 	hw_begin(&self->hw);
 	ASSERT_EQ(0, xl_create_monitored(&self->one));
 	ASSERT_EQ(0, xl_wait_ready(&self->one));
@@ -36,28 +36,28 @@ TEST_F_TIMEOUT(guest_pv, card, BOOTS(2))
 			      0));
 
 	for (i = 0; i < CARD_FNS; i++) {
-		ASSERT_EQ(0, xl_config(&self->one, self->card[i], before[i]));
+		ASSERT_EQ(0, xl_config(&self->one, self->card.fns[i], before[i]));
 		/* It is the one */
 		EXPECT_EQ(0, memcmp(before[i], self->owned.bound[i], 4));
-		xl_address(&self->one, self->card[i], address, sizeof(address));
+		xl_address(&self->one, self->card.fns[i], address, sizeof(address));
 		EXPECT_EQ(0, xl_run(&self->one, NULL, 0, "scribble %s",
 				    address));
-		EXPECT_NE(0, fn_read(self->card[i], PCI_COMMAND, 2) &
+		EXPECT_NE(0, fn_read(self->card.fns[i], PCI_COMMAND, 2) &
 			     PCI_COMMAND_MASTER);
-		EXPECT_EQ(0x20, fn_read(self->card[i], PCI_CACHE_LINE_SIZE, 1));
+		EXPECT_EQ(0x20, fn_read(self->card.fns[i], PCI_CACHE_LINE_SIZE, 1));
 	}
 
 	/* And they are its own */
 	for (i = 0; i < CARD_FNS; i++) {
 		hw_begin(&self->hw);
-		ASSERT_EQ(-EBUSY, reset_device(self->card[i]));
+		ASSERT_EQ(-EBUSY, reset_device(self->card.fns[i]));
 		hw_end(&self->hw);
-		EXPECT_EQ(0, hw_sbrs(&self->hw, self->card_port));
+		EXPECT_EQ(0, hw_sbrs(&self->hw, self->card.port));
 		EXPECT_EQ(0, hw_all_resets(&self->hw));
-		EXPECT_EQ(0, hw_all_writes(&self->hw, self->card[i]));
+		EXPECT_EQ(0, hw_all_writes(&self->hw, self->card.fns[i]));
 		snprintf(what, sizeof(what), "%s (assigned to domain %d)",
-			 self->card[i].name, self->one.id);
-		EXPECT_TRUE(klog_has(self->klog, self->card[i].name, what, NULL,
+			 self->card.fns[i].name, self->one.id);
+		EXPECT_TRUE(klog_has(self->klog, self->card.fns[i].name, what, NULL,
 				     0));
 	}
 
@@ -69,17 +69,17 @@ TEST_F_TIMEOUT(guest_pv, card, BOOTS(2))
 	hw_end(&self->hw);
 	EXPECT_NE(first, self->one.id);
 	/* The new one's may come before the old one's release is done with it */
-	EXPECT_LE(1, hw_sbrs(&self->hw, self->card_port));
-	EXPECT_GE(2, hw_sbrs(&self->hw, self->card_port));
-	expect_card_resets(hw_sbrs(&self->hw, self->card_port));
+	EXPECT_LE(1, hw_sbrs(&self->hw, self->card.port));
+	EXPECT_GE(2, hw_sbrs(&self->hw, self->card.port));
+	expect_card_resets(hw_sbrs(&self->hw, self->card.port));
 	EXPECT_FALSE(klog_has(self->klog, "still needs a reset", NULL, NULL,
 			      0));
 	for (i = 0; i < CARD_FNS; i++) {
-		ASSERT_EQ(0, xl_config(&self->one, self->card[i], after[i]));
+		ASSERT_EQ(0, xl_config(&self->one, self->card.fns[i], after[i]));
 		for (b = 0; b < PCI_CONFIG_SIZE; b++) {
 			EXPECT_EQ(before[i][b], after[i][b]) {
 				TH_LOG("%s: byte 0x%02x",
-				       self->card[i].name, b);
+				       self->card.fns[i].name, b);
 			}
 		}
 	}
@@ -90,7 +90,7 @@ TEST_F_TIMEOUT(guest_pv, card, BOOTS(2))
 	hw_end(&self->hw);
 	expect_card_resets(1);
 	for (i = 0; i < CARD_FNS; i++)
-		EXPECT_STREQ("slot: ok", fn_last_reset(self->card[i]));
+		EXPECT_STREQ("slot: ok", fn_last_reset(self->card.fns[i]));
 }
 
 /*
@@ -142,7 +142,7 @@ TEST_F_TIMEOUT(guest_pv, card, BOOTS(2))
 
 TEST_F_TIMEOUT(guest_pv, forged_release, BOOTS(2))
 {
-	own(self->nvme);
+	adopt(self->nvme);
 	run_forger_and_next();
 	EXPECT_EQ(1, hw_flrs(&self->hw, self->nvme));
 	EXPECT_EQ(1, hw_all_resets(&self->hw));
@@ -150,9 +150,9 @@ TEST_F_TIMEOUT(guest_pv, forged_release, BOOTS(2))
 
 TEST_F_TIMEOUT(guest_pv, forged_release_of_a_card, BOOTS(2))
 {
-	own_card();
+	adopt_card();
 	run_forger_and_next();
-	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
 	EXPECT_EQ(CARD_FNS, hw_all_resets(&self->hw));
 }
 
@@ -176,7 +176,7 @@ TEST_F_TIMEOUT(guest_pv, drivers, BOOTS(1))
 {
 	char nvme[32], nic[32];
 
-	own(self->nvme, self->nic);
+	adopt(self->nvme, self->nic);
 	ASSERT_EQ(0, xl_define(&self->one, "one", self->owned.fns, 2, NULL));
 	hw_begin(&self->hw);
 	ASSERT_EQ(0, xl_create(&self->one, ""));
@@ -237,9 +237,9 @@ TEST_F_TIMEOUT(guest_pv, drivers, BOOTS(1))
 /* Two guests with a function each of the same card: reset when both are gone */
 TEST_F_TIMEOUT(guest_pv, two_guests, BOOTS(2))
 {
-	own_card();
-	ASSERT_EQ(0, xl_define(&self->one, "one", &self->card[0], 1, NULL));
-	ASSERT_EQ(0, xl_define(&self->other, "other", &self->card[1], 1,
+	adopt_card();
+	ASSERT_EQ(0, xl_define(&self->one, "one", &self->card.fns[0], 1, NULL));
+	ASSERT_EQ(0, xl_define(&self->other, "other", &self->card.fns[1], 1,
 			       NULL));
 	hw_begin(&self->hw);
 	ASSERT_EQ(0, xl_create(&self->one, ""));
@@ -248,26 +248,26 @@ TEST_F_TIMEOUT(guest_pv, two_guests, BOOTS(2))
 	ASSERT_EQ(0, xl_wait_ready(&self->other));
 	hw_end(&self->hw);
 	/* Before the first of them had its function, never after that */
-	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
 	EXPECT_EQ(CARD_FNS, hw_all_resets(&self->hw));
 
 	/* Nor for the third, which nobody has */
 	hw_begin(&self->hw);
-	EXPECT_EQ(-EBUSY, reset_device(self->card[2]));
+	EXPECT_EQ(-EBUSY, reset_device(self->card.fns[2]));
 	ASSERT_EQ(0, xl_destroy(&self->one));
-	EXPECT_EQ(0, do_flr(self->card[0]));
-	EXPECT_EQ(1, fn_needs_reset(self->card[0]));
+	EXPECT_EQ(0, do_flr(self->card.fns[0]));
+	EXPECT_EQ(1, fn_needs_reset(self->card.fns[0]));
 	/* The other is still there */
 	EXPECT_EQ(0, xl_run(&self->other, NULL, 0, "true"));
 	hw_end(&self->hw);
-	EXPECT_EQ(0, hw_sbrs(&self->hw, self->card_port));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->card.port));
 	EXPECT_EQ(0, hw_all_resets(&self->hw));
 
 	hw_begin(&self->hw);
 	ASSERT_EQ(0, xl_destroy(&self->other));
 	expect_clean_again();
 	hw_end(&self->hw);
-	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
 	EXPECT_EQ(CARD_FNS, hw_all_resets(&self->hw));
 }
 
@@ -278,44 +278,44 @@ TEST_F_TIMEOUT(guest_pv, two_guests, BOOTS(2))
  */
 TEST_F_TIMEOUT(guest_pv, strict, BOOTS(1))
 {
-	own(self->card[0], self->card[1]);
-	EXPECT_EQ(1, fn_needs_reset(self->card[0]));
+	adopt(self->card.fns[0], self->card.fns[1]);
+	EXPECT_EQ(1, fn_needs_reset(self->card.fns[0]));
 	ASSERT_EQ(0, set_parameter("strict_reset", "1"));
 	/* One: for each of a guest that does not run, xl destroy waits 10 s */
-	ASSERT_EQ(0, xl_define(&self->one, "one", self->card, 1, NULL));
+	ASSERT_EQ(0, xl_define(&self->one, "one", self->card.fns, 1, NULL));
 
 	hw_begin(&self->hw);
 	ASSERT_EQ(0, xl_create(&self->one, "-p"));
 	ASSERT_EQ(0, xl_wait_error(&self->one, self->text,
 				   sizeof(self->text)));
 	hw_end(&self->hw);
-	EXPECT_EQ(0, hw_sbrs(&self->hw, self->card_port));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->card.port));
 	EXPECT_EQ(0, hw_all_resets(&self->hw));
-	EXPECT_NE(NULL, strstr(self->text, self->card[0].name));
+	EXPECT_NE(NULL, strstr(self->text, self->card.fns[0].name));
 	EXPECT_NE(NULL, strstr(self->text, "needs a reset first (strict)")) {
 		TH_LOG("%s", self->text);
 	}
-	EXPECT_TRUE(klog_has(self->klog, self->card[0].name,
+	EXPECT_TRUE(klog_has(self->klog, self->card.fns[0].name,
 			     "still needs a reset (strict)", NULL, 0));
 	/* As far as Xen goes the guest has it, whatever pciback says */
 	hw_begin(&self->hw);
-	EXPECT_EQ(-EBUSY, reset_device(self->card[0]));
+	EXPECT_EQ(-EBUSY, reset_device(self->card.fns[0]));
 	hw_end(&self->hw);
-	EXPECT_EQ(0, hw_all_writes(&self->hw, self->card[0]));
+	EXPECT_EQ(0, hw_all_writes(&self->hw, self->card.fns[0]));
 	snprintf(self->text, sizeof(self->text), "(assigned to domain %d)",
 		 self->one.id);
-	EXPECT_TRUE(klog_has(self->klog, self->card[0].name, self->text, NULL,
+	EXPECT_TRUE(klog_has(self->klog, self->card.fns[0].name, self->text, NULL,
 			     0));
 	ASSERT_EQ(0, xl_destroy(&self->one));
 
 	/* With the third, the whole can be cleaned, by what xl asks for, and goes */
-	own(self->card[2]);
+	adopt(self->card.fns[2]);
 	ASSERT_EQ(0, xl_create(&self->one, "-p"));
-	ASSERT_EQ(0, xl_wait_assigned(&self->one, self->card[0]));
-	EXPECT_EQ(-EBUSY, reset_device(self->card[0]));
+	ASSERT_EQ(0, xl_wait_assigned(&self->one, self->card.fns[0]));
+	EXPECT_EQ(-EBUSY, reset_device(self->card.fns[0]));
 	snprintf(self->text, sizeof(self->text), "(assigned to domain %d)",
 		 self->one.id);
-	EXPECT_TRUE(klog_has(self->klog, self->card[0].name, self->text, NULL,
+	EXPECT_TRUE(klog_has(self->klog, self->card.fns[0].name, self->text, NULL,
 			     0));
 	ASSERT_EQ(0, xl_destroy(&self->one));
 	expect_clean_again();
@@ -329,36 +329,36 @@ TEST_F_TIMEOUT(guest_pv, assignable, 300)
 
 	ASSERT_EQ(0, load_module("e1000e"));
 	ASSERT_EQ(0, write_string("/sys/bus/pci/drivers_probe",
-				  self->card[0].name));
-	fn_driver(self->card[0], driver, sizeof(driver));
+				  self->card.fns[0].name));
+	fn_driver(self->card.fns[0], driver, sizeof(driver));
 	ASSERT_STREQ("e1000e", driver);
 
 	hw_begin(&self->hw);
 	for (i = 0; i < CARD_FNS; i++) {
-		ASSERT_EQ(0, xl_command("pci-assignable-add %s", self->card[i].name));
-		EXPECT_LE(0, fn_needs_reset(self->card[i]));
+		ASSERT_EQ(0, xl_command("pci-assignable-add %s", self->card.fns[i].name));
+		EXPECT_LE(0, fn_needs_reset(self->card.fns[i]));
 	}
 	hw_end(&self->hw);
 	/* Only what each has by itself: that is done when xl is */
-	EXPECT_EQ(0, hw_sbrs(&self->hw, self->card_port));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->card.port));
 	EXPECT_EQ(0, hw_all_resets(&self->hw));
 	xl_forget();
 	ASSERT_EQ(0, xl_command("pci-assignable-list"));
 	for (i = 0; i < CARD_FNS; i++)
-		EXPECT_TRUE(xl_said(self->card[i].name));
+		EXPECT_TRUE(xl_said(self->card.fns[i].name));
 
 	hw_begin(&self->hw);
 	/* -r: back to the driver it was taken from */
-	ASSERT_EQ(0, xl_command("pci-assignable-remove -r %s", self->card[0].name));
+	ASSERT_EQ(0, xl_command("pci-assignable-remove -r %s", self->card.fns[0].name));
 	hw_end(&self->hw);
 	/* A reset of the bus is none of a function's that leaves alone */
-	EXPECT_EQ(0, hw_sbrs(&self->hw, self->card_port));
-	fn_driver(self->card[0], driver, sizeof(driver));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->card.port));
+	fn_driver(self->card.fns[0], driver, sizeof(driver));
 	EXPECT_STREQ("e1000e", driver);
 	for (i = 1; i < CARD_FNS; i++) {
 		ASSERT_EQ(0, xl_command("pci-assignable-remove %s",
-					self->card[i].name));
-		EXPECT_EQ(-ENOENT, fn_needs_reset(self->card[i]));
+					self->card.fns[i].name));
+		EXPECT_EQ(-ENOENT, fn_needs_reset(self->card.fns[i]));
 	}
 	ASSERT_EQ(0, unload_module("e1000e"));
 }

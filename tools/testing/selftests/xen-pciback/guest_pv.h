@@ -19,7 +19,6 @@
 #include "lib/pci.h"
 #include "lib/xl.h"
 
-#define CARD_FNS	3
 #define BOOTS(n)	(300 + (n) * 300)	/* time for n boots of guests */
 
 /* Is there what this program's guests need? Each defines that for itself. */
@@ -28,7 +27,7 @@ static bool possible(void);
 FIXTURE(guest_pv)
 {
 	/* A card without FLR, and two functions that are alone in their slots */
-	struct fn card_port, card[CARD_FNS];
+	struct card card;
 	struct fn nvme_port, nvme;
 	struct fn nic_port, nic;
 	struct owned owned;
@@ -40,16 +39,11 @@ FIXTURE(guest_pv)
 
 FIXTURE_SETUP(guest_pv)
 {
-	struct card card = card_find();
-
 	memset(self, 0, sizeof(*self));
 	if (!possible())
 		SKIP(return, "not all is here that such a guest needs");
 	xl_forget();
-	self->card_port = card.port;
-	self->card[0] = card.first;
-	self->card[1] = card.second;
-	self->card[2] = card.third;
+	self->card = card_find();
 	self->nvme_port = fn_root(0x10);
 	self->nvme = fn_below(self->nvme_port, 0, 0);
 	self->nic_port = fn_root(0x12);
@@ -64,28 +58,24 @@ FIXTURE_TEARDOWN(guest_pv)
 	EXPECT_EQ(0, set_parameter("auto_reset", "1"));
 	EXPECT_EQ(0, set_parameter("strict_reset", "0"));
 	EXPECT_EQ(0, owned_release(&self->owned));
-	EXPECT_FALSE(klog_has(self->klog, "cut here", NULL, NULL, 0));
+	expect_not_logged("cut here");
 	klog_end(self->klog);
 }
-
-#define own(...)	ASSERT_EQ(0, owned_adopt(&self->owned, __VA_ARGS__))
-#define own_card()							\
-	own(self->card[0], self->card[1], self->card[2])
 
 /* What holds when nobody has them any more */
 #define expect_clean_again() do {					\
 	EXPECT_TRUE(owned_wait_clean(&self->owned));			\
-	EXPECT_EQ(0, owned_changed(&self->owned, PCI_CONFIG_SIZE));	\
+	expect_restored();						\
 } while (0)
 
 /* So many resets of the card, and nothing else */
 #define expect_card_resets(times) do {					\
 	unsigned int sbrs = times;					\
 									\
-	EXPECT_EQ(sbrs, hw_sbrs(&self->hw, self->card_port));		\
+	EXPECT_EQ(sbrs, hw_sbrs(&self->hw, self->card.port));		\
 	EXPECT_EQ(CARD_FNS * sbrs, hw_all_resets(&self->hw));		\
-	EXPECT_EQ(0, hw_d3s(&self->hw, self->card[0]));			\
-	EXPECT_EQ(0, hw_d3s(&self->hw, self->card[1]));			\
+	EXPECT_EQ(0, hw_d3s(&self->hw, self->card.fns[0]));			\
+	EXPECT_EQ(0, hw_d3s(&self->hw, self->card.fns[1]));			\
 } while (0)
 
 #endif

@@ -26,8 +26,8 @@ TEST_F_TIMEOUT(guest_pv, orders, 4 * BOOTS(1))
 	char address[32];
 	unsigned int o, i;
 
-	own_card();
-	ASSERT_EQ(0, xl_define(&self->one, "one", self->card, CARD_FNS, NULL));
+	adopt_card();
+	ASSERT_EQ(0, xl_define(&self->one, "one", self->card.fns, CARD_FNS, NULL));
 	ASSERT_EQ(0, xl_create(&self->one, ""));
 	ASSERT_EQ(0, xl_wait_ready(&self->one));
 
@@ -36,7 +36,7 @@ TEST_F_TIMEOUT(guest_pv, orders, 4 * BOOTS(1))
 
 		TH_LOG("order %u%u%u", order[0], order[1], order[2]);
 		for (i = 0; i < CARD_FNS; i++) {
-			xl_address(&self->one, self->card[i], address,
+			xl_address(&self->one, self->card.fns[i], address,
 				   sizeof(address));
 			EXPECT_EQ(0, xl_run(&self->one, NULL, 0, "scribble %s",
 					    address));
@@ -45,14 +45,14 @@ TEST_F_TIMEOUT(guest_pv, orders, 4 * BOOTS(1))
 		hw_begin(&self->hw);
 		for (i = 0; i < CARD_FNS - 1; i++) {
 			ASSERT_EQ(0, xl_detach(&self->one,
-					       self->card[order[i]]));
-			EXPECT_EQ(1, fn_needs_reset(self->card[order[i]]));
+					       self->card.fns[order[i]]));
+			EXPECT_EQ(1, fn_needs_reset(self->card.fns[order[i]]));
 		}
 		hw_end(&self->hw);
 		expect_card_resets(0);
 
 		hw_begin(&self->hw);
-		ASSERT_EQ(0, xl_detach(&self->one, self->card[order[i]]));
+		ASSERT_EQ(0, xl_detach(&self->one, self->card.fns[order[i]]));
 		expect_clean_again();
 		hw_end(&self->hw);
 		expect_card_resets(1);
@@ -61,9 +61,9 @@ TEST_F_TIMEOUT(guest_pv, orders, 4 * BOOTS(1))
 		hw_begin(&self->hw);
 		for (i = 0; i < CARD_FNS; i++)
 			ASSERT_EQ(0, xl_attach(&self->one,
-					       self->card[order[i]]));
+					       self->card.fns[order[i]]));
 		hw_end(&self->hw);
-		EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
+		EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
 		EXPECT_EQ(CARD_FNS, hw_all_resets(&self->hw));
 	}
 }
@@ -74,7 +74,7 @@ TEST_F_TIMEOUT(guest_pv, reboot, BOOTS(2))
 	unsigned char before[PCI_CONFIG_SIZE], after[PCI_CONFIG_SIZE];
 	char address[32];
 
-	own(self->nvme, self->card[0], self->card[1], self->card[2]);
+	adopt(self->nvme, self->card.fns[0], self->card.fns[1], self->card.fns[2]);
 	ASSERT_EQ(0, xl_define(&self->one, "one", self->owned.fns, 4,
 			       "on_reboot=\"restart\"\n"));
 	ASSERT_EQ(0, xl_create_monitored(&self->one));
@@ -93,8 +93,8 @@ TEST_F_TIMEOUT(guest_pv, reboot, BOOTS(2))
 	 */
 	EXPECT_LE(1, hw_flrs(&self->hw, self->nvme));
 	EXPECT_GE(2, hw_flrs(&self->hw, self->nvme));
-	EXPECT_LE(1, hw_sbrs(&self->hw, self->card_port));
-	EXPECT_GE(2, hw_sbrs(&self->hw, self->card_port));
+	EXPECT_LE(1, hw_sbrs(&self->hw, self->card.port));
+	EXPECT_GE(2, hw_sbrs(&self->hw, self->card.port));
 	EXPECT_EQ(0, hw_sbrs(&self->hw, self->nvme_port));
 	ASSERT_EQ(0, xl_config(&self->one, self->nvme, after));
 	EXPECT_EQ(0, memcmp(before, after, sizeof(before)));
@@ -108,7 +108,7 @@ TEST_F_TIMEOUT(guest_pv, rounds, BOOTS(ROUNDS))
 	unsigned int round, i;
 	char address[32];
 
-	own(self->nvme, self->card[0], self->card[1], self->card[2]);
+	adopt(self->nvme, self->card.fns[0], self->card.fns[1], self->card.fns[2]);
 	ASSERT_EQ(0, xl_define(&self->one, "one", self->owned.fns,
 			       self->owned.nr, NULL));
 	for (round = 0; round < ROUNDS; round++) {
@@ -118,7 +118,7 @@ TEST_F_TIMEOUT(guest_pv, rounds, BOOTS(ROUNDS))
 		ASSERT_EQ(0, xl_wait_ready(&self->one));
 		hw_end(&self->hw);
 		EXPECT_EQ(1, hw_flrs(&self->hw, self->nvme));
-		EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
+		EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
 		for (i = 0; i < self->owned.nr; i++) {
 			ASSERT_EQ(0, xl_config(&self->one, self->owned.fns[i],
 					       now));
@@ -137,7 +137,7 @@ TEST_F_TIMEOUT(guest_pv, rounds, BOOTS(ROUNDS))
 		expect_clean_again();
 		hw_end(&self->hw);
 		EXPECT_EQ(1, hw_flrs(&self->hw, self->nvme));
-		EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
+		EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
 	}
 }
 
@@ -151,12 +151,12 @@ TEST_F_TIMEOUT(guest_pv, save, BOOTS(2))
 	char address[32];
 	unsigned int i;
 
-	own_card();
-	ASSERT_EQ(0, xl_define(&self->one, "one", self->card, CARD_FNS, NULL));
+	adopt_card();
+	ASSERT_EQ(0, xl_define(&self->one, "one", self->card.fns, CARD_FNS, NULL));
 	ASSERT_EQ(0, xl_create(&self->one, ""));
 	ASSERT_EQ(0, xl_wait_ready(&self->one));
 	for (i = 0; i < CARD_FNS; i++) {
-		xl_address(&self->one, self->card[i], address, sizeof(address));
+		xl_address(&self->one, self->card.fns[i], address, sizeof(address));
 		EXPECT_EQ(0, xl_run(&self->one, NULL, 0, "scribble %s",
 				    address));
 	}
@@ -170,8 +170,8 @@ TEST_F_TIMEOUT(guest_pv, save, BOOTS(2))
 	hw_begin(&self->hw);
 	ASSERT_EQ(0, xl_restore(&self->one, SAVED));
 	for (i = 0; i < CARD_FNS; i++)
-		ASSERT_EQ(0, xl_wait_assigned(&self->one, self->card[i]));
-	EXPECT_EQ(-EBUSY, reset_device(self->card[0]));
+		ASSERT_EQ(0, xl_wait_assigned(&self->one, self->card.fns[i]));
+	EXPECT_EQ(-EBUSY, reset_device(self->card.fns[0]));
 	hw_end(&self->hw);
 	expect_card_resets(1);
 
@@ -179,7 +179,7 @@ TEST_F_TIMEOUT(guest_pv, save, BOOTS(2))
 	ASSERT_EQ(0, xl_destroy(&self->one));
 	expect_clean_again();
 	hw_end(&self->hw);
-	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
 	unlink(SAVED);
 }
 

@@ -20,8 +20,6 @@
 #include "lib/release.h"
 #include "lib/slot.h"
 
-/* Of no domain in this VM */
-#define DOMAIN		7
 /* The PCI core gives a function a minute to come back */
 #define TIMEOUT		600
 /* The core gives a function a minute to come back */
@@ -32,7 +30,7 @@ FIXTURE(hotplug)
 {
 	struct fn nic_port, nic;		/* PM, slot */
 	struct fn nvme_port, nvme;		/* FLR */
-	struct fn card_port, card[3];		/* slot */
+	struct card card;			/* slot */
 	struct guest guest;
 	struct hw hw;
 	int klog;
@@ -40,41 +38,27 @@ FIXTURE(hotplug)
 
 FIXTURE_SETUP(hotplug)
 {
-	unsigned int i;
-
 	memset(self, 0, sizeof(*self));
 	self->nic_port = fn_root(0x12);
 	self->nic = fn_below(self->nic_port, 0, 0);
 	self->nvme_port = fn_root(0x10);
 	self->nvme = fn_below(self->nvme_port, 0, 0);
-	self->card_port = fn_root(0x13);
-	for (i = 0; i < ARRAY_SIZE(self->card); i++)
-		self->card[i] = fn_below(self->card_port, 0, i);
+	self->card = card_find();
 	self->klog = klog_begin();
 }
 
 FIXTURE_TEARDOWN(hotplug)
 {
-	unsigned int i;
-
 	EXPECT_EQ(0, guest_destroy(&self->guest));
 	EXPECT_EQ(0, fault_unload());
 	EXPECT_EQ(0, fn_release(self->nic));
 	EXPECT_EQ(0, fn_release(self->nvme));
-	for (i = 0; i < ARRAY_SIZE(self->card); i++)
-		EXPECT_EQ(0, fn_release(self->card[i]));
+	EXPECT_EQ(0, card_release(&self->card));
 	/* The kernel has nothing to complain of in any of this */
-	EXPECT_FALSE(klog_has(self->klog, "cut here", NULL, NULL, 0));
-	EXPECT_FALSE(klog_has(self->klog, "blocked for more than", NULL, NULL,
-			      0));
+	expect_not_logged("cut here");
+	expect_not_logged("blocked for more than");
 	klog_end(self->klog);
 }
-
-#define adopt_card() do {						\
-	ASSERT_EQ(0, fn_adopt(self->card[0]));				\
-	ASSERT_EQ(0, fn_adopt(self->card[1]));				\
-	ASSERT_EQ(0, fn_adopt(self->card[2]));				\
-} while (0)
 
 /* Until pciback has it, and is ready: it is among its driver's before that */
 static bool wait_seized(struct fn fn)
@@ -155,20 +139,20 @@ TEST_F_TIMEOUT(hotplug, powered_off, TIMEOUT)
 {
 	unsigned int i;
 
-	adopt_card();
-	ASSERT_EQ(0, slot_power_off(self->card_port));
-	for (i = 0; i < ARRAY_SIZE(self->card); i++)
-		expect_gone(self->card[i]);
+	ASSERT_EQ(0, card_adopt(&self->card));
+	ASSERT_EQ(0, slot_power_off(self->card.port));
+	for (i = 0; i < CARD_FNS; i++)
+		expect_gone(self->card.fns[i]);
 
-	slot_fill(self->card_port);
-	for (i = 0; i < ARRAY_SIZE(self->card); i++)
-		EXPECT_TRUE(wait_seized(self->card[i]));
+	slot_fill(self->card.port);
+	for (i = 0; i < CARD_FNS; i++)
+		EXPECT_TRUE(wait_seized(self->card.fns[i]));
 	hw_begin(&self->hw);
-	expect_back(self->card[2]);
+	expect_back(self->card.fns[2]);
 	hw_end(&self->hw);
-	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
-	EXPECT_EQ(0, fn_needs_reset(self->card[0]));
-	EXPECT_EQ(0, fn_needs_reset(self->card[1]));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
+	EXPECT_EQ(0, fn_needs_reset(self->card.fns[0]));
+	EXPECT_EQ(0, fn_needs_reset(self->card.fns[1]));
 }
 
 /*
@@ -183,7 +167,7 @@ TEST_F_TIMEOUT(hotplug, pulled_in_flr, TIMEOUT)
 
 	if (!fault_available())
 		SKIP(return, "no " FAULT_MODULE);
-	adopt_card();
+	ASSERT_EQ(0, card_adopt(&self->card));
 	ASSERT_EQ(0, fn_adopt(self->nvme));
 	ASSERT_EQ(0, fault_load());
 	ASSERT_EQ(0, fault_add(self->nvme));
@@ -210,9 +194,9 @@ TEST_F_TIMEOUT(hotplug, pulled_in_flr, TIMEOUT)
 	expect_gone(self->nvme);
 
 	hw_begin(&self->hw);
-	EXPECT_EQ(0, reset_device(self->card[1]));
+	EXPECT_EQ(0, reset_device(self->card.fns[1]));
 	hw_end(&self->hw);
-	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card_port));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
 	EXPECT_EQ(3, hw_all_resets(&self->hw));
 
 	ASSERT_EQ(0, fault_unload());
@@ -233,33 +217,33 @@ TEST_F_TIMEOUT(hotplug, pulled_in_slot_reset, TIMEOUT)
 
 	if (!fault_available())
 		SKIP(return, "no " FAULT_MODULE);
-	adopt_card();
+	ASSERT_EQ(0, card_adopt(&self->card));
 	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(self->card[0]));
-	ASSERT_EQ(0, fault_set(self->card[0], "sbr_away_ms", FAULT_FOR_EVER));
+	ASSERT_EQ(0, fault_add(self->card.fns[0]));
+	ASSERT_EQ(0, fault_set(self->card.fns[0], "sbr_away_ms", FAULT_FOR_EVER));
 
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid)
-		_exit(-reset_device(self->card[2]));
-	ASSERT_TRUE(fault_wait(self->card[0], "sbrs"));
+		_exit(-reset_device(self->card.fns[2]));
+	ASSERT_TRUE(fault_wait(self->card.fns[0], "sbrs"));
 	calls_begin("pci_release_dev");
-	slot_pull(self->card_port);
+	slot_pull(self->card.port);
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(ETIMEDOUT, WEXITSTATUS(status));
-	EXPECT_TRUE(klog_has(self->klog, self->card[2].name,
+	EXPECT_TRUE(klog_has(self->klog, self->card.fns[2].name,
 			     "reset: slot: no answer", NULL, 0));
 
-	for (i = 0; i < ARRAY_SIZE(self->card); i++)
-		expect_gone(self->card[i]);
-	EXPECT_TRUE(slot_wait_off(self->card_port));
+	for (i = 0; i < CARD_FNS; i++)
+		expect_gone(self->card.fns[i]);
+	EXPECT_TRUE(slot_wait_off(self->card.port));
 	EXPECT_EQ(3, calls_end());
 
 	ASSERT_EQ(0, fault_unload());
-	slot_fill(self->card_port);
-	for (i = 0; i < ARRAY_SIZE(self->card); i++)
-		EXPECT_TRUE(wait_seized(self->card[i]));
-	expect_back(self->card[2]);
+	slot_fill(self->card.port);
+	for (i = 0; i < CARD_FNS; i++)
+		EXPECT_TRUE(wait_seized(self->card.fns[i]));
+	expect_back(self->card.fns[2]);
 }
 
 /* Pulled from under a guest: that one function is gone, and nothing else */

@@ -16,10 +16,6 @@
 #include "lib/hw.h"
 #include "lib/pci.h"
 
-/* Of no domain in this VM */
-#define DOMAIN		7
-#define OTHER_DOMAIN	8
-
 /* What the function can do by itself */
 enum own { OWN_FLR, OWN_PM, OWN_NOTHING };
 /* Where it is: with two others in a slot, alone in a slot, on the root bus */

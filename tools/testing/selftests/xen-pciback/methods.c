@@ -36,10 +36,6 @@ FIXTURE_TEARDOWN(reset)
 	EXPECT_EQ(0, owned_release(&self->owned));
 }
 
-/* Nobody asks for one of them before the one reset that is looked at */
-#define adopt(...)							\
-	ASSERT_EQ(0, owned_seize(&self->owned, __VA_ARGS__))
-
 /* Leave it as a guest might, and see that this is not how it was */
 #define scribble_all() do {						\
 	unsigned char now[PCI_CONFIG_SIZE];				\
@@ -54,22 +50,6 @@ FIXTURE_TEARDOWN(reset)
 			  now[PCI_COMMAND] & PCI_COMMAND_MASTER);	\
 	}								\
 } while (0)
-
-/* Each byte as at bind time */
-#define expect_restored()						\
-	EXPECT_EQ(0, owned_changed(&self->owned, PCI_CONFIG_SIZE))
-
-/* Write to reset_device, with the hardware and the log watched */
-#define reset_watched(fn, ret) do {					\
-	self->klog = klog_begin();					\
-	hw_begin(&self->hw);						\
-	ASSERT_EQ(ret, reset_device(fn));				\
-	hw_end(&self->hw);						\
-} while (0)
-
-/* The log's one line about @fn */
-#define expect_logged(fn, what)						\
-	EXPECT_TRUE(klog_has(self->klog, (fn).name, what, NULL, 0))
 
 /* No DMA is under way when it comes: first disabled, and only then reset */
 static bool disabled_before_flr(const struct hw *hw, struct fn fn)
@@ -99,7 +79,7 @@ TEST_F(reset, flr)
 {
 	struct fn port = fn_root(0x10), nvme = fn_below(port, 0, 0);
 
-	adopt(nvme);
+	seize(nvme);
 	scribble_all();
 	reset_watched(nvme, 0);
 
@@ -118,7 +98,7 @@ TEST_F(reset, flr_before_pm)
 {
 	struct fn port = fn_root(0x17), rng = fn_below(port, 0, 0);
 
-	adopt(rng);
+	seize(rng);
 	scribble_all();
 	reset_watched(rng, 0);
 
@@ -136,7 +116,7 @@ TEST_F(reset, flr_taken_away)
 	struct fn port = fn_root(0x17), rng = fn_below(port, 0, 0);
 	char path[256];
 
-	adopt(rng);
+	seize(rng);
 	if (!fn_has_file(rng, "reset_method"))
 		SKIP(return, "the kernel has no reset_method (before 5.15)");
 	fn_path(rng, "reset_method", path, sizeof(path));
@@ -158,7 +138,7 @@ TEST_F(reset, methods_emptied)
 	struct fn port = fn_root(0x17), rng = fn_below(port, 0, 0);
 	char path[256];
 
-	adopt(rng);
+	seize(rng);
 	if (!fn_has_file(rng, "reset_method"))
 		SKIP(return, "the kernel has no reset_method (before 5.15)");
 	fn_path(rng, "reset_method", path, sizeof(path));
@@ -187,7 +167,7 @@ TEST_F(reset, slot)
 {
 	struct fn port = fn_root(0x12), nic = fn_below(port, 0, 0);
 
-	adopt(nic);
+	seize(nic);
 	scribble_all();
 	reset_watched(nic, 0);
 
@@ -205,7 +185,7 @@ TEST_F(reset, slot_only_method)
 {
 	struct fn port = fn_root(0x15), xhci = fn_below(port, 0, 0);
 
-	adopt(xhci);
+	seize(xhci);
 	scribble_all();
 	reset_watched(xhci, 0);
 
@@ -221,7 +201,7 @@ TEST_F(reset, bus)
 {
 	struct fn port = fn_root(0x12), nic = fn_below(port, 0, 0);
 
-	adopt(nic);
+	seize(nic);
 	ASSERT_EQ(0, slot_unbind(port));
 
 	scribble_all();
@@ -244,7 +224,7 @@ TEST_F(reset, card)
 	struct fn port = fn_root(0x13);
 	struct fn first = fn_below(port, 0, 0);
 
-	adopt(first, fn_below(port, 0, 1), fn_below(port, 0, 2));
+	seize(first, fn_below(port, 0, 1), fn_below(port, 0, 2));
 	scribble_all();
 	reset_watched(first, 0);
 
@@ -265,7 +245,7 @@ TEST_F(reset, card_by_its_last_function)
 	struct fn port = fn_root(0x13);
 	struct fn last = fn_below(port, 0, 2);
 
-	adopt(fn_below(port, 0, 0), fn_below(port, 0, 1), last);
+	seize(fn_below(port, 0, 0), fn_below(port, 0, 1), last);
 	scribble_all();
 	reset_watched(last, 0);
 
@@ -280,7 +260,7 @@ TEST_F(reset, conventional)
 	struct fn bridge = fn_below(fn_root(0x14), 0, 0);
 	struct fn nic = fn_below(bridge, 1, 0);
 
-	adopt(nic, fn_below(bridge, 2, 0));
+	seize(nic, fn_below(bridge, 2, 0));
 	scribble_all();
 	reset_watched(nic, 0);
 
@@ -298,7 +278,7 @@ TEST_F(reset, conventional_two_levels)
 	struct fn bridge = fn_below(fn_root(0x16), 1, 0);
 	struct fn edu = fn_below(bridge, 1, 0);
 
-	adopt(edu, fn_below(bridge, 2, 0));
+	seize(edu, fn_below(bridge, 2, 0));
 	scribble_all();
 	reset_watched(edu, 0);
 
@@ -345,7 +325,7 @@ TEST_F(reset, memory)
 	struct fn second = fn_below(fn_root(0x16), 1, 0);
 	unsigned int i;
 
-	adopt(fn_below(fn_root(0x10), 0, 0), fn_below(fn_root(0x12), 0, 0),
+	seize(fn_below(fn_root(0x10), 0, 0), fn_below(fn_root(0x12), 0, 0),
 	      fn_below(fn_root(0x15), 0, 0), fn_below(second, 1, 0),
 	      fn_below(second, 2, 0));
 	for (i = 0; i < self->owned.nr; i++)
@@ -365,7 +345,7 @@ TEST_F(reset, asleep)
 	unsigned int pm = fn_cap(rng, PCI_CAP_ID_PM);
 
 	ASSERT_NE(0, pm);
-	adopt(rng);
+	seize(rng);
 	fn_write(rng, pm + PCI_PM_CTRL, 3, 2);
 	reset_watched(rng, 0);
 
@@ -384,7 +364,7 @@ TEST_F(reset, by_the_core)
 	struct fn port = fn_root(0x10), nvme = fn_below(port, 0, 0);
 	char path[256];
 
-	adopt(nvme);
+	seize(nvme);
 	scribble_all();
 	fn_path(nvme, "reset", path, sizeof(path));
 	hw_begin(&self->hw);
@@ -410,7 +390,7 @@ TEST_F(reset, by_the_core_below_a_bridge)
 	fn_path(port, "reset_subordinate", path, sizeof(path));
 	if (access(path, F_OK))
 		SKIP(return, "no reset_subordinate in this kernel");
-	adopt(nvme, card.first, card.second, card.third);
+	seize(nvme, card.first, card.second, card.third);
 	scribble_all();
 
 	hw_begin(&self->hw);
@@ -441,7 +421,7 @@ TEST_F(reset, by_error_recovery)
 {
 	struct fn port = fn_root(0x12), nic = fn_below(port, 0, 0);
 
-	adopt(nic);
+	seize(nic);
 	ASSERT_EQ(0, reset_device(nic));
 	ASSERT_EQ(0, fn_needs_reset(nic));
 	scribble_all();
@@ -465,7 +445,7 @@ TEST_F(reset, by_error_recovery_while_enabled)
 {
 	struct fn port = fn_root(0x12), nic = fn_below(port, 0, 0);
 
-	adopt(nic);
+	seize(nic);
 	fn_write(nic, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 2);
 
 	hw_begin(&self->hw);

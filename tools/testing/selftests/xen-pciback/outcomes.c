@@ -26,8 +26,6 @@
 #include "lib/slot.h"
 
 /* Of no domain in this VM */
-#define DOMAIN		7
-#define OTHER_DOMAIN	8
 #define NEXT_DOMAIN	9
 /* The core gives a function a minute to come back, and there are many */
 #define TIMEOUT		1200
@@ -83,7 +81,7 @@ static void begin(struct scene *s)
 	s->klog = klog_begin();
 }
 
-static int adopt(struct scene *s, struct fn fn)
+static int own(struct scene *s, struct fn fn)
 {
 	int ret = fn_adopt(fn);
 
@@ -92,7 +90,7 @@ static int adopt(struct scene *s, struct fn fn)
 	return ret;
 }
 
-static int adopt_card(struct scene *s)
+static int own_card(struct scene *s)
 {
 	int ret = card_adopt(&s->card);
 
@@ -158,7 +156,7 @@ static void last_words(struct scene *s)
 
 static int flr_with(struct scene *s, const char *fault, uint32_t val)
 {
-	return adopt(s, s->nvme) ?: set_fault(s->nvme, fault, val) ?:
+	return own(s, s->nvme) ?: set_fault(s->nvme, fault, val) ?:
 	       reset_device(s->nvme);
 }
 
@@ -223,7 +221,7 @@ static int swallowed_on_bind(struct scene *s)
 static int swallowed_and_blocked(struct scene *s)
 {
 	return fault_add(s->e1000) ?: fault_set(s->e1000, "af", 1) ?:
-	       fault_rediscover(s->e1000) ?: adopt(s, s->e1000) ?:
+	       fault_rediscover(s->e1000) ?: own(s, s->e1000) ?:
 	       fault_set(s->e1000, "flr_swallow", 1) ?:
 	       reset_device(s->e1000);
 }
@@ -233,38 +231,38 @@ static int half_a_capability(struct scene *s)
 	/* No Transactions Pending */
 	return fault_add(s->e1000) ?: fault_set(s->e1000, "af", 1) ?:
 	       fault_set(s->e1000, "af_cap", 2) ?:
-	       fault_rediscover(s->e1000) ?: adopt(s, s->e1000) ?:
+	       fault_rediscover(s->e1000) ?: own(s, s->e1000) ?:
 	       reset_device(s->e1000);
 }
 
 static int forbidden(struct scene *s)
 {
-	return adopt(s, s->nvme) ?: set_method(s, "\n") ?:
+	return own(s, s->nvme) ?: set_method(s, "\n") ?:
 	       reset_device(s->nvme);
 }
 
 static int nothing_can(struct scene *s)
 {
-	return adopt(s, s->edu) ?: reset_device(s->edu);
+	return own(s, s->edu) ?: reset_device(s->edu);
 }
 
 static int only_pm(struct scene *s)
 {
-	return adopt(s, s->root_nic) ?: reset_device(s->root_nic);
+	return own(s, s->root_nic) ?: reset_device(s->root_nic);
 }
 
 /* -- resets of the set ------------------------------------------------------ */
 
 static int sibling_slow(struct scene *s)
 {
-	return adopt_card(s) ?:
+	return own_card(s) ?:
 	       set_fault(s->card.second, "sbr_away_ms", 700) ?:
 	       reset_device(s->fn);
 }
 
 static int sibling_dies(struct scene *s)
 {
-	int ret = adopt_card(s) ?:
+	int ret = own_card(s) ?:
 		  set_fault(s->card.second, "sbr_away_ms", FAULT_FOR_EVER) ?:
 		  reset_device(s->fn);
 
@@ -274,14 +272,14 @@ static int sibling_dies(struct scene *s)
 }
 
 /* Never the whole of it: there is somebody in the way */
-static int adopt_part(struct scene *s, struct fn named, struct fn other)
+static int own_part(struct scene *s, struct fn named, struct fn other)
 {
-	return fn_adopt(other) ?: adopt(s, named);
+	return fn_adopt(other) ?: own(s, named);
 }
 
 static int sibling_unowned(struct scene *s)
 {
-	return adopt_part(s, s->card.first, s->card.second) ?:
+	return own_part(s, s->card.first, s->card.second) ?:
 	       reset_device(s->fn);
 }
 
@@ -293,33 +291,33 @@ static int drive_sibling(struct scene *s)
 static int sibling_driven(struct scene *s)
 {
 	return drive_sibling(s) ?:
-	       adopt_part(s, s->card.first, s->card.third) ?:
+	       own_part(s, s->card.first, s->card.third) ?:
 	       reset_device(s->fn);
 }
 
 static int sibling_driven_no_pm(struct scene *s)
 {
 	return drive_sibling(s) ?:
-	       adopt_part(s, s->card.third, s->card.first) ?:
+	       own_part(s, s->card.third, s->card.first) ?:
 	       reset_device(s->fn);
 }
 
 static int sibling_driven_libxl(struct scene *s)
 {
 	return drive_sibling(s) ?:
-	       adopt_part(s, s->card.first, s->card.third) ?: do_flr(s->fn);
+	       own_part(s, s->card.first, s->card.third) ?: do_flr(s->fn);
 }
 
 static int sibling_assigned(struct scene *s)
 {
-	return adopt_part(s, s->card.first, s->card.second) ?:
+	return own_part(s, s->card.first, s->card.second) ?:
 	       guest_create(&s->guest, DOMAIN, &s->card.second, 1) ?:
 	       fn_adopt(s->card.third) ?: reset_device(s->fn);
 }
 
 static int bus_shared(struct scene *s)
 {
-	return adopt(s, s->e1000) ?: reset_device(s->e1000);
+	return own(s, s->e1000) ?: reset_device(s->e1000);
 }
 
 static int enable_vfs(struct scene *s)
@@ -330,13 +328,13 @@ static int enable_vfs(struct scene *s)
 
 static int pf_with_vfs(struct scene *s)
 {
-	return enable_vfs(s) ?: adopt(s, s->pf) ?: reset_device(s->pf);
+	return enable_vfs(s) ?: own(s, s->pf) ?: reset_device(s->pf);
 }
 
 static int vf_without_flr(struct scene *s)
 {
 	s->fn = s->vf;
-	return enable_vfs(s) ?: set_method(s, "\n") ?: adopt(s, s->vf) ?:
+	return enable_vfs(s) ?: set_method(s, "\n") ?: own(s, s->vf) ?:
 	       reset_device(s->vf);
 }
 
@@ -344,7 +342,7 @@ static int vf_without_flr(struct scene *s)
 
 static int assigned_to_guest(struct scene *s, struct fn fn)
 {
-	int ret = adopt(s, fn) ?: guest_create(&s->guest, DOMAIN, &fn, 1) ?:
+	int ret = own(s, fn) ?: guest_create(&s->guest, DOMAIN, &fn, 1) ?:
 		  reset_device(fn);
 
 	last_words(s);
@@ -364,7 +362,7 @@ static int assigned_without(struct scene *s)
 /* Its guest has no ring: it has it no more then, and goes on without it */
 static int taken_back(struct scene *s)
 {
-	return adopt(s, s->nic) ?:
+	return own(s, s->nic) ?:
 	       guest_create(&s->guest, DOMAIN, &s->nic, 1) ?:
 	       do_flr(s->nic);
 }
@@ -372,21 +370,21 @@ static int taken_back(struct scene *s)
 /* A guest with a ring may still be at it: what it has it keeps, until it is released */
 static int noted(struct scene *s)
 {
-	return adopt(s, s->nvme) ?: guest_create(&s->guest, 0, &s->nvme, 1) ?:
+	return own(s, s->nvme) ?: guest_create(&s->guest, 0, &s->nvme, 1) ?:
 	       guest_connect(&s->guest) ?: do_flr(s->nvme) ?:
 	       guest_destroy(&s->guest);
 }
 
 static int noted_twice(struct scene *s)
 {
-	return adopt(s, s->nvme) ?: guest_create(&s->guest, 0, &s->nvme, 1) ?:
+	return own(s, s->nvme) ?: guest_create(&s->guest, 0, &s->nvme, 1) ?:
 	       guest_connect(&s->guest) ?: do_flr(s->nvme) ?:
 	       do_flr(s->nvme);
 }
 
 static int guest_crashes(struct scene *s)
 {
-	int ret = adopt(s, s->nvme) ?:
+	int ret = own(s, s->nvme) ?:
 		  guest_create(&s->guest, DOMAIN, &s->nvme, 1);
 
 	fn_scribble(s->nvme);
@@ -396,7 +394,7 @@ static int guest_crashes(struct scene *s)
 static int guest_of_card_crashes(struct scene *s)
 {
 	const struct fn fns[] = { s->card.first, s->card.second, s->card.third };
-	int ret = adopt_card(s) ?: guest_create(&s->guest, DOMAIN, fns, 3);
+	int ret = own_card(s) ?: guest_create(&s->guest, DOMAIN, fns, 3);
 
 	fn_scribble(s->card.first);
 	return ret ?: guest_destroy(&s->guest);
@@ -404,7 +402,7 @@ static int guest_of_card_crashes(struct scene *s)
 
 static int first_of_two_guests(struct scene *s)
 {
-	return adopt_card(s) ?:
+	return own_card(s) ?:
 	       guest_create(&s->guest, DOMAIN, &s->card.first, 1) ?:
 	       guest_create(&s->other, OTHER_DOMAIN, &s->card.second, 1) ?:
 	       guest_destroy(&s->guest);
@@ -412,7 +410,7 @@ static int first_of_two_guests(struct scene *s)
 
 static int dies_with_its_guest(struct scene *s)
 {
-	int ret = adopt(s, s->nvme) ?:
+	int ret = own(s, s->nvme) ?:
 		  guest_create(&s->guest, DOMAIN, &s->nvme, 1) ?:
 		  set_fault(s->nvme, "gone", 1);
 
@@ -421,14 +419,14 @@ static int dies_with_its_guest(struct scene *s)
 
 static int left_to_the_toolstack(struct scene *s)
 {
-	return adopt(s, s->nvme) ?: set_parameter("auto_reset", "0") ?:
+	return own(s, s->nvme) ?: set_parameter("auto_reset", "0") ?:
 	       guest_create(&s->guest, DOMAIN, &s->nvme, 1) ?:
 	       guest_destroy(&s->guest);
 }
 
 static int unbound_under_guest(struct scene *s)
 {
-	return adopt(s, s->nvme) ?:
+	return own(s, s->nvme) ?:
 	       guest_create(&s->guest, DOMAIN, &s->nvme, 1) ?:
 	       fn_release(s->nvme) ?: fn_adopt(s->nvme);
 }
@@ -443,12 +441,12 @@ static int not_owned(struct scene *s)
 
 static int no_address(struct scene *s)
 {
-	return adopt(s, s->nvme) ?: write_string(RESET_DEVICE, "0000:01:00.0x");
+	return own(s, s->nvme) ?: write_string(RESET_DEVICE, "0000:01:00.0x");
 }
 
 static int being_reset(struct scene *s)
 {
-	int ret = adopt(s, s->nvme) ?: fault_add(s->nvme), err;
+	int ret = own(s, s->nvme) ?: fault_add(s->nvme), err;
 	pid_t pid = fault_begin_reset(s->nvme, 2000);
 
 	ret = ret ?: reset_device(s->nvme);
@@ -459,7 +457,7 @@ static int being_reset(struct scene *s)
 /* Somebody uses it, and has not said so: the request has left it disabled */
 static int sibling_in_use(struct scene *s)
 {
-	int ret = adopt_card(s) ?: do_flr(s->card.second);
+	int ret = own_card(s) ?: do_flr(s->card.second);
 
 	fn_edit(s->card.second, EDIT_ENABLED);
 	return ret ?: reset_device(s->fn);
@@ -480,7 +478,7 @@ static int link_lost(struct scene *s)
 
 static int pulled(struct scene *s)
 {
-	int ret = adopt(s, s->nic);
+	int ret = own(s, s->nic);
 
 	s->pulled = true;
 	slot_pull(fn_root(0x12));
@@ -489,7 +487,7 @@ static int pulled(struct scene *s)
 
 static int pulled_from_guest(struct scene *s)
 {
-	int ret = adopt(s, s->nic) ?:
+	int ret = own(s, s->nic) ?:
 		  guest_create(&s->guest, DOMAIN, &s->nic, 1);
 
 	s->pulled = true;

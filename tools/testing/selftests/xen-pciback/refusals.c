@@ -32,22 +32,6 @@ FIXTURE_TEARDOWN(card)
 	EXPECT_EQ(0, card_release(&self->card));
 }
 
-/* Write to reset_device, with the hardware and the log watched */
-#define reset_watched(target, ret) do {				\
-	struct fn named = target;					\
-									\
-	fn_quiesce(named);						\
-	self->klog = klog_begin();					\
-	hw_begin(&self->hw);						\
-	ASSERT_EQ(ret, reset_device(named));				\
-	hw_end(&self->hw);						\
-} while (0)
-
-static bool logged(int klog, struct fn fn, const char *what)
-{
-	return klog_has(klog, fn.name, what, NULL, 0);
-}
-
 /* A sibling that dom0 uses: nothing happens to it, and it goes on working */
 TEST_F(card, sibling_driven_by_dom0)
 {
@@ -74,7 +58,7 @@ TEST_F(card, sibling_driven_by_dom0)
 	EXPECT_EQ(1, hw_d3s(&self->hw, self->card.first));
 	snprintf(what, sizeof(what), "slot: blocked by %s (e1000e); pm: ok (weak)",
 		 self->card.second.name);
-	EXPECT_TRUE(logged(self->klog, self->card.first, what));
+	expect_logged(self->card.first, what);
 
 	/* The same asked of the function that has no weak reset either */
 	reset_watched(self->card.third, -EBUSY);
@@ -83,7 +67,7 @@ TEST_F(card, sibling_driven_by_dom0)
 	EXPECT_EQ(0, hw_all_writes(&self->hw, self->card.third));
 	snprintf(what, sizeof(what), "slot: blocked by %s (e1000e)",
 		 self->card.second.name);
-	EXPECT_TRUE(logged(self->klog, self->card.third, what));
+	expect_logged(self->card.third, what);
 
 	EXPECT_EQ(0, fn_adopt(self->card.second));
 	EXPECT_EQ(0, unload_module("e1000e"));
@@ -104,82 +88,78 @@ TEST_F(card, sibling_without_driver)
 	EXPECT_EQ(0, hw_all_writes(&self->hw, self->card.third));
 	snprintf(what, sizeof(what), "slot: blocked by %s (no driver)",
 		 self->card.third.name);
-	EXPECT_TRUE(logged(self->klog, self->card.first, what));
+	expect_logged(self->card.first, what);
+}
+
+/* Functions without a card */
+FIXTURE(alone)
+{
+	struct hw hw;
+	int klog;
+};
+
+FIXTURE_SETUP(alone)
+{
+	memset(self, 0, sizeof(*self));
+}
+
+FIXTURE_TEARDOWN(alone)
+{
 }
 
 /* The reset of a conventional bus would reach a sibling in another slot */
-TEST(conventional_sibling_without_driver)
+TEST_F(alone, conventional_sibling_without_driver)
 {
 	struct fn bridge = fn_below(fn_root(0x14), 0, 0);
 	struct fn nic = fn_below(bridge, 1, 0), other = fn_below(bridge, 2, 0);
-	struct hw hw;
 	char what[80];
-	int klog;
 
 	ASSERT_EQ(0, fn_adopt(nic));
-	fn_quiesce(nic);
-	klog = klog_begin();
-	hw_begin(&hw);
-	ASSERT_EQ(-EBUSY, reset_device(nic));
-	hw_end(&hw);
+	reset_watched(nic, -EBUSY);
 	ASSERT_EQ(0, fn_release(nic));
 
-	EXPECT_EQ(0, hw_sbrs(&hw, bridge));
-	EXPECT_EQ(0, hw_all_resets(&hw));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, bridge));
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
 	snprintf(what, sizeof(what), "bus: blocked by %s (no driver)",
 		 other.name);
-	EXPECT_TRUE(logged(klog, nic, what));
+	expect_logged(nic, what);
 }
 
 /* On the root bus there is no reset but a function's own, and it has none */
-TEST(root_bus)
+TEST_F(alone, root_bus)
 {
 	struct fn edu = fn_root(0x18);
-	struct hw hw;
-	int klog;
 
 	ASSERT_TRUE(fn_exists(edu));
 	ASSERT_EQ(0, fn_adopt(edu));
-	klog = klog_begin();
-	hw_begin(&hw);
-	ASSERT_EQ(-ENOTTY, reset_device(edu));
-	hw_end(&hw);
+	reset_watched(edu, -ENOTTY);
 	ASSERT_EQ(0, fn_release(edu));
 
-	EXPECT_EQ(0, hw_all_resets(&hw));
-	EXPECT_EQ(0, hw_all_writes(&hw, edu));
-	EXPECT_TRUE(logged(klog, edu, "no method can reset it"));
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+	EXPECT_EQ(0, hw_all_writes(&self->hw, edu));
+	expect_logged(edu, "no method can reset it");
 }
 
 /* Not pciback's: not even its own reset */
-TEST(not_owned)
+TEST_F(alone, not_owned)
 {
 	struct fn nvme = fn_below(fn_root(0x10), 0, 0);
-	struct hw hw;
-	int klog;
 
-	klog = klog_begin();
-	hw_begin(&hw);
-	ASSERT_EQ(-ENODEV, reset_device(nvme));
-	hw_end(&hw);
-
-	EXPECT_EQ(0, hw_all_resets(&hw));
-	EXPECT_EQ(0, hw_all_writes(&hw, nvme));
-	EXPECT_TRUE(logged(klog, nvme, "not owned by pciback (no driver)"));
+	reset_watched(nvme, -ENODEV);
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+	EXPECT_EQ(0, hw_all_writes(&self->hw, nvme));
+	expect_logged(nvme, "not owned by pciback (no driver)");
 
 	/* Nor if dom0 uses it */
 	ASSERT_EQ(0, load_module("nvme"));
 	ASSERT_EQ(0, fn_bind(nvme, "nvme"));
-	klog = klog_begin();
-	hw_begin(&hw);
-	ASSERT_EQ(-ENODEV, reset_device(nvme));
-	hw_end(&hw);
+	reset_watched(nvme, -ENODEV);
 	ASSERT_EQ(0, fn_release(nvme));
 	ASSERT_EQ(0, unload_module("nvme"));
 
-	EXPECT_EQ(0, hw_flrs(&hw, nvme));
-	EXPECT_EQ(0, hw_all_resets(&hw));
-	EXPECT_TRUE(logged(klog, nvme, "not owned by pciback (nvme)"));
+	EXPECT_EQ(0, hw_flrs(&self->hw, nvme));
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+	expect_logged(nvme, "not owned by pciback (nvme)");
 }
 
 TEST_HARNESS_MAIN

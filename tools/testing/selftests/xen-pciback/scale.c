@@ -18,9 +18,6 @@
 #include "lib/topology.h"
 
 #define MAX_FNS		256
-/* Of no domain in this VM */
-#define DOMAIN		7
-#define OTHER_DOMAIN	8
 /* Devices that a guest's virtual bus has room for */
 #define GUEST_SLOTS	32
 
@@ -79,13 +76,13 @@ FIXTURE_TEARDOWN(scale)
 	EXPECT_EQ(0, set_parameter("auto_reset", "1"));
 	EXPECT_EQ(0, topology_unload());
 	/* The kernel has nothing to say of any of this */
-	EXPECT_FALSE(klog_has(self->klog, "cut here", NULL, NULL, 0));
-	EXPECT_FALSE(klog_has(self->klog, "WARNING:", NULL, NULL, 0));
-	EXPECT_FALSE(klog_has(self->klog, "while still in-use", NULL, NULL, 0));
+	expect_not_logged("cut here");
+	expect_not_logged("WARNING:");
+	expect_not_logged("while still in-use");
 	klog_end(self->klog);
 }
 
-#define adopt(which) do {						\
+#define own(which) do {						\
 	struct fn adopted = which;					\
 									\
 	ASSERT_TRUE(fn_exists(adopted));				\
@@ -110,7 +107,7 @@ FIXTURE_TEARDOWN(scale)
 		fn_scribble(self->fns[i]);				\
 } while (0)
 
-#define expect_restored() do {						\
+#define expect_clean() do {						\
 	unsigned char now[PCI_STD_HEADER_SIZEOF];			\
 	unsigned int i;							\
 									\
@@ -163,7 +160,7 @@ TEST_F_TIMEOUT(scale, full_bus, 300)
 
 	ASSERT_EQ(0, topology_load("port(fn*256)"));
 	for (i = 0; i < MAX_FNS; i++)
-		adopt(fn_below(port, i / 8, i % 8));
+		own(fn_below(port, i / 8, i % 8));
 	settle();
 	/* Not for the first of them, nor for the last */
 	expect_sbrs(0, port);
@@ -174,7 +171,7 @@ TEST_F_TIMEOUT(scale, full_bus, 300)
 	expect_sbrs(1, port);
 	for (i = 0; i < MAX_FNS; i++)
 		expect_resets(1, self->fns[i]);
-	expect_restored();
+	expect_clean();
 	EXPECT_TRUE(klog_has(self->klog, self->fns[100].name,
 			     "bus: ok (256 functions", NULL, 0));
 }
@@ -192,8 +189,8 @@ TEST_F(scale, device_specific)
 	unsigned int own = kernel_since(5, 15);
 
 	ASSERT_EQ(0, topology_load("port(quirky,fn)"));
-	adopt(fn_below(port, 0, 0));
-	adopt(fn_below(port, 0, 1));
+	own(fn_below(port, 0, 0));
+	own(fn_below(port, 0, 1));
 	settle();
 	scribble();
 	EXPECT_STREQ(method, fn_plan(self->fns[0]));
@@ -218,7 +215,7 @@ TEST_F(scale, slot)
 
 	ASSERT_EQ(0, topology_load("slot(fn*8)"));
 	for (i = 0; i < 8; i++)
-		adopt(fn_below(port, 0, i));
+		own(fn_below(port, 0, i));
 	settle();
 	scribble();
 	EXPECT_STREQ("slot", fn_plan(self->fns[3]));
@@ -228,7 +225,7 @@ TEST_F(scale, slot)
 	expect_sbrs(1, port);
 	for (i = 0; i < 8; i++)
 		expect_resets(1, self->fns[i]);
-	expect_restored();
+	expect_clean();
 	EXPECT_STREQ("slot: ok", fn_last_reset(self->fns[5]));
 }
 
@@ -240,7 +237,7 @@ TEST_F(scale, beyond_slot)
 
 	ASSERT_EQ(0, topology_load("slot(fn*9)"));
 	for (i = 0; i < 9; i++)
-		adopt(fn_below(port, i / 8, i % 8));
+		own(fn_below(port, i / 8, i % 8));
 	settle();
 
 	topology_begin();
@@ -279,9 +276,9 @@ static struct tree find_tree(void)
 									\
 	ASSERT_EQ(0, topology_load(layout));				\
 	whole = find_tree();						\
-	adopt(whole.beside);						\
-	adopt(whole.behind[0]);						\
-	adopt(whole.behind[1]);						\
+	own(whole.beside);						\
+	own(whole.behind[0]);						\
+	own(whole.behind[1]);						\
 	settle();							\
 	whole;								\
 })
@@ -293,8 +290,8 @@ TEST_F(scale, nested)
 
 	ASSERT_EQ(0, topology_load("port(up(down(fn),down(fn)),fn)"));
 	tree = find_tree();
-	adopt(tree.beside);
-	adopt(tree.behind[0]);
+	own(tree.beside);
+	own(tree.behind[0]);
 	settle();
 
 	topology_begin();
@@ -304,7 +301,7 @@ TEST_F(scale, nested)
 	expect_resets(0, tree.behind[1]);
 
 	/* One reset at the top; the bridges on the way down are passed */
-	adopt(tree.behind[1]);
+	own(tree.behind[1]);
 	settle();
 	scribble();
 	topology_begin();
@@ -318,7 +315,7 @@ TEST_F(scale, nested)
 	expect_resets(1, tree.down[1]);
 	expect_resets(1, tree.behind[0]);
 	expect_resets(1, tree.behind[1]);
-	expect_restored();
+	expect_clean();
 
 	/* And from further down no more than what is there */
 	topology_begin();
@@ -328,7 +325,7 @@ TEST_F(scale, nested)
 	expect_resets(0, tree.behind[1]);
 	expect_resets(0, tree.beside);
 	expect_resets(0, tree.up);
-	expect_restored();
+	expect_clean();
 }
 
 /* A bridge is passed if nobody drives it, but not if somebody else does */
@@ -347,7 +344,7 @@ TEST_F(scale, nested_drivers)
 	EXPECT_EQ(0, reset_device(tree.beside));
 	expect_sbrs(1, tree.port);
 	expect_resets(1, tree.behind[1]);
-	expect_restored();
+	expect_clean();
 }
 
 /* Who answers behind a bridge with another bus number than before may be anybody */
@@ -396,11 +393,11 @@ TEST_F(scale, virtual_bus)
 	ASSERT_EQ(0, topology_load("port(pf,fn)"));
 	enable_vfs(NR_VFS);
 	mate = fn_below(port, 0, 1);
-	adopt(self->pf);
-	adopt(mate);
+	own(self->pf);
+	own(mate);
 	for (i = 0; i < NR_VFS; i++) {
 		EXPECT_NE(self->pf.bus, topology_vf(self->pf, i).bus);
-		adopt(topology_vf(self->pf, i));
+		own(topology_vf(self->pf, i));
 	}
 	settle();
 
@@ -429,7 +426,7 @@ TEST_F(scale, virtual_bus_vf)
 	ASSERT_EQ(0, topology_load("port(pf,fn)"));
 	enable_vfs(NR_VFS);
 	for (i = 0; i < NR_VFS; i++)
-		adopt(topology_vf(self->pf, i));
+		own(topology_vf(self->pf, i));
 	settle();
 	vf = self->fns[1];
 	mate = fn_below(topology_port(0), 0, 1);
@@ -442,7 +439,7 @@ TEST_F(scale, virtual_bus_vf)
 		expect_resets(i == 1, self->fns[i]);
 	expect_resets(0, self->pf);
 	expect_resets(0, mate);
-	expect_restored();
+	expect_clean();
 }
 
 /* There is no bridge that could reset it otherwise */
@@ -455,7 +452,7 @@ TEST_F(scale, virtual_bus_vf_without_flr)
 	ASSERT_EQ(0, topology_load("port(pf,fn)"));
 	enable_vfs(NR_VFS);
 	for (i = 0; i < NR_VFS; i++)
-		adopt(topology_vf(self->pf, i));
+		own(topology_vf(self->pf, i));
 	settle();
 	vf = self->fns[1];
 	if (!fn_has_file(vf, "reset_method"))
@@ -487,9 +484,9 @@ TEST_F_TIMEOUT(scale, slots, 300)
 	/* Functions of one device would share a slot */
 	ASSERT_EQ(0, topology_load("port(up(down*32(fn)),fn)"));
 	up = fn_below(port, 0, 0);
-	adopt(fn_below(port, 0, 1));
+	own(fn_below(port, 0, 1));
 	for (i = 0; i < GUEST_SLOTS; i++)
-		adopt(fn_below(fn_below(up, i, 0), 0, 0));
+		own(fn_below(fn_below(up, i, 0), 0, 0));
 	last = self->fns[GUEST_SLOTS];
 
 	/* A new guest of too many */

@@ -40,9 +40,8 @@
 #include "lib/witness.h"
 
 #define NOBODY		(-1)
+/* The last is dom0, and has a frontend */
 #define NR_GUESTS	3
-/* Of no domain in this VM; the last guest is dom0, and has a frontend */
-#define DOMAIN		7
 
 /* Whoever has not come back by then hangs */
 #define STUCK_S		400

@@ -236,7 +236,6 @@ TEST_F_TIMEOUT(suspend, to_ram, TIMEOUT)
 }
 
 /* Of no domain in this VM */
-#define DOMAIN		7
 /* All is frozen by then, and is for longer */
 #define HELD_MS		6000
 #define FROZEN_S	"15"

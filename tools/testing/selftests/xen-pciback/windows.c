@@ -21,10 +21,6 @@
 #include "lib/pci.h"
 #include "lib/release.h"
 
-/* Of no domain in this VM */
-#define DOMAIN		7
-#define OTHER_DOMAIN	8
-
 /* Much more than an FLR takes, and less than anybody is held */
 #define FLR_MS		20000
 /* What others have to wait for a hand-out that is refused: that waits for 1 s */
@@ -67,16 +63,10 @@ FIXTURE_TEARDOWN(window)
 	EXPECT_EQ(0, guest_destroy(&self->other));
 	EXPECT_EQ(0, owned_release(&self->owned));
 	/* The kernel has nothing to say of any of this */
-	EXPECT_FALSE(klog_has(self->klog, "cut here", NULL, NULL, 0));
-	EXPECT_FALSE(klog_has(self->klog, "while still in-use", NULL, NULL, 0));
+	expect_not_logged("cut here");
+	expect_not_logged("while still in-use");
 	klog_end(self->klog);
 }
-
-#define adopt(...)							\
-	ASSERT_EQ(0, owned_adopt(&self->owned, __VA_ARGS__))
-
-#define adopt_card()							\
-	adopt(self->card.first, self->card.second, self->card.third)
 
 /* A reset of the whole card, up to where it comes to @function, or is done with it */
 #define begin_reset(hold_at, function) ({				\

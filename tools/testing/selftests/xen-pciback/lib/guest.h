@@ -21,6 +21,10 @@
 #include "../../kselftest.h"
 #include "pci.h"
 
+/* Of no domain in this VM */
+#define DOMAIN		7
+#define OTHER_DOMAIN	8
+
 struct xs_handle;
 struct xen_pci_sharedinfo;
 

@@ -17,4 +17,46 @@
 #define TEST_F_TIMEOUT(fixture, test, timeout) \
 	__TEST_F_IMPL(fixture, test, -1, (timeout) * SLOWER)
 
+/*
+ * Steps that many tests have in common. The fixture has what they take, by these names:
+ * struct owned owned, struct card card, struct hw hw, and klog of klog_begin().
+ */
+
+/* Pciback's from here on, as clean as can be; seize() asks for no reset of them */
+#define adopt(...)							\
+	ASSERT_EQ(0, owned_adopt(&self->owned, __VA_ARGS__))
+#define seize(...)							\
+	ASSERT_EQ(0, owned_seize(&self->owned, __VA_ARGS__))
+#define adopt_card()							\
+	adopt(self->card.first, self->card.second, self->card.third)
+
+/* Do something with the hardware watched */
+#define watched(ret, what) do {						\
+	hw_begin(&self->hw);						\
+	ASSERT_EQ(ret, what);						\
+	hw_end(&self->hw);						\
+} while (0)
+
+/* Write to reset_device, with the log watched as well */
+#define reset_watched(target, ret) do {					\
+	struct fn asked_for = target;					\
+									\
+	fn_quiesce(asked_for);						\
+	self->klog = klog_begin();					\
+	watched(ret, reset_device(asked_for));				\
+} while (0)
+
+/* Each byte as at bind time */
+#define expect_restored()						\
+	EXPECT_EQ(0, owned_changed(&self->owned, PCI_CONFIG_SIZE))
+/* The header: nobody restores the MSI address and the like after a weak reset */
+#define expect_header_restored()					\
+	EXPECT_EQ(0, owned_changed(&self->owned, PCI_STD_HEADER_SIZEOF))
+
+#define expect_logged(fn, what)						\
+	EXPECT_TRUE(klog_has(self->klog, (fn).name, what, NULL, 0))
+/* Of no function */
+#define expect_not_logged(what)						\
+	EXPECT_FALSE(klog_has(self->klog, what, NULL, NULL, 0))
+
 #endif

@@ -37,8 +37,16 @@ struct fn fn_root(unsigned int dev);
 struct fn fn_below(struct fn bridge, unsigned int dev, unsigned int func);
 
 /* A card in one slot, no FLR: PM for two of its functions, nothing for the third */
+#define CARD_FNS	3
+
 struct card {
-	struct fn port, first, second, third;
+	struct fn port;
+	union {
+		struct {
+			struct fn first, second, third;
+		};
+		struct fn fns[CARD_FNS];
+	};
 };
 
 struct card card_find(void);
