@@ -104,14 +104,12 @@ static const struct {
 
 static int reset_each(const struct fn *fns, unsigned int nr)
 {
-	char path[256];
 	unsigned int i;
 	int ret = 0;
 
 	for (i = 0; !ret && i < nr; i++) {
-		fn_path(fns[i], "reset", path, sizeof(path));
 		if (fn_has_file(fns[i], "reset"))
-			ret = write_string(path, "1");
+			ret = fn_write_file(fns[i], "reset", "1");
 	}
 	return ret;
 }

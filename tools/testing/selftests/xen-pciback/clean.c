@@ -175,15 +175,12 @@ TEST_F(clean, auto_reset_off)
 /* A reset that pciback was not asked for does not count, whatever it was */
 TEST_F(clean, by_the_core)
 {
-	char path[256];
-
 	ASSERT_EQ(0, set_parameter("auto_reset", "0"));
 	ASSERT_EQ(0, fn_adopt(self->nvme));
 	EXPECT_EQ(1, fn_needs_reset(self->nvme));
 
-	fn_path(self->nvme, "reset", path, sizeof(path));
 	hw_begin(&self->hw);
-	ASSERT_EQ(0, write_string(path, "1"));
+	ASSERT_EQ(0, fn_write_file(self->nvme, "reset", "1"));
 	hw_end(&self->hw);
 	EXPECT_EQ(1, hw_flrs(&self->hw, self->nvme));
 	EXPECT_EQ(1, fn_needs_reset(self->nvme));
@@ -192,14 +189,13 @@ TEST_F(clean, by_the_core)
 	/* Nor does it make dirty what is clean */
 	ASSERT_EQ(0, do_flr(self->nvme));
 	ASSERT_EQ(0, fn_needs_reset(self->nvme));
-	ASSERT_EQ(0, write_string(path, "1"));
+	ASSERT_EQ(0, fn_write_file(self->nvme, "reset", "1"));
 	EXPECT_EQ(0, fn_needs_reset(self->nvme));
 	EXPECT_STREQ("flr: ok", fn_last_reset(self->nvme));
 
 	/* By PM */
 	ASSERT_EQ(0, fn_adopt(self->card.second));
-	fn_path(self->card.second, "reset", path, sizeof(path));
-	ASSERT_EQ(0, write_string(path, "1"));
+	ASSERT_EQ(0, fn_write_file(self->card.second, "reset", "1"));
 	EXPECT_EQ(1, fn_needs_reset(self->card.second));
 	EXPECT_STREQ("none", fn_last_reset(self->card.second));
 }

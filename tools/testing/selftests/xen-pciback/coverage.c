@@ -409,19 +409,18 @@ TEST_F(played, hardwired_bus_mastering_is_no_use)
  */
 TEST_F(played, emptied_reset_method_leaves_do_flr)
 {
-	char path[256], reset[256];
+	char reset[256];
 
 	adopt_card();
 	if (!fn_has_file(self->card.first, "reset_method"))
 		SKIP(return, "the kernel has no reset_method (before 5.15)");
 	fn_path(self->card.first, "reset", reset, sizeof(reset));
-	fn_path(self->card.first, "reset_method", path, sizeof(path));
-	ASSERT_EQ(0, write_string(path, "\n"));
+	ASSERT_EQ(0, fn_write_file(self->card.first, "reset_method", "\n"));
 	watched(-ENOTTY, write_string(reset, "1"));
 	expect_weakly(self->card.first, 0);
 	watched(0, do_flr(self->card.first));
 	expect_sbrs(1);
-	EXPECT_EQ(0, write_string(path, "default"));
+	EXPECT_EQ(0, fn_write_file(self->card.first, "reset_method", "default"));
 }
 
 TEST_HARNESS_MAIN

@@ -267,12 +267,10 @@ static int set_reset_method(const struct subject *subject, const char *method)
 {
 	struct cell cell = get_cell((subject - subjects) * NR_STATES *
 				    NR_ASKERS);
-	char path[256];
 
 	if (!subject->reset_method)
 		return 0;
-	fn_path(cell.fn, "reset_method", path, sizeof(path));
-	return write_string(path, method);
+	return fn_write_file(cell.fn, "reset_method", method);
 }
 
 static int release(const struct cell *cell)
@@ -311,7 +309,6 @@ static int prepare(const struct cell *cell, struct guest *guest,
 
 static int ask(const struct cell *cell, struct guest *other)
 {
-	char path[256];
 	int ret;
 
 	switch (cell->asker) {
@@ -329,12 +326,10 @@ static int ask(const struct cell *cell, struct guest *other)
 		return ret;
 	case BY_RESET_FILE:
 		/* Not there if it had no method when it was found */
-		fn_path(cell->fn, "reset", path, sizeof(path));
-		ret = write_string(path, "1");
+		ret = fn_write_file(cell->fn, "reset", "1");
 		return ret == -ENOENT ? -ENOTTY : ret;
 	case BY_RESET_SUBORDINATE:
-		fn_path(cell->port, "reset_subordinate", path, sizeof(path));
-		return write_string(path, "1");
+		return fn_write_file(cell->port, "reset_subordinate", "1");
 	default:
 		return aer_recover(cell->port, cell->fn);
 	}

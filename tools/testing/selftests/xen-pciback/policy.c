@@ -144,17 +144,15 @@ TEST_F(played, set_reset_0_keeps_a_fragile_card_alive)
 TEST_F(played, set_reset_0_counts_for_the_core)
 {
 	struct fn port = fn_root(0x12), nic = fn_below(port, 0, 0);
-	char path[256];
 
 	if (!fn_has_file(nic, "reset_method"))
 		SKIP(return, "the kernel has no reset_method (before 5.15)");
 	ASSERT_EQ(0, fn_adopt(nic));
-	fn_path(nic, "reset_method", path, sizeof(path));
-	ASSERT_EQ(0, write_string(path, "bus"));
+	ASSERT_EQ(0, fn_write_file(nic, "reset_method", "bus"));
 	ASSERT_EQ(0, fn_set(nic, "set_reset", "0"));
 	watched(0, fn_release(nic));
 	EXPECT_EQ(0, hw_sbrs(&self->hw, port));
-	EXPECT_EQ(0, write_string(path, "default"));
+	EXPECT_EQ(0, fn_write_file(nic, "reset_method", "default"));
 }
 
 /* -- reset_plan -------------------------------------------------------------- */

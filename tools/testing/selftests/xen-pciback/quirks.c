@@ -17,12 +17,7 @@
 #include "lib/hold.h"
 #include "lib/pci.h"
 
-#define QUIRKS		PCIBACK_DIR "/quirks"
 #define ROUNDS		50
-
-/* A field of four bytes that nothing else is at, and how it is shown */
-#define FIELD		"0c8:4:0"
-#define FIELD_SHOWN	"\t\t000000c8:4:00000000\n"
 
 FIXTURE(quirks)
 {

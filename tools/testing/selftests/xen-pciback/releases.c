@@ -11,7 +11,6 @@
 #include "lib/played.h"
 #include "lib/slot.h"
 
-#define PERMISSIVE	PCIBACK_DIR "/permissive"
 #define INTERRUPTS	PCIBACK_DIR "/allow_interrupt_control"
 
 /* What others may have to wait on a busy machine; what it must not be is 8 s and more */
@@ -216,7 +215,6 @@ TEST_F(played, late_reset_is_not_after_the_request)
 TEST_F(played, release_that_comes_back_leaves_the_next_guest_alone)
 {
 	pid_t locking, requesting;
-	char path[256];
 
 	if (!fault_available())
 		SKIP(return, "no " FAULT_MODULE);
@@ -227,8 +225,7 @@ TEST_F(played, release_that_comes_back_leaves_the_next_guest_alone)
 	/* By the core's own file, which has the device lock for as long as that */
 	ASSERT_EQ(0, fault_set(self->card.second, "clear", 1));
 	ASSERT_EQ(0, fault_set(self->card.second, "flr_away_ms", 2000));
-	fn_path(self->card.second, "reset", path, sizeof(path));
-	locking = in_child(write_string(path, "1"));
+	locking = in_child(fn_write_file(self->card.second, "reset", "1"));
 	while (!fault_get(self->card.second, "flrs"))
 		usleep(10000);
 
@@ -247,7 +244,6 @@ TEST_F(played, release_that_comes_back_leaves_the_next_guest_alone)
 TEST_F(played, release_comes_back_for_its_locks)
 {
 	pid_t locking;
-	char path[256];
 
 	if (!fault_available())
 		SKIP(return, "no " FAULT_MODULE);
@@ -256,8 +252,7 @@ TEST_F(played, release_comes_back_for_its_locks)
 	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->card.first, 1));
 	ASSERT_EQ(0, fault_set(self->card.second, "clear", 1));
 	ASSERT_EQ(0, fault_set(self->card.second, "flr_away_ms", 2000));
-	fn_path(self->card.second, "reset", path, sizeof(path));
-	locking = in_child(write_string(path, "1"));
+	locking = in_child(fn_write_file(self->card.second, "reset", "1"));
 	while (!fault_get(self->card.second, "flrs"))
 		usleep(10000);
 
@@ -359,7 +354,6 @@ TEST_F(played, unbind_does_not_wait_for_the_release)
 {
 	pid_t locking;
 	long long start;
-	char path[256];
 
 	if (!fault_available())
 		SKIP(return, "no " FAULT_MODULE);
@@ -368,8 +362,7 @@ TEST_F(played, unbind_does_not_wait_for_the_release)
 	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->card.first, 1));
 	ASSERT_EQ(0, fault_set(self->card.second, "clear", 1));
 	ASSERT_EQ(0, fault_set(self->card.second, "flr_away_ms", 8000));
-	fn_path(self->card.second, "reset", path, sizeof(path));
-	locking = in_child(write_string(path, "1"));
+	locking = in_child(fn_write_file(self->card.second, "reset", "1"));
 	while (!fault_get(self->card.second, "flrs"))
 		usleep(10000);
 
@@ -428,14 +421,11 @@ TEST_F(played, settings_end_with_the_farewell)
 /* And not before: somebody else's reset keeps what the guest has written */
 TEST_F(played, reset_by_others_keeps_the_state_of_the_guest)
 {
-	char path[256];
-
 	adopt(self->nvme);
 	hand_out();
 	ASSERT_NE(0x20, fn_read(self->nvme, PCI_CACHE_LINE_SIZE, 1));
 	fn_write(self->nvme, PCI_CACHE_LINE_SIZE, 0x20, 1);
-	fn_path(self->nvme, "reset", path, sizeof(path));
-	watched(0, write_string(path, "1"));
+	watched(0, fn_write_file(self->nvme, "reset", "1"));
 	expect_flrs(1);
 	EXPECT_EQ(0x20, fn_read(self->nvme, PCI_CACHE_LINE_SIZE, 1));
 }

@@ -44,19 +44,17 @@ FIXTURE_SETUP(scale)
 /* By its driver, or VFs would be left behind for ever */
 static int set_vfs(struct fn pf, unsigned int nr)
 {
-	char path[256], number[16];
+	char number[16];
 	int ret;
 
 	ret = fn_bind(pf, "pci-pf-stub");
 	if (ret)
 		return ret;
-	fn_path(pf, "sriov_drivers_autoprobe", path, sizeof(path));
-	ret = write_string(path, "0");
+	ret = fn_write_file(pf, "sriov_drivers_autoprobe", "0");
 	if (ret)
 		return ret;
-	fn_path(pf, "sriov_numvfs", path, sizeof(path));
 	snprintf(number, sizeof(number), "%u", nr);
-	return write_string(path, number);
+	return fn_write_file(pf, "sriov_numvfs", number);
 }
 
 FIXTURE_TEARDOWN(scale)
@@ -446,7 +444,6 @@ TEST_F(scale, virtual_bus_vf)
 TEST_F(scale, virtual_bus_vf_without_flr)
 {
 	unsigned int i;
-	char path[256];
 	struct fn vf;
 
 	ASSERT_EQ(0, topology_load("port(pf,fn)"));
@@ -458,8 +455,7 @@ TEST_F(scale, virtual_bus_vf_without_flr)
 	if (!fn_has_file(vf, "reset_method"))
 		SKIP(return, "the kernel has no reset_method (before 5.15)");
 
-	fn_path(vf, "reset_method", path, sizeof(path));
-	ASSERT_EQ(0, write_string(path, "\n"));
+	ASSERT_EQ(0, fn_write_file(vf, "reset_method", "\n"));
 	topology_begin();
 	EXPECT_EQ(-ENOTTY, reset_device(vf));
 	for (i = 0; i < NR_VFS; i++)

@@ -25,15 +25,11 @@ FIXTURE(sriov)
 
 static int set_vfs(struct fn pf, const char *nr)
 {
-	char path[256];
-
-	fn_path(pf, "sriov_numvfs", path, sizeof(path));
-	return write_string(path, nr);
+	return fn_write_file(pf, "sriov_numvfs", nr);
 }
 
 FIXTURE_SETUP(sriov)
 {
-	char path[256];
 	unsigned int i;
 
 	memset(self, 0, sizeof(*self));
@@ -44,8 +40,7 @@ FIXTURE_SETUP(sriov)
 	/* VFs are enabled by the PF's driver; they are to have none */
 	ASSERT_EQ(0, load_module("nvme"));
 	ASSERT_EQ(0, fn_bind(self->pf, "nvme"));
-	fn_path(self->pf, "sriov_drivers_autoprobe", path, sizeof(path));
-	ASSERT_EQ(0, write_string(path, "0"));
+	ASSERT_EQ(0, fn_write_file(self->pf, "sriov_drivers_autoprobe", "0"));
 	ASSERT_EQ(0, set_vfs(self->pf, "4"));
 	for (i = 0; i < NR_VFS; i++) {
 		self->vf[i] = fn_below(self->port, 0, 1 + i);
@@ -88,20 +83,18 @@ TEST_F(sriov, vf)
 TEST_F(sriov, vf_without_flr)
 {
 	struct fn vf = self->vf[1];
-	char path[256];
 
 	ASSERT_EQ(0, fn_adopt(vf));
 	fn_quiesce(vf);
 	if (!fn_has_file(vf, "reset_method"))
 		SKIP(return, "the kernel has no reset_method (before 5.15)");
-	fn_path(vf, "reset_method", path, sizeof(path));
-	ASSERT_EQ(0, write_string(path, "\n"));
+	ASSERT_EQ(0, fn_write_file(vf, "reset_method", "\n"));
 
 	self->klog = klog_begin();
 	hw_begin(&self->hw);
 	EXPECT_EQ(-EBUSY, reset_device(vf));
 	hw_end(&self->hw);
-	ASSERT_EQ(0, write_string(path, "default"));
+	ASSERT_EQ(0, fn_write_file(vf, "reset_method", "default"));
 
 	EXPECT_EQ(0, hw_sbrs(&self->hw, self->port));
 	EXPECT_EQ(0, hw_all_resets(&self->hw));
@@ -117,13 +110,11 @@ TEST_F(sriov, vf_without_flr)
 TEST_F(sriov, vf_by_bus)
 {
 	struct fn vf = self->vf[1];
-	char path[256];
 	int ret;
 
 	if (!fn_has_file(vf, "reset_method"))
 		SKIP(return, "the kernel has no reset_method (before 5.15)");
-	fn_path(vf, "reset_method", path, sizeof(path));
-	ret = write_string(path, "bus");
+	ret = fn_write_file(vf, "reset_method", "bus");
 	if (ret == -EINVAL)
 		SKIP(return, "the core resets no VF by its bus");
 	ASSERT_EQ(0, ret);
@@ -135,7 +126,7 @@ TEST_F(sriov, vf_by_bus)
 	EXPECT_EQ(-EBUSY, reset_device(vf));
 	EXPECT_EQ(0, fn_release(vf));
 	hw_end(&self->hw);
-	EXPECT_EQ(0, write_string(path, "default"));
+	EXPECT_EQ(0, fn_write_file(vf, "reset_method", "default"));
 
 	EXPECT_EQ(0, hw_sbrs(&self->hw, self->port));
 	EXPECT_EQ(0, hw_all_resets(&self->hw));

@@ -319,10 +319,7 @@ TEST_F_TIMEOUT(played, rescan_in_a_bus_reset, 600)
 
 static int set_vfs(struct fn pf, const char *nr)
 {
-	char path[256];
-
-	fn_path(pf, "sriov_numvfs", path, sizeof(path));
-	return write_string(path, nr);
+	return fn_write_file(pf, "sriov_numvfs", nr);
 }
 
 TEST_F_TIMEOUT(played, sriov_numvfs_in_a_bus_reset, 600)
@@ -330,12 +327,10 @@ TEST_F_TIMEOUT(played, sriov_numvfs_in_a_bus_reset, 600)
 	struct fn pf = fn_below(fn_root(0x1a), 0, 0);
 	pid_t resetting;
 	long long usual;
-	char path[256];
 
 	ASSERT_EQ(0, load_module("nvme"));
 	ASSERT_EQ(0, fn_bind(pf, "nvme"));
-	fn_path(pf, "sriov_drivers_autoprobe", path, sizeof(path));
-	ASSERT_EQ(0, write_string(path, "0"));
+	ASSERT_EQ(0, fn_write_file(pf, "sriov_drivers_autoprobe", "0"));
 	usual = timed(EXPECT_EQ(0, set_vfs(pf, NR_VFS)));
 	usual += timed(EXPECT_EQ(0, set_vfs(pf, "0")));
 

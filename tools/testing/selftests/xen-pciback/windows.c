@@ -118,11 +118,9 @@ TEST_F(window, unbind_while_checking)
 TEST_F(window, unbind_and_bind_while_checking)
 {
 	pid_t resetting;
-	char path[256];
 
 	adopt(self->card.first, self->card.second);
-	fn_path(self->card.third, "remove", path, sizeof(path));
-	ASSERT_EQ(0, write_string(path, "1"));
+	ASSERT_EQ(0, fn_write_file(self->card.third, "remove", "1"));
 
 	ASSERT_EQ(0, hold_at_return("pci_walk_bus"));
 	hw_begin(&self->hw);
@@ -299,18 +297,15 @@ TEST_F(window, handout_while_unbound)
 TEST_F(window, detach_while_removed)
 {
 	pid_t resetting, removing, detaching;
-	char path[256];
 
 	adopt(self->nvme, self->rng);
 	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->rng, 1));
 	ASSERT_EQ(0, guest_attach(&self->guest, self->nvme));
 	/* By the core's own file, which has the device lock meanwhile */
 	ASSERT_EQ(0, hold_at_entry("xen_pcibk_reset_prepare"));
-	fn_path(self->nvme, "reset", path, sizeof(path));
-	resetting = in_child(write_string(path, "1"));
+	resetting = in_child(fn_write_file(self->nvme, "reset", "1"));
 	EXPECT_TRUE(hold_wait());
-	fn_path(self->nvme, "remove", path, sizeof(path));
-	removing = in_child(write_string(path, "1"));
+	removing = in_child(fn_write_file(self->nvme, "remove", "1"));
 	EXPECT_TRUE(hold_waits_in(removing, "remove_store"));
 	detaching = in_child(guest_detach(&self->guest, self->nvme));
 	EXPECT_TRUE(hold_waits_in(guest_xenwatch(), "xen_pcibk_release_pci_dev"));
@@ -352,10 +347,8 @@ TEST_F(window, rescan_in_bus_reset)
 	struct fn bridge = fn_below(fn_root(0x14), 0, 0);
 	struct fn nic = fn_below(bridge, 1, 0), testdev = fn_below(bridge, 2, 0);
 	pid_t resetting;
-	char path[256];
 
-	fn_path(testdev, "remove", path, sizeof(path));
-	ASSERT_EQ(0, write_string(path, "1"));
+	ASSERT_EQ(0, fn_write_file(testdev, "remove", "1"));
 	adopt(nic);
 	ASSERT_EQ(0, hold_at_entry("pci_reset_bus"));
 	hw_begin(&self->hw);
@@ -401,20 +394,18 @@ TEST_F(window, bus_reset_left_on)
 TEST_F(window, methods_emptied_in_reset)
 {
 	struct fn nic = fn_root(0x1b);
-	char path[256];
 	pid_t resetting;
 
 	if (!fn_has_file(nic, "reset_method"))
 		SKIP(return, "the kernel has no reset_method (before 5.15)");
-	fn_path(nic, "reset_method", path, sizeof(path));
 	adopt(nic);
 	ASSERT_EQ(0, hold_at_entry("__pci_reset_function_locked"));
 	resetting = in_child(reset_device(nic));
 	EXPECT_TRUE(hold_wait());
-	EXPECT_EQ(0, write_string(path, "\n"));
+	EXPECT_EQ(0, fn_write_file(nic, "reset_method", "\n"));
 	EXPECT_EQ(0, hold_let_go());
 	EXPECT_EQ(-ENOTTY, wait_for_child(resetting));
-	EXPECT_EQ(0, write_string(path, "default"));
+	EXPECT_EQ(0, fn_write_file(nic, "reset_method", "default"));
 	EXPECT_EQ(0, reset_device(nic));
 }
 

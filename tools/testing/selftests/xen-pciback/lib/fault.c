@@ -135,10 +135,7 @@ pid_t fault_begin_reset(struct fn fn, uint32_t ms)
 
 static int reset_by_core(struct fn fn)
 {
-	char path[PATH_MAX];
-
-	fn_path(fn, "reset", path, sizeof(path));
-	return write_string(path, "1");
+	return fn_write_file(fn, "reset", "1");
 }
 
 pid_t fault_begin_core_reset(struct fn fn, uint32_t ms)
@@ -148,11 +145,9 @@ pid_t fault_begin_core_reset(struct fn fn, uint32_t ms)
 
 int fault_rediscover(struct fn fn)
 {
-	char path[PATH_MAX];
 	int ret;
 
-	fn_path(fn, "remove", path, sizeof(path));
-	ret = write_string(path, "1");
+	ret = fn_write_file(fn, "remove", "1");
 	if (ret)
 		return ret;
 	ret = write_string("/sys/bus/pci/rescan", "1");

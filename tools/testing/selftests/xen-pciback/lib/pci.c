@@ -188,6 +188,14 @@ int write_string(const char *path, const char *s)
 	return write_file(path, s, strlen(s));
 }
 
+int fn_write_file(struct fn fn, const char *file, const char *s)
+{
+	char path[PATH_MAX];
+
+	fn_path(fn, file, path, sizeof(path));
+	return write_string(path, s);
+}
+
 bool file_has(const char *path, const char *s)
 {
 	static char text[65536];

@@ -20,6 +20,12 @@
 #define RESET_DEVICE	PCIBACK_DIR "/reset_device"
 #define DO_FLR		PCIBACK_DIR "/do_flr"
 #define RESET_PLAN	PCIBACK_DIR "/reset_plan"
+#define PERMISSIVE	PCIBACK_DIR "/permissive"
+#define QUIRKS		PCIBACK_DIR "/quirks"
+
+/* To be written to QUIRKS: a field of four bytes that nothing else is at; and as shown */
+#define FIELD		"0c8:4:0"
+#define FIELD_SHOWN	"\t\t000000c8:4:00000000\n"
 
 /* A function, by its address */
 struct fn {
@@ -112,6 +118,8 @@ const char *fn_get(struct fn fn, const char *policy);
  */
 int fn_ask_gsi(struct fn fn);
 
+/* One of its files in sysfs */
+int fn_write_file(struct fn fn, const char *file, const char *s);
 int write_file(const char *path, const void *data, size_t len);
 int write_string(const char *path, const char *s);
 /* Is there a line that contains the string? */
