@@ -32,6 +32,7 @@
 #include "lib/owned.h"
 #include "lib/pci.h"
 #include "lib/release.h"
+#include "lib/random.h"
 #include "lib/witness.h"
 
 /* The first of several toolstacks has well-behaved guests, the last one's are dom0 */
@@ -98,17 +99,9 @@ static bool forging;
 /* Where the guest has seen functions on its bus */
 static char seen[NR_FNS][32];
 
-#define atomic_add(var, n)	__atomic_add_fetch(&(var), n, __ATOMIC_SEQ_CST)
-#define atomic_get(var)		__atomic_load_n(&(var), __ATOMIC_SEQ_CST)
-#define atomic_set(var, val)	__atomic_store_n(&(var), val, __ATOMIC_SEQ_CST)
 #define counted(what)		atomic_add(shared->counts[what], 1)
 
-static unsigned int below(unsigned int *from, unsigned int n)
-{
-	return rand_r(from) / 7 % n;
-}
-
-#define any_below(n)	below(&seed, n)
+#define any_below(n)	random_below(&seed, n)
 #define pause_ms(ms)	usleep((ms) * 1000)
 
 /* It is over */
@@ -188,8 +181,8 @@ static void forge(unsigned int *from)
 		"nonsense", NULL, NULL,
 	};
 
-	if (below(from, 8))
-		guest_forge_state(&alias, states[below(from, ARRAY_SIZE(states))]);
+	if (random_below(from, 8))
+		guest_forge_state(&alias, states[random_below(from, ARRAY_SIZE(states))]);
 	else
 		guest_forge_removal(&alias);
 	counted(FORGED);
@@ -200,7 +193,7 @@ static void edit(unsigned int i, unsigned int *from)
 {
 	pthread_mutex_lock(&in_xen);
 	if (has[i])
-		fn_edit(fn_of(i), below(from, 2) ? EDIT_ENABLED : EDIT_DISABLED);
+		fn_edit(fn_of(i), random_below(from, 2) ? EDIT_ENABLED : EDIT_DISABLED);
 	pthread_mutex_unlock(&in_xen);
 	counted(EDITED);
 }
@@ -214,7 +207,7 @@ static void send_write(unsigned int i, unsigned int *from)
 		{ PCI_INTERRUPT_LINE, 1, 0x5a },
 		{ PCI_BASE_ADDRESS_0, 4, 0xffffffff },
 	};
-	unsigned int w = below(from, ARRAY_SIZE(writes));
+	unsigned int w = random_below(from, ARRAY_SIZE(writes));
 	char place[sizeof(seen[i])];
 
 	guest_place(&alias, fn_of(i), place, sizeof(place));
@@ -232,15 +225,15 @@ static void *run_forger(void *arg)
 	unsigned int what, i;
 
 	while (atomic_get(forging)) {
-		what = below(&from, 8);
-		i = below(&from, NR_FNS);
+		what = random_below(&from, 8);
+		i = random_below(&from, NR_FNS);
 		if (what < 3)
 			forge(&from);
 		else if (what < 5)
 			edit(i, &from);
 		else if (alias.page)
 			send_write(i, &from);
-		pause_ms(below(&from, 60));
+		pause_ms(random_below(&from, 60));
 	}
 	return arg;
 }
@@ -532,13 +525,13 @@ FIXTURE_TEARDOWN(hostile)
 
 TEST_F_TIMEOUT(hostile, all, 3000)
 {
-	unsigned int seconds = strtoul(getenv("STRESS_SECONDS") ?: "20", NULL, 0), i, t;
+	unsigned int seconds = setting("STRESS_SECONDS", 20), i, t;
 	struct witness *witness = &shared->witness;
 	pid_t pids[NR_HOUSES + 1], pid;
 	long long give_up;
 	int ret;
 
-	first_seed = strtoul(getenv("STRESS_SEED") ?: "1", NULL, 0);
+	first_seed = setting("STRESS_SEED", 1);
 	pid = witness_start(witness);
 	for (house = 0; house <= NR_HOUSES; house++) {
 		pids[house] = fork();

@@ -16,6 +16,7 @@
 #include "lib/harness.h"
 #include "lib/hw.h"
 #include "lib/pci.h"
+#include "lib/random.h"
 
 /* The most that sysfs passes on at once */
 #define MAX_LEN		4096
@@ -118,13 +119,6 @@ static size_t compose(char *text, struct fn near)
 	for (times = any_below(4); times && n > 1 && n < MAX_LEN; times--)
 		n = damage(text, n);
 	return n;
-}
-
-static unsigned int setting(const char *name, unsigned int value)
-{
-	const char *text = getenv(name);
-
-	return text ? strtoul(text, NULL, 0) : value;
 }
 
 FIXTURE(input_fuzz)
