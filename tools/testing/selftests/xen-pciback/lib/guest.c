@@ -1,39 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A guest that is none. See guest.h.
+ * The toolstack of a guest that is none. See guest.h.
  *
- * The nodes are those that libxl writes (tools/libs/light/libxl_pci.c) and that
- * xen-pcifront would (drivers/pci/xen-pcifront.c).
+ * The nodes are those that libxl writes (tools/libs/light/libxl_pci.c).
  */
 #include <dirent.h>
 #include <err.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
-/* Before the kernel's, which use its types */
-#include <xen/xen.h>
-#include <xen/evtchn.h>
-#include <xen/gntalloc.h>
-#include <xen/io/pciif.h>
-#include <xenstore.h>
+#include "nodes.h"
 
-#include "guest.h"
-
-/* A release may wait for a device to come back from its reset */
-#define WAIT_MS		60000
 /* Error recovery does not take longer, by pciback's account (reset_function.c) */
 #define RECOVERY_MS	70000
-#define POLL_MS		10
 
 bool guest_possible(void)
 {
@@ -64,151 +47,6 @@ pid_t guest_xenwatch(void)
 	return pid;
 }
 
-/* -- xenstore --------------------------------------------------------------- */
-
-__printf(4, 5)
-static void put(const struct guest *guest, xs_transaction_t t, const char *dir,
-		const char *fmt, ...)
-{
-	char node[160], *val;
-	va_list args;
-	int len;
-
-	/* "NODE=VALUE" */
-	len = snprintf(node, sizeof(node), "%s/", dir);
-	va_start(args, fmt);
-	vsnprintf(node + len, sizeof(node) - len, fmt, args);
-	va_end(args);
-	val = strchr(node, '=');
-	*val++ = '\0';
-
-	if (!xs_write(guest->xs, t, node, val, strlen(val)))
-		err(1, "xenstore: writing %s", node);
-}
-
-/* A node's value in @buf; the empty string if it is not there */
-__printf(6, 7)
-static void get(const struct guest *guest, xs_transaction_t t, const char *dir,
-		char *buf, size_t size, const char *fmt, ...)
-{
-	char node[160], *val;
-	unsigned int len;
-	va_list args;
-	int used;
-
-	used = snprintf(node, sizeof(node), "%s/", dir);
-	va_start(args, fmt);
-	vsnprintf(node + used, sizeof(node) - used, fmt, args);
-	va_end(args);
-
-	val = xs_read(guest->xs, t, node, &len);
-	snprintf(buf, size, "%s", val ?: "");
-	free(val);
-}
-
-void guest_node(const struct guest *guest, char *buf, size_t size,
-		const char *fmt, ...)
-{
-	char node[32];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(node, sizeof(node), fmt, args);
-	va_end(args);
-	get(guest, XBT_NULL, guest->backend, buf, size, "%s", node);
-}
-
-static void remove_node(const struct guest *guest, xs_transaction_t t,
-			const char *dir, const char *node)
-{
-	char path[160];
-
-	snprintf(path, sizeof(path), "%s/%s", dir, node);
-	xs_rm(guest->xs, t, path);
-}
-
-static xs_transaction_t begin(const struct guest *guest)
-{
-	xs_transaction_t t = xs_transaction_start(guest->xs);
-
-	if (t == XBT_NULL)
-		err(1, "xenstore: transaction");
-	return t;
-}
-
-/* False if it must be done again */
-static bool end(const struct guest *guest, xs_transaction_t t)
-{
-	if (xs_transaction_end(guest->xs, t, false))
-		return true;
-	if (errno != EAGAIN)
-		err(1, "xenstore: transaction");
-	return false;
-}
-
-static unsigned int number(const struct guest *guest, const char *dir,
-			   const char *node)
-{
-	char buf[16];
-
-	get(guest, XBT_NULL, dir, buf, sizeof(buf), "%s", node);
-	return strtoul(buf, NULL, 10);
-}
-
-enum guest_state guest_backend_state(const struct guest *guest)
-{
-	return number(guest, guest->backend, "state");
-}
-
-static void frontend_switch(const struct guest *guest, enum guest_state state)
-{
-	put(guest, XBT_NULL, guest->frontend, "state=%d", state);
-}
-
-bool guest_connected(const struct guest *guest)
-{
-	return guest_backend_state(guest) == STATE_CONNECTED;
-}
-
-void guest_error(const struct guest *guest, char *buf, size_t size)
-{
-	get(guest, XBT_NULL, guest->error, buf, size, "error");
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
-
-/*
- * Until @node of the backend has this value, or says Closed, or the whole
- * backend closes
- */
-static int wait_backend(const struct guest *guest, const char *node,
-			enum guest_state state)
-{
-	long long give_up = now_ms() + guest->wait_ms;
-	enum guest_state now;
-
-	while ((now = number(guest, guest->backend, node)) != state) {
-		if (now == STATE_CLOSED ||
-		    guest_backend_state(guest) == STATE_CLOSING)
-			return -EIO;
-		if (now_ms() > give_up)
-			return -ETIMEDOUT;
-		usleep(POLL_MS * 1000);
-	}
-	return 0;
-}
-
-int guest_wait_backend(const struct guest *guest, enum guest_state state)
-{
-	return wait_backend(guest, "state", state);
-}
-
 int guest_watch_begin(struct guest *guest)
 {
 	/* Not the other one: what a child says to xenstored is answered there */
@@ -234,25 +72,23 @@ unsigned int guest_watch_count(struct guest *guest, const char *node)
 	return count;
 }
 
-/* -- toolstack -------------------------------------------------------------- */
-
 /* The nodes of one more function, which pciback is to hand out */
 static void put_fn(const struct guest *guest, xs_transaction_t t,
 		   unsigned int i, struct fn fn)
 {
-	put(guest, t, guest->backend, "key-%u=%s", i, fn.name);
-	put(guest, t, guest->backend, "dev-%u=%s", i, fn.name);
-	put(guest, t, guest->backend,
-	    "opts-%u=msitranslate=0,power_mgmt=0,permissive=0", i);
-	put(guest, t, guest->backend, "state-%u=%d", i,
-	    STATE_INITIALISING);
-	put(guest, t, guest->backend, "num_devs=%u", i + 1);
+	nodes_put(guest, t, guest->backend, "key-%u=%s", i, fn.name);
+	nodes_put(guest, t, guest->backend, "dev-%u=%s", i, fn.name);
+	nodes_put(guest, t, guest->backend,
+		  "opts-%u=msitranslate=0,power_mgmt=0,permissive=0", i);
+	nodes_put(guest, t, guest->backend, "state-%u=%d", i,
+		  STATE_INITIALISING);
+	nodes_put(guest, t, guest->backend, "num_devs=%u", i + 1);
 }
 
 /* Where a function is among the guest's; -ENODEV if it is not */
 static int find_fn(const struct guest *guest, struct fn fn)
 {
-	unsigned int nr = number(guest, guest->backend, "num_devs"), i;
+	unsigned int nr = nodes_number(guest, guest->backend, "num_devs"), i;
 	char name[sizeof(fn.name)];
 
 	for (i = 0; i < nr; i++) {
@@ -271,7 +107,7 @@ int guest_fn_state(const struct guest *guest, struct fn fn)
 	if (i < 0)
 		return i;
 	snprintf(node, sizeof(node), "state-%d", i);
-	return number(guest, guest->backend, node);
+	return nodes_number(guest, guest->backend, node);
 }
 
 int guest_wait_fn(const struct guest *guest, struct fn fn)
@@ -286,7 +122,7 @@ int guest_wait_fn(const struct guest *guest, struct fn fn)
 			return -EIO;
 		if (now_ms() > give_up)
 			return -ETIMEDOUT;
-		usleep(POLL_MS * 1000);
+		usleep(GUEST_POLL_MS * 1000);
 	}
 	return 0;
 }
@@ -324,7 +160,7 @@ int guest_begin(struct guest *guest, unsigned int domid, const struct fn *fns,
 	guest->gntalloc = -1;
 	guest->evtchn = -1;
 	guest->domid = domid;
-	guest->wait_ms = WAIT_MS;
+	guest->wait_ms = GUEST_WAIT_MS;
 	/* Dom0 can be the guest of several backends, others have one */
 	guest->devid = domid ? 0 : own++;
 	snprintf(guest->backend, sizeof(guest->backend),
@@ -346,21 +182,21 @@ int guest_begin(struct guest *guest, unsigned int domid, const struct fn *fns,
 		return -EEXIST;
 
 	do {
-		t = begin(guest);
+		t = nodes_begin(guest);
 		xs_rm(guest->xs, t, guest->error);
-		put(guest, t, guest->frontend, "backend=%s", guest->backend);
-		put(guest, t, guest->frontend, "backend-id=0");
-		put(guest, t, guest->frontend, "state=%d",
-		    STATE_INITIALISING);
-		put(guest, t, guest->backend, "frontend=%s", guest->frontend);
-		put(guest, t, guest->backend, "frontend-id=%u", domid);
-		put(guest, t, guest->backend, "online=1");
-		put(guest, t, guest->backend, "domain=selftest");
-		put(guest, t, guest->backend, "state=%d",
-		    STATE_INITIALISING);
+		nodes_put(guest, t, guest->frontend, "backend=%s", guest->backend);
+		nodes_put(guest, t, guest->frontend, "backend-id=0");
+		nodes_put(guest, t, guest->frontend, "state=%d",
+			  STATE_INITIALISING);
+		nodes_put(guest, t, guest->backend, "frontend=%s", guest->frontend);
+		nodes_put(guest, t, guest->backend, "frontend-id=%u", domid);
+		nodes_put(guest, t, guest->backend, "online=1");
+		nodes_put(guest, t, guest->backend, "domain=selftest");
+		nodes_put(guest, t, guest->backend, "state=%d",
+			  STATE_INITIALISING);
 		for (i = 0; i < nr; i++)
 			put_fn(guest, t, i, fns[i]);
-	} while (!end(guest, t));
+	} while (!nodes_end(guest, t));
 
 	return 0;
 }
@@ -375,7 +211,7 @@ int guest_wait(const struct guest *guest)
 		now = guest_backend_state(guest);
 		if (now == STATE_INITIALISED || now == STATE_CLOSING)
 			break;
-		usleep(POLL_MS * 1000);
+		usleep(GUEST_POLL_MS * 1000);
 	} while (now_ms() <= give_up);
 
 	/* Written before that state; the only answer if not even the state could be */
@@ -423,7 +259,7 @@ int guest_wait_gone(const struct guest *guest)
 	while (!access(guest->device, F_OK)) {
 		if (now_ms() > give_up)
 			return -ETIMEDOUT;
-		usleep(POLL_MS * 1000);
+		usleep(GUEST_POLL_MS * 1000);
 	}
 	return 0;
 }
@@ -433,11 +269,11 @@ void guest_remove(const struct guest *guest)
 	xs_transaction_t t;
 
 	do {
-		t = begin(guest);
+		t = nodes_begin(guest);
 		xs_rm(guest->xs, t, guest->frontend);
 		xs_rm(guest->xs, t, guest->backend);
 		xs_rm(guest->xs, t, guest->error);
-	} while (!end(guest, t));
+	} while (!nodes_end(guest, t));
 }
 
 int guest_destroy(struct guest *guest)
@@ -448,7 +284,7 @@ int guest_destroy(struct guest *guest)
 		return 0;
 
 	guest_remove(guest);
-	guest->wait_ms = WAIT_MS;
+	guest->wait_ms = GUEST_WAIT_MS;
 	ret = guest_wait_gone(guest);
 
 	if (guest->page)
@@ -472,12 +308,12 @@ static int reconfigure(const struct guest *guest)
 {
 	int ret;
 
-	frontend_switch(guest, STATE_RECONFIGURING);
-	ret = wait_backend(guest, "state", STATE_RECONFIGURED);
+	nodes_switch_frontend(guest, STATE_RECONFIGURING);
+	ret = nodes_wait_backend(guest, "state", STATE_RECONFIGURED);
 	if (ret)
 		return ret;
-	frontend_switch(guest, STATE_CONNECTED);
-	return wait_backend(guest, "state", STATE_CONNECTED);
+	nodes_switch_frontend(guest, STATE_CONNECTED);
+	return nodes_wait_backend(guest, "state", STATE_CONNECTED);
 }
 
 int guest_forget(const struct guest *guest, struct fn fn)
@@ -495,39 +331,39 @@ int guest_forget(const struct guest *guest, struct fn fn)
 		return i;
 
 	do {
-		t = begin(guest);
-		nr = number(guest, guest->backend, "num_devs");
+		t = nodes_begin(guest);
+		nr = nodes_number(guest, guest->backend, "num_devs");
 		for (j = i; j < (int)nr; j++) {
 			for (n = 0; n < ARRAY_SIZE(of_fn); n++) {
-				get(guest, t, guest->backend, val,
-				    sizeof(val), "%s-%d", of_fn[n], j);
+				nodes_get(guest, t, guest->backend, val,
+					  sizeof(val), "%s-%d", of_fn[n], j);
 				if (j > i && *val)
-					put(guest, t, guest->backend,
-					    "%s-%d=%s", of_fn[n], j - 1, val);
+					nodes_put(guest, t, guest->backend,
+						  "%s-%d=%s", of_fn[n], j - 1, val);
 				snprintf(node, sizeof(node), "%s-%d", of_fn[n],
 					 j);
-				remove_node(guest, t, guest->backend, node);
+				nodes_remove(guest, t, guest->backend, node);
 			}
 		}
-		put(guest, t, guest->backend, "num_devs=%u", nr - 1);
-	} while (!end(guest, t));
+		nodes_put(guest, t, guest->backend, "num_devs=%u", nr - 1);
+	} while (!nodes_end(guest, t));
 	return 0;
 }
 
 /* @running: its domain is there already, so that both ends are to be told */
 static void offer(const struct guest *guest, struct fn fn, bool running)
 {
-	unsigned int i = number(guest, guest->backend, "num_devs");
+	unsigned int i = nodes_number(guest, guest->backend, "num_devs");
 	xs_transaction_t t;
 
 	do {
-		t = begin(guest);
+		t = nodes_begin(guest);
 		xs_rm(guest->xs, t, guest->error);
 		put_fn(guest, t, i, fn);
 		if (running)
-			put(guest, t, guest->backend, "state=%d",
-			    STATE_RECONFIGURING);
-	} while (!end(guest, t));
+			nodes_put(guest, t, guest->backend, "state=%d",
+				  STATE_RECONFIGURING);
+	} while (!nodes_end(guest, t));
 }
 
 void guest_offer(const struct guest *guest, struct fn fn)
@@ -550,14 +386,14 @@ static int change(const struct guest *guest, struct fn fn, enum guest_state stat
 		return i;
 
 	do {
-		t = begin(guest);
+		t = nodes_begin(guest);
 		xs_rm(guest->xs, t, guest->error);
-		put(guest, t, guest->backend, "state-%d=%d", i, state);
+		nodes_put(guest, t, guest->backend, "state-%d=%d", i, state);
 		/* Nothing of that for a domain that is not up yet */
 		if (guest_backend_state(guest) != STATE_INIT_WAIT)
-			put(guest, t, guest->backend, "state=%d",
-			    STATE_RECONFIGURING);
-	} while (!end(guest, t));
+			nodes_put(guest, t, guest->backend, "state=%d",
+				  STATE_RECONFIGURING);
+	} while (!nodes_end(guest, t));
 	return 0;
 }
 
@@ -589,266 +425,11 @@ void guest_rename(const struct guest *guest, struct fn fn, const char *name)
 
 	if (i < 0)
 		errx(1, "%s: not among the guest's", fn.name);
-	put(guest, XBT_NULL, guest->backend, "dev-%d=%s", i, name);
+	nodes_put(guest, XBT_NULL, guest->backend, "dev-%d=%s", i, name);
 }
 
 int guest_detach(struct guest *guest, struct fn fn)
 {
 	return guest_recall(guest, fn) ?: reconfigure(guest) ?:
 	       guest_forget(guest, fn);
-}
-
-/* -- frontend --------------------------------------------------------------- */
-
-bool guest_connectable(void)
-{
-	char type[8] = "";
-	FILE *f = fopen("/sys/hypervisor/guest_type", "r");
-
-	if (!f)
-		err(1, "what kind of domain is this?");
-	if (!fgets(type, sizeof(type), f))
-		errx(1, "what kind of domain is this?");
-	fclose(f);
-	return !strcmp(type, "PV\n");
-}
-
-int guest_connect_begin(struct guest *guest)
-{
-	struct ioctl_gntalloc_alloc_gref gref = {
-		.domid = guest->domid,
-		.flags = GNTALLOC_FLAG_WRITABLE,
-		.count = 1,
-	};
-	struct ioctl_evtchn_bind_unbound_port bind = {
-		.remote_domain = guest->domid,
-	};
-	int ret;
-
-	guest->gntalloc = open("/dev/xen/gntalloc", O_RDWR | O_CLOEXEC);
-	if (guest->gntalloc < 0 ||
-	    ioctl(guest->gntalloc, IOCTL_GNTALLOC_ALLOC_GREF, &gref))
-		return -errno;
-	guest->page = mmap(NULL, getpagesize(), PROT_READ | PROT_WRITE,
-			   MAP_SHARED, guest->gntalloc, gref.index);
-	if (guest->page == MAP_FAILED) {
-		guest->page = NULL;
-		return -errno;
-	}
-	memset(guest->page, 0, getpagesize());
-
-	guest->evtchn = open("/dev/xen/evtchn", O_RDWR | O_CLOEXEC);
-	if (guest->evtchn < 0)
-		return -errno;
-	ret = ioctl(guest->evtchn, IOCTL_EVTCHN_BIND_UNBOUND_PORT, &bind);
-	if (ret < 0)
-		return -errno;
-	guest->port = ret;
-
-	put(guest, XBT_NULL, guest->frontend, "pci-op-ref=%u",
-	    gref.gref_ids[0]);
-	put(guest, XBT_NULL, guest->frontend, "event-channel=%u", guest->port);
-	put(guest, XBT_NULL, guest->frontend, "magic=%s", XEN_PCI_MAGIC);
-	frontend_switch(guest, STATE_INITIALISED);
-	return 0;
-}
-
-int guest_connect(struct guest *guest)
-{
-	int ret = guest_connect_begin(guest);
-
-	ret = ret ?: guest_wait_backend(guest, STATE_CONNECTED);
-	if (!ret)
-		frontend_switch(guest, STATE_CONNECTED);
-	return ret;
-}
-
-void guest_forge_state(const struct guest *guest, const char *state)
-{
-	char node[80];
-
-	if (state) {
-		put(guest, XBT_NULL, guest->frontend, "state=%s", state);
-		return;
-	}
-	snprintf(node, sizeof(node), "%s/state", guest->frontend);
-	if (!xs_rm(guest->xs, XBT_NULL, node) && errno != ENOENT)
-		err(1, "xenstore: removing %s", node);
-}
-
-void guest_forge_removal(const struct guest *guest)
-{
-	if (!xs_rm(guest->xs, XBT_NULL, guest->frontend))
-		err(1, "xenstore: removing %s", guest->frontend);
-}
-
-int guest_alias(struct guest *alias, const struct guest *guest)
-{
-	*alias = *guest;
-	alias->xs = xs_open(0);
-	return alias->xs ? 0 : -errno;
-}
-
-void guest_alias_end(struct guest *alias)
-{
-	xs_close(alias->xs);
-}
-
-static int name_place(const char *place, struct xen_pci_op *op)
-{
-	unsigned int domain, bus, dev, func;
-
-	if (sscanf(place, "%x:%x:%x.%x", &domain, &bus, &dev, &func) != 4)
-		return -ENODEV;
-	op->domain = domain;
-	op->bus = bus;
-	op->devfn = dev << 3 | func;
-	return 0;
-}
-
-/* Name in @op a function, which the guest knows by another address */
-static int name_fn(const struct guest *guest, struct fn fn,
-		   struct xen_pci_op *op)
-{
-	char vdev[32];
-
-	guest_place(guest, fn, vdev, sizeof(vdev));
-	return name_place(vdev, op);
-}
-
-/* Until there is an event, or for a moment; and be ready for the next one */
-static void wait_event(const struct guest *guest)
-{
-	struct pollfd pfd = { .fd = guest->evtchn, .events = POLLIN };
-	uint32_t port;
-
-	if (poll(&pfd, 1, POLL_MS) == 1 &&
-	    read(guest->evtchn, &port, sizeof(port)) == sizeof(port) &&
-	    write(guest->evtchn, &port, sizeof(port)) != sizeof(port))
-		err(1, "event channel");
-}
-
-static int ask_op(const struct guest *guest, const struct xen_pci_op *op)
-{
-	struct ioctl_evtchn_notify notify = { .port = guest->port };
-
-	guest->page->op = *op;
-	__atomic_or_fetch(&guest->page->flags, XEN_PCIF_active,
-			  __ATOMIC_SEQ_CST);
-	return ioctl(guest->evtchn, IOCTL_EVTCHN_NOTIFY, &notify) ? -errno : 0;
-}
-
-/* Have pciback do @op, and wait for its answer */
-static int run_op(const struct guest *guest, struct xen_pci_op *op)
-{
-	long long give_up = now_ms() + WAIT_MS;
-	int ret;
-
-	ret = ask_op(guest, op);
-	if (ret)
-		return ret;
-
-	/* The event that comes with it may be another's: the flag is what counts */
-	while (__atomic_load_n(&guest->page->flags, __ATOMIC_SEQ_CST) &
-	       XEN_PCIF_active) {
-		if (now_ms() > give_up)
-			return -ETIMEDOUT;
-		wait_event(guest);
-	}
-	*op = guest->page->op;
-	return op->err ? -EIO : 0;
-}
-
-static int do_op(const struct guest *guest, struct fn fn, struct xen_pci_op *op)
-{
-	int ret;
-
-	if (!guest->page)
-		return -ENOTCONN;
-	ret = name_fn(guest, fn, op);
-	return ret ?: run_op(guest, op);
-}
-
-int guest_config_read(struct guest *guest, struct fn fn, unsigned int offset,
-		      size_t len, uint32_t *val)
-{
-	struct xen_pci_op op = {
-		.cmd = XEN_PCI_OP_conf_read,
-		.offset = offset,
-		.size = len,
-	};
-	int ret = do_op(guest, fn, &op);
-
-	*val = op.value;
-	return ret;
-}
-
-int guest_config_write(struct guest *guest, struct fn fn, unsigned int offset,
-		       size_t len, uint32_t val)
-{
-	struct xen_pci_op op = {
-		.cmd = XEN_PCI_OP_conf_write,
-		.offset = offset,
-		.size = len,
-		.value = val,
-	};
-
-	return do_op(guest, fn, &op);
-}
-
-int guest_disable_msi(struct guest *guest, struct fn fn)
-{
-	struct xen_pci_op op = { .cmd = XEN_PCI_OP_disable_msi };
-
-	return do_op(guest, fn, &op);
-}
-
-int guest_config_ask(const struct guest *guest, struct fn fn)
-{
-	struct xen_pci_op op = {
-		.cmd = XEN_PCI_OP_conf_read,
-		.size = 4,
-	};
-
-	if (!guest->page)
-		return -ENOTCONN;
-	return name_fn(guest, fn, &op) ?: ask_op(guest, &op);
-}
-
-int guest_config_send(const struct guest *guest, const char *place,
-		      unsigned int offset, size_t len, uint32_t val)
-{
-	struct xen_pci_op op = {
-		.cmd = XEN_PCI_OP_conf_write,
-		.offset = offset,
-		.size = len,
-		.value = val,
-	};
-
-	if (!guest->page)
-		return -ENOTCONN;
-	return name_place(place, &op) ?: ask_op(guest, &op);
-}
-
-int guest_config_time(struct guest *guest, struct fn fn, bool write,
-		      unsigned int offset, size_t len, uint64_t *ns, size_t nr)
-{
-	struct xen_pci_op op = {
-		.cmd = write ? XEN_PCI_OP_conf_write : XEN_PCI_OP_conf_read,
-		.offset = offset,
-		.size = len,
-	};
-	uint64_t start;
-	size_t i;
-	int ret;
-
-	if (!guest->page)
-		return -ENOTCONN;
-	ret = name_fn(guest, fn, &op);
-	for (i = 0; !ret && i < nr; i++) {
-		start = now_ns();
-		ret = run_op(guest, &op);
-		ns[i] = now_ns() - start;
-	}
-	return ret;
 }
