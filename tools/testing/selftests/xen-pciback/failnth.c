@@ -7,10 +7,8 @@
  * is done or it is not, and nothing is lost, half done or in the way of the next
  * one.
  */
-#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,37 +16,20 @@
 #include <unistd.h>
 
 #include "lib/harness.h"
+#include "lib/failnth.h"
 #include "lib/guest.h"
 #include "lib/hw.h"
 #include "lib/leaks.h"
 #include "lib/owned.h"
 #include "lib/pci.h"
 
-#define OWN_FAIL_NTH	"/proc/thread-self/fail-nth"
-#define FAILSLAB	"/sys/kernel/debug/failslab"
-#define FAIL_PAGE_ALLOC	"/sys/kernel/debug/fail_page_alloc"
-#define PERMISSIVE	PCIBACK_DIR "/permissive"
-#define QUIRKS		PCIBACK_DIR "/quirks"
 #define SLOTS		PCIBACK_DIR "/slots"
 #define MODULE		"/lib/modules/xen-pciback.ko"
-
-/* A field of four bytes that nothing else is at, and how it is shown */
-#define FIELD		"0c8:4:0"
-#define FIELD_SHOWN	"\t\t000000c8:4:00000000\n"
 
 /* Whoever was not answered by then never is: what was to be read told nothing */
 #define ANSWER_MS	(2000 * SLOWER)
 
-/* More than any of them allocates: the driver's loading does so most often */
-#define NTH_MAX		5000
 #define TIMEOUT		1200
-
-/* Which allocation is to fail, from 1 on, and whether it did: in the last call */
-static struct {
-	unsigned int nth;
-	bool failed;
-	int fd;
-} walk;
 
 FIXTURE(failnth)
 {
@@ -62,88 +43,9 @@ FIXTURE(failnth)
 	unsigned int leaks;
 };
 
-/* Only allocations in whose stack there is an address between these two */
-static int fail_between(unsigned long start, unsigned long end)
-{
-	char from[32], to[32];
-
-	snprintf(from, sizeof(from), "%#lx", start);
-	snprintf(to, sizeof(to), "%#lx", end);
-	return write_string(FAILSLAB "/require-start", from) ?:
-	       write_string(FAILSLAB "/require-end", to);
-}
-
-/*
- * Only the driver's: xenwatch's others are not its concern. Where its code ends is not
- * told, but what follows has no part in a hand-out.
- */
-static int fail_in_driver(void)
-{
-	unsigned long start = 0, len = 0;
-	FILE *f = fopen("/proc/modules", "r");
-
-	if (!f)
-		err(1, "/proc/modules");
-	while (fscanf(f, "xen_pciback %lu %*s %*s %*s %lx", &len, &start) < 2)
-		if (fscanf(f, "%*[^\n]\n") == EOF)
-			errx(1, "where is xen_pciback?");
-	fclose(f);
-	return fail_between(start, start + len);
-}
-
-/*
- * Not those of @function, of the kernel's. The end of a watch that has no memory is
- * lost: for whoever gets to the same address later, xenstored knows that watch already.
- */
-static int fail_not_in(const char *function)
-{
-	unsigned long address, start = 0, end = 0;
-	char name[128], from[32], to[32];
-	FILE *f = fopen("/proc/kallsyms", "r");
-
-	if (!f)
-		err(1, "/proc/kallsyms");
-	while (!end && fscanf(f, "%lx %*c %127s%*[^\n]", &address, name) == 2)
-		if (!strcmp(name, function))
-			start = address;
-		else if (start && address > start)
-			end = address;
-	fclose(f);
-	if (!end)
-		errx(1, "where is %s()?", function);
-	snprintf(from, sizeof(from), "%#lx", start);
-	snprintf(to, sizeof(to), "%#lx", end);
-	return write_string(FAILSLAB "/reject-start", from) ?:
-	       write_string(FAILSLAB "/reject-end", to);
-}
-
-/* Xenwatch's @file in /proc */
-static void xenwatch_path(const char *file, char *path, size_t size)
-{
-	snprintf(path, size, "/proc/%d/%s", guest_xenwatch(), file);
-}
-
-/* Until it has nothing more to do: asleep, and not in wait for xenstore */
-static void xenwatch_wait_idle(void)
-{
-	unsigned int idle = 0;
-	char path[64], state;
-	FILE *f;
-
-	xenwatch_path("stat", path, sizeof(path));
-	while (idle < 5) {
-		f = fopen(path, "r");
-		if (!f || fscanf(f, "%*d %*s %c", &state) != 1)
-			errx(1, "%s", path);
-		fclose(f);
-		idle = state == 'S' ? idle + 1 : 0;
-		usleep(20000);
-	}
-}
-
 FIXTURE_SETUP(failnth)
 {
-	if (access(OWN_FAIL_NTH, F_OK) || access(FAILSLAB "/require-start", F_OK))
+	if (!fail_possible())
 		SKIP(return, "no " OWN_FAIL_NTH " or " FAILSLAB
 		     " (CONFIG_FAULT_INJECTION, its STACKTRACE_FILTER, FAILSLAB)");
 
@@ -151,13 +53,7 @@ FIXTURE_SETUP(failnth)
 	self->nvme = fn_below(fn_root(0x10), 0, 0);
 	self->slot = fn_below(fn_root(0x12), 0, 0);
 	self->card = card_find();
-	/* Those that may sleep, too; and without a trace of each in the log */
-	ASSERT_EQ(0, write_string(FAILSLAB "/ignore-gfp-wait", "N"));
-	ASSERT_EQ(0, write_string(FAILSLAB "/verbose", "0"));
-	ASSERT_EQ(0, fail_between(0, ULONG_MAX));
-	ASSERT_EQ(0, fail_not_in("unregister_xenbus_watch"));
-	/* Whole pages are counted in the same place, even those done without */
-	ASSERT_EQ(0, write_string(FAIL_PAGE_ALLOC "/min-order", "32"));
+	ASSERT_EQ(0, fail_in_all());
 	/* A test that ended early may have left it so */
 	xenwatch_path("fail-nth", self->fail_nth, sizeof(self->fail_nth));
 	ASSERT_EQ(0, write_string(self->fail_nth, "0"));
@@ -170,64 +66,6 @@ FIXTURE_TEARDOWN(failnth)
 	EXPECT_EQ(0, owned_release(&self->owned));
 	EXPECT_EQ(0, set_parameter("auto_reset", "Y"));
 	EXPECT_EQ(self->leaks, leaks_find(self->leaks));
-}
-
-/* One after the other, as long as there was one to fail, and once more */
-#define for_each_nth()							\
-	for (walk.nth = 1, walk.failed = true;				\
-	     walk.failed && walk.nth < NTH_MAX; walk.nth++)
-
-/* There was one to fail, and an end to it */
-#define expect_walked() do {						\
-	EXPECT_FALSE(walk.failed);					\
-	EXPECT_LT(2, walk.nth);						\
-	TH_LOG("%u allocations", walk.nth - 2);				\
-} while (0)
-
-static void fail_begin(const char *fail_nth)
-{
-	char nth[16];
-	int len = snprintf(nth, sizeof(nth), "%u", walk.nth);
-
-	walk.fd = open(fail_nth, O_RDWR | O_CLOEXEC);
-	if (walk.fd < 0 || write(walk.fd, nth, len) != len)
-		err(1, "%s", fail_nth);
-}
-
-static void fail_end(void)
-{
-	char left[16] = "";
-
-	/* How many more it would have taken: none if it did fail */
-	if (pread(walk.fd, left, sizeof(left) - 1, 0) <= 0 ||
-	    pwrite(walk.fd, "0", 1, 0) != 1)
-		err(1, "fail-nth");
-	close(walk.fd);
-	walk.failed = atoi(left) == 0;
-}
-
-/* A write with the allocation failing, to a file that is opened without */
-static int fail_write(const char *path, const char *s)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), ret = 0;
-
-	if (fd < 0)
-		return -errno;
-	fail_begin(OWN_FAIL_NTH);
-	if (write(fd, s, strlen(s)) != (ssize_t)strlen(s))
-		ret = -errno;
-	fail_end();
-	close(fd);
-	return ret;
-}
-
-/* The only error is that there was no memory, and only if there was none */
-static bool is_answer(int ret)
-{
-	if (!ret || (ret == -ENOMEM && walk.failed))
-		return true;
-	fprintf(stderr, "# allocation %u: error %d\n", walk.nth, ret);
-	return false;
 }
 
 /*
@@ -263,7 +101,7 @@ TEST_F_TIMEOUT(failnth, reset_function, TIMEOUT)
 		hw_begin(&self->hw);
 		ret = fail_write(RESET_DEVICE, self->nvme.name);
 		hw_end(&self->hw);
-		EXPECT_TRUE(is_answer(ret));
+		EXPECT_TRUE(fail_is_answer(ret));
 		EXPECT_EQ(!ret, hw_flrs(&self->hw, self->nvme));
 		EXPECT_EQ(!ret, hw_all_resets(&self->hw));
 		EXPECT_EQ(0, fn_needs_reset(self->nvme));
@@ -281,7 +119,7 @@ TEST_F_TIMEOUT(failnth, reset_set, TIMEOUT)
 		hw_begin(&self->hw);
 		ret = fail_write(RESET_DEVICE, self->card.second.name);
 		hw_end(&self->hw);
-		EXPECT_TRUE(is_answer(ret));
+		EXPECT_TRUE(fail_is_answer(ret));
 		EXPECT_EQ(!ret, hw_sbrs(&self->hw, self->card.port));
 		EXPECT_EQ(ret ? 0 : 3, hw_all_resets(&self->hw));
 		expect_restored();
@@ -301,7 +139,7 @@ TEST_F_TIMEOUT(failnth, do_flr, TIMEOUT)
 		hw_begin(&self->hw);
 		ret = fail_write(DO_FLR, self->nvme.name);
 		hw_end(&self->hw);
-		EXPECT_TRUE(is_answer(ret));
+		EXPECT_TRUE(fail_is_answer(ret));
 		EXPECT_EQ(!ret, hw_flrs(&self->hw, self->nvme));
 		EXPECT_EQ(!!ret, fn_needs_reset(self->nvme));
 		ASSERT_EQ(0, fn_release(self->nvme));
@@ -327,7 +165,7 @@ static void walk_bind(struct __test_metadata *_metadata, struct fn fn)
 	for_each_nth() {
 		ASSERT_EQ(0, write_string(override, "pciback"));
 		ret = fail_write(PCIBACK_DIR "/bind", fn.name);
-		EXPECT_TRUE(is_answer(ret));
+		EXPECT_TRUE(fail_is_answer(ret));
 		EXPECT_TRUE(is_wholly(!ret, fn));
 		if (!ret) {
 			EXPECT_EQ(0, reset_device(fn)) {
@@ -370,7 +208,7 @@ TEST_F_TIMEOUT(failnth, unbind, TIMEOUT)
 		hw_begin(&self->hw);
 		ret = fail_write(PCIBACK_DIR "/unbind", fn.name);
 		hw_end(&self->hw);
-		EXPECT_TRUE(is_answer(ret));
+		EXPECT_TRUE(fail_is_answer(ret));
 		EXPECT_EQ(!ret, hw_flrs(&self->hw, fn));
 		EXPECT_EQ(!!ret, fn_has_file(fn, "pciback/needs_reset"));
 		EXPECT_EQ(!!ret, *fn_plan(fn) != '\0');
@@ -387,7 +225,7 @@ TEST_F_TIMEOUT(failnth, slots, TIMEOUT)
 
 	for_each_nth() {
 		ret = fail_write(PCIBACK_DIR "/new_slot", self->nvme.name);
-		EXPECT_TRUE(is_answer(ret));
+		EXPECT_TRUE(fail_is_answer(ret));
 		EXPECT_EQ(!ret, file_has(SLOTS, self->nvme.name));
 		EXPECT_EQ(ret ? -ENOENT : 0, write_string(PCIBACK_DIR "/remove_slot",
 							  self->nvme.name));
@@ -399,7 +237,7 @@ TEST_F_TIMEOUT(failnth, slots, TIMEOUT)
 					  self->nvme.name));
 		ret = fail_write(PCIBACK_DIR "/remove_slot",
 				 self->nvme.name);
-		EXPECT_TRUE(is_answer(ret));
+		EXPECT_TRUE(fail_is_answer(ret));
 		EXPECT_EQ(!!ret, file_has(SLOTS, self->nvme.name));
 	}
 	expect_walked();
@@ -522,7 +360,7 @@ TEST_F_TIMEOUT(failnth, quirks, TIMEOUT)
 	for_each_nth() {
 		ASSERT_EQ(0, fn_adopt(self->nvme));
 		ret = fail_write(QUIRKS, text);
-		EXPECT_TRUE(is_answer(ret));
+		EXPECT_TRUE(fail_is_answer(ret));
 		EXPECT_EQ(!ret, file_has(QUIRKS, FIELD_SHOWN)) {
 			TH_LOG("allocation %u", walk.nth);
 		}
@@ -544,7 +382,7 @@ TEST_F_TIMEOUT(failnth, permissive, TIMEOUT)
 	for_each_nth() {
 		ASSERT_EQ(0, fn_adopt(self->nvme));
 		ret = fail_write(PERMISSIVE, self->nvme.name);
-		EXPECT_TRUE(is_answer(ret));
+		EXPECT_TRUE(fail_is_answer(ret));
 		EXPECT_EQ(!ret, file_has(PERMISSIVE, self->nvme.name));
 		ASSERT_EQ(0, fn_release(self->nvme));
 	}
@@ -560,7 +398,7 @@ TEST_F_TIMEOUT(failnth, parameters, TIMEOUT)
 	for_each_nth() {
 		ASSERT_EQ(0, set_parameter("auto_reset", "Y"));
 		ret = fail_write(path, "N");
-		EXPECT_TRUE(is_answer(ret));
+		EXPECT_TRUE(fail_is_answer(ret));
 		EXPECT_EQ(!!ret, file_has(path, "Y"));
 	}
 	expect_walked();
@@ -585,7 +423,7 @@ TEST_F_TIMEOUT(failnth, load, TIMEOUT)
 		fail_begin(OWN_FAIL_NTH);
 		ret = syscall(SYS_finit_module, fd, hide, 0) ? -errno : 0;
 		fail_end();
-		EXPECT_TRUE(is_answer(ret == -EINVAL && walk.failed ? -ENOMEM :
+		EXPECT_TRUE(fail_is_answer(ret == -EINVAL && walk.failed ? -ENOMEM :
 						      ret));
 		EXPECT_EQ(ret ? -1 : 0, access(RESET_DEVICE, F_OK)) {
 			TH_LOG("allocation %u", walk.nth);
