@@ -4,10 +4,10 @@
  * answer, or that had no effect to be seen, is followed by the next stronger
  * one; and what cannot be saved stays pciback's, disabled and marked.
  *
- * The functions are real ones that test_modules/pciback_fault.c makes misbehave.
+ * The functions are real ones that test_modules/pciback_fault.c makes misbehave. af_flr.c
+ * is about those with an FLR of conventional PCI.
  */
 #include <errno.h>
-#include <limits.h>
 #include <linux/pci_regs.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -16,21 +16,12 @@
 
 #include "lib/harness.h"
 #include "lib/fault.h"
-#include "lib/hold.h"
 #include "lib/hw.h"
 #include "lib/klog.h"
 #include "lib/pci.h"
 
 /* The core gives a function a minute to come back */
 #define CORE_WAIT	200
-
-#define own(target) do {						\
-	struct fn named = target;					\
-									\
-	ASSERT_EQ(0, fn_adopt(named));					\
-	fn_quiesce(named);						\
-	EXPECT_EQ(0, fn_needs_reset(named));				\
-} while (0)
 
 /* What may happen to an FLR, and what comes of it */
 FIXTURE(flr)
@@ -138,7 +129,7 @@ TEST_F_TIMEOUT(flr, escalates, CORE_WAIT)
 	unsigned int asked;
 	pthread_t thread;
 
-	own(self->fn);
+	bind_clean(self->fn);
 	ASSERT_EQ(0, fault_set(self->fn, "clear", 1));
 	ASSERT_EQ(0, fault_set(self->fn, variant->fault, variant->val));
 	if (variant->once)
@@ -188,7 +179,7 @@ FIXTURE_TEARDOWN(escalation)
 	EXPECT_EQ(0, card_release(&self->card));
 }
 
-#define own_card() do {						\
+#define bind_card() do {						\
 	ASSERT_EQ(0, card_adopt(&self->card));				\
 	fn_quiesce(self->card.third);					\
 } while (0)
@@ -220,7 +211,7 @@ TEST_F(escalation, sibling_takes_its_time)
 {
 	unsigned char bound[PCI_CONFIG_SIZE], now[PCI_CONFIG_SIZE];
 
-	own_card();
+	bind_card();
 	fn_read_config(self->card.second, 0, bound, sizeof(bound));
 	fn_scribble(self->card.second);
 	ASSERT_EQ(0, fault_set(self->card.second, "sbr_away_ms", 1100));
@@ -245,7 +236,7 @@ TEST_F(escalation, sibling_stays_away)
 	char driver[32], what[64];
 	int klog;
 
-	own_card();
+	bind_card();
 	ASSERT_EQ(0, reset_device(self->card.first));
 	ASSERT_EQ(0, fn_needs_reset(self->card.second));
 	ASSERT_EQ(0, fault_set(self->card.second, "sbr_away_ms", FAULT_FOR_EVER));
@@ -273,7 +264,7 @@ TEST_F(escalation, sibling_stays_away)
 /* The kernel knows that its FLR is no good: it is not tried, but the slot is */
 TEST_F(escalation, no_flr)
 {
-	own(self->fn);
+	bind_clean(self->fn);
 	ASSERT_EQ(0, fault_set(self->fn, "no_flr", 1));
 	EXPECT_STREQ("slot", fn_plan(self->fn));
 
@@ -294,7 +285,7 @@ TEST_F(escalation, no_flr)
  */
 TEST_F(escalation, no_bus_reset)
 {
-	own_card();
+	bind_card();
 	ASSERT_EQ(0, fault_set(self->card.second, "no_bus_reset", 1));
 	EXPECT_STREQ("pm", fn_plan(self->card.first));
 	EXPECT_STREQ("none", fn_plan(self->card.third));
@@ -320,7 +311,7 @@ TEST_F_TIMEOUT(escalation, dead, CORE_WAIT)
 {
 	char driver[32];
 
-	own(self->fn);
+	bind_clean(self->fn);
 	ASSERT_EQ(0, fault_set(self->fn, "clear", 1));
 	ASSERT_EQ(0, fault_set(self->fn, "gone", 1));
 
@@ -349,7 +340,7 @@ TEST_F_TIMEOUT(escalation, seized_while_gone, CORE_WAIT)
 	ASSERT_EQ(0, fault_set(self->fn, "gone", 0));
 	ASSERT_EQ(0, fault_set(self->fn, "heal", 1));
 
-	own(self->fn);
+	bind_clean(self->fn);
 	EXPECT_EQ(0, reset_device(self->fn));
 	EXPECT_EQ(bar, fn_read(self->fn, PCI_BASE_ADDRESS_0, 4));
 }
@@ -460,158 +451,6 @@ TEST_F(levels, up_is_blocked)
 		 "bus: no answer (%s); bus by %s: blocked by %s (pci-stub)",
 		 self->fn.name, self->top.name, self->second.name);
 	EXPECT_TRUE(klog_has(self->klog, self->other.name, what, NULL, 0));
-}
-
-FIXTURE(af)
-{
-	struct fn bridge, fn, other;
-	struct hw hw;
-};
-
-FIXTURE_SETUP(af)
-{
-	if (!fault_available())
-		SKIP(return, "no " FAULT_MODULE);
-
-	memset(self, 0, sizeof(*self));
-	self->bridge = fn_below(fn_root(0x14), 0, 0);
-	self->fn = fn_below(self->bridge, 1, 0);
-	self->other = fn_below(self->bridge, 2, 0);
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(self->fn));
-}
-
-FIXTURE_TEARDOWN(af)
-{
-	EXPECT_EQ(0, fn_release(self->fn));
-	EXPECT_EQ(0, fn_release(self->other));
-	EXPECT_EQ(0, fault_unload());
-	EXPECT_EQ(0, fault_rediscover(self->fn));
-}
-
-/* FLR of conventional PCI, and no need of the other function on the bus */
-TEST_F(af, flr)
-{
-	ASSERT_EQ(0, fault_set(self->fn, "af", 1));
-	ASSERT_EQ(0, fault_rediscover(self->fn));
-	own(self->fn);
-	EXPECT_STREQ("af_flr", fn_plan(self->fn));
-
-	ASSERT_EQ(0, fault_set(self->fn, "clear", 1));
-	hw_begin(&self->hw);
-	EXPECT_EQ(0, reset_device(self->fn));
-	hw_end(&self->hw);
-	EXPECT_EQ(1, fault_get(self->fn, "af_flrs"));
-	EXPECT_EQ(0, hw_sbrs(&self->hw, self->bridge));
-	EXPECT_STREQ("af_flr: ok", fn_last_reset(self->fn));
-}
-
-TEST_F(af, flr_does_nothing)
-{
-	ASSERT_EQ(0, fault_set(self->fn, "af", 1));
-	ASSERT_EQ(0, fault_rediscover(self->fn));
-	own(self->fn);
-	ASSERT_EQ(0, fn_adopt(self->other));
-	EXPECT_EQ(1, fn_needs_reset(self->other));
-
-	ASSERT_EQ(0, fault_set(self->fn, "clear", 1));
-	ASSERT_EQ(0, fault_set(self->fn, "flr_swallow", 1));
-	hw_begin(&self->hw);
-	EXPECT_EQ(0, reset_device(self->fn));
-	hw_end(&self->hw);
-	EXPECT_EQ(1, fault_get(self->fn, "af_flrs"));
-	EXPECT_EQ(1, hw_sbrs(&self->hw, self->bridge));
-	EXPECT_EQ(0, fn_needs_reset(self->fn));
-	EXPECT_EQ(0, fn_needs_reset(self->other));
-	EXPECT_STREQ("af_flr: no effect; bus: ok", fn_last_reset(self->fn));
-}
-
-/*
- * Away for longer than the core waits, and back when it goes on to the next method, PM:
- * that resets less, and does not pass for what was asked of the core.
- */
-TEST_F_TIMEOUT(af, not_by_pm, CORE_WAIT)
-{
-	char path[PATH_MAX];
-	unsigned int tries;
-	pid_t pid;
-
-	if (!hold_available())
-		SKIP(return, "no " HOLD_MODULE);
-	self->bridge = fn_root(0x12);
-	self->fn = fn_below(self->bridge, 0, 0);
-	fn_path(self->fn, "reset_method", path, sizeof(path));
-	if (access(path, F_OK))
-		SKIP(return, "this kernel has no reset_method");
-	ASSERT_EQ(0, fault_add(self->fn));
-	ASSERT_EQ(0, fault_set(self->fn, "af", 1));
-	ASSERT_EQ(0, fault_rediscover(self->fn));
-	own(self->fn);
-	ASSERT_EQ(0, write_string(path, "af_flr pm"));
-	ASSERT_EQ(0, hold_load());
-	ASSERT_EQ(0, hold_at_entry("pci_pm_reset"));
-
-	hw_begin(&self->hw);
-	pid = fault_begin_reset(self->fn, FAULT_FOR_EVER);
-	ASSERT_LT(0, pid);
-	for (tries = 0; tries < 5 && !hold_wait(); tries++)
-		;
-	EXPECT_GT(5, tries);
-	EXPECT_EQ(0, fault_set(self->fn, "heal", 1));
-	EXPECT_EQ(0, hold_let_go());
-	EXPECT_EQ(0, wait_for_child(pid));
-	hw_end(&self->hw);
-	EXPECT_EQ(0, hold_unload());
-
-	EXPECT_EQ(1, hw_d3s(&self->hw, self->fn));
-	EXPECT_EQ(1, hw_sbrs(&self->hw, self->bridge));
-	EXPECT_EQ(0, fn_needs_reset(self->fn));
-	EXPECT_STREQ("af_flr: no answer; slot: ok", fn_last_reset(self->fn));
-}
-
-/* And if somebody is in the way of anything stronger, that is the answer */
-TEST_F(af, nothing_stronger)
-{
-	char what[96];
-
-	ASSERT_EQ(0, fault_set(self->fn, "af", 1));
-	ASSERT_EQ(0, fault_rediscover(self->fn));
-	own(self->fn);
-
-	ASSERT_EQ(0, fault_set(self->fn, "flr_swallow", 1));
-	hw_begin(&self->hw);
-	EXPECT_EQ(-EIO, reset_device(self->fn));
-	hw_end(&self->hw);
-	EXPECT_EQ(0, hw_sbrs(&self->hw, self->bridge));
-	EXPECT_EQ(0, hw_all_resets(&self->hw));
-	EXPECT_EQ(1, fn_needs_reset(self->fn));
-	snprintf(what, sizeof(what),
-		 "af_flr: no effect; bus: blocked by %s (no driver)",
-		 self->other.name);
-	EXPECT_STREQ(what, fn_last_reset(self->fn));
-}
-
-/* Without Transactions Pending, or without FLR, the capability is of no use */
-TEST_F(af, incomplete)
-{
-	char blocked[64];
-
-	snprintf(blocked, sizeof(blocked), "blocked %s (no driver)",
-		 self->other.name);
-	ASSERT_EQ(0, fault_set(self->fn, "af", 1));
-	ASSERT_EQ(0, fault_set(self->fn, "af_cap", 2));
-	ASSERT_EQ(0, fault_rediscover(self->fn));
-	ASSERT_EQ(0, fn_adopt(self->fn));
-	EXPECT_STREQ(blocked, fn_plan(self->fn));
-	EXPECT_EQ(-EBUSY, reset_device(self->fn));
-	EXPECT_EQ(0, fault_get(self->fn, "af_flrs"));
-	ASSERT_EQ(0, fn_release(self->fn));
-
-	ASSERT_EQ(0, fault_set(self->fn, "af_cap", 1));
-	ASSERT_EQ(0, fault_rediscover(self->fn));
-	ASSERT_EQ(0, fn_adopt(self->fn));
-	EXPECT_STREQ(blocked, fn_plan(self->fn));
-	EXPECT_EQ(0, fault_get(self->fn, "af_flrs"));
 }
 
 TEST_HARNESS_MAIN

@@ -30,6 +30,15 @@
 #define adopt_card()							\
 	adopt(self->card.first, self->card.second, self->card.third)
 
+/* Bound, and clean by that alone: so it is with a strong reset of its own */
+#define bind_clean(target) do {						\
+	struct fn named = target;					\
+									\
+	ASSERT_EQ(0, fn_adopt(named));					\
+	fn_quiesce(named);						\
+	EXPECT_EQ(0, fn_needs_reset(named));				\
+} while (0)
+
 /* Do something with the hardware watched */
 #define watched(ret, what) do {						\
 	hw_begin(&self->hw);						\
