@@ -51,6 +51,107 @@ FIXTURE_TEARDOWN(reset)
 	}								\
 } while (0)
 
+/* Each way to reset, by who has it: the functions of a bus, of which one is named */
+#define ON_ROOT		(-1)
+
+FIXTURE(method)
+{
+	struct owned owned;
+	struct fn port, bridge, fn;
+	struct hw hw;
+	int klog;
+};
+
+FIXTURE_VARIANT(method)
+{
+	unsigned int port;
+	int bridge;			/* The one below it, or ON_ROOT: the port is it */
+	unsigned int nr, named;
+	struct {
+		unsigned int dev, func;
+		const char *type;	/* QEMU's, if it is looked at */
+	} fns[3];
+	bool flr;			/* Else the bus is reset */
+	bool slot;			/* By pciehp */
+	bool pm;			/* It has that, too, which is weaker */
+	const char *logged;
+};
+
+FIXTURE_VARIANT_ADD(method, flr)
+{
+	.port = 0x10, .bridge = ON_ROOT, .nr = 1, .fns = { { 0, 0, "nvme" } },
+	.flr = true, .logged = "reset: flr: ok",
+};
+
+FIXTURE_VARIANT_ADD(method, flr_before_pm)
+{
+	.port = 0x17, .bridge = ON_ROOT, .nr = 1, .fns = { { 0, 0 } },
+	.flr = true, .pm = true, .logged = "reset: flr: ok",
+};
+
+/* PM would do, but weakly: the slot is better */
+FIXTURE_VARIANT_ADD(method, slot)
+{
+	.port = 0x12, .bridge = ON_ROOT, .nr = 1, .fns = { { 0, 0, "e1000e" } },
+	.slot = true, .pm = true, .logged = "reset: slot: ok (1 function,",
+};
+
+/* Nothing of its own at all */
+FIXTURE_VARIANT_ADD(method, slot_only_method)
+{
+	.port = 0x15, .bridge = ON_ROOT, .nr = 1, .fns = { { 0, 0 } },
+	.slot = true, .logged = "reset: slot: ok (1 function,",
+};
+
+/* One write, one pulse, three functions: the two not named as well */
+FIXTURE_VARIANT_ADD(method, card)
+{
+	.port = 0x13, .bridge = ON_ROOT, .nr = 3,
+	.fns = { { 0, 0, "e1000e" }, { 0, 1, "e1000e" }, { 0, 2, "qemu-xhci" } },
+	.slot = true, .pm = true, .logged = "reset: slot: ok (3 functions,",
+};
+
+/* The same by way of the function that has no method of its own at all */
+FIXTURE_VARIANT_ADD(method, card_by_its_last_function)
+{
+	.port = 0x13, .bridge = ON_ROOT, .nr = 3, .named = 2,
+	.fns = { { 0, 0, "e1000e" }, { 0, 1, "e1000e" }, { 0, 2, "qemu-xhci" } },
+	.slot = true, .logged = "reset: slot: ok (3 functions,",
+};
+
+FIXTURE_VARIANT_ADD(method, conventional)
+{
+	.port = 0x14, .bridge = 0, .nr = 2,
+	.fns = { { 1, 0, "e1000" }, { 2, 0, "pci-testdev" } },
+	.logged = "reset: bus: ok (2 functions,",
+};
+
+FIXTURE_VARIANT_ADD(method, conventional_two_levels)
+{
+	.port = 0x16, .bridge = 1, .nr = 2,
+	.fns = { { 1, 0, "edu" }, { 2, 0, "e1000" } },
+	.logged = "reset: bus: ok (2 functions,",
+};
+
+FIXTURE_SETUP(method)
+{
+	unsigned int i;
+
+	memset(self, 0, sizeof(*self));
+	self->port = fn_root(variant->port);
+	self->bridge = variant->bridge == ON_ROOT ? self->port :
+		       fn_below(self->port, variant->bridge, 0);
+	for (i = 0; i < variant->nr; i++)
+		seize(fn_below(self->bridge, variant->fns[i].dev,
+			       variant->fns[i].func));
+	self->fn = self->owned.fns[variant->named];
+}
+
+FIXTURE_TEARDOWN(method)
+{
+	EXPECT_EQ(0, owned_release(&self->owned));
+}
+
 /* No DMA is under way when it comes: first disabled, and only then reset */
 static bool disabled_before_flr(const struct hw *hw, struct fn fn)
 {
@@ -75,55 +176,60 @@ static bool disabled_before_flr(const struct hw *hw, struct fn fn)
 	return false;
 }
 
-TEST_F(reset, flr)
+/*
+ * Presence and link changes are not to be seen by pciehp while it resets a
+ * slot: it has the port not tell of them, or, since 6.16, ignores them.
+ */
+static unsigned int slot_controls(void)
 {
-	struct fn port = fn_root(0x10), nvme = fn_below(port, 0, 0);
-
-	seize(nvme);
-	scribble_all();
-	reset_watched(nvme, 0);
-
-	EXPECT_EQ(1, hw_flrs(&self->hw, nvme));
-	EXPECT_TRUE(disabled_before_flr(&self->hw, nvme));
-	EXPECT_EQ(0, hw_sbrs(&self->hw, port));
-	EXPECT_EQ(0, hw_d3s(&self->hw, nvme));
-	EXPECT_EQ(1, hw_resets(&self->hw, "nvme"));
-	EXPECT_EQ(1, hw_all_resets(&self->hw));
-	expect_restored();
-	expect_logged(nvme, "reset: flr: ok");
+	return kernel_since(6, 16) ? 0 : 2;
 }
 
-/* FLR where PM is there as well */
-TEST_F(reset, flr_before_pm)
+TEST_F(method, resets)
 {
-	struct fn port = fn_root(0x17), rng = fn_below(port, 0, 0);
+	const char *type;
+	unsigned int i, m, nr;
 
-	seize(rng);
 	scribble_all();
-	reset_watched(rng, 0);
+	reset_watched(self->fn, 0);
 
-	EXPECT_EQ(1, hw_flrs(&self->hw, rng));
-	EXPECT_EQ(0, hw_sbrs(&self->hw, port));
-	EXPECT_EQ(0, hw_d3s(&self->hw, rng));
-	EXPECT_EQ(1, hw_all_resets(&self->hw));
+	if (variant->flr) {
+		EXPECT_EQ(1, hw_flrs(&self->hw, self->fn));
+		EXPECT_TRUE(disabled_before_flr(&self->hw, self->fn));
+	}
+	EXPECT_EQ(!variant->flr, hw_sbrs(&self->hw, self->bridge));
+	if (variant->bridge != ON_ROOT)
+		EXPECT_EQ(0, hw_sbrs(&self->hw, self->port));
+	if (variant->slot)
+		EXPECT_LE(slot_controls(), hw_slot_controls(&self->hw, self->port));
+	if (variant->pm)
+		EXPECT_EQ(0, hw_d3s(&self->hw, self->fn));
+	for (i = 0; i < variant->nr; i++) {
+		type = variant->fns[i].type;
+		for (m = nr = 0; type && m < variant->nr; m++)
+			nr += !strcmp(type, variant->fns[m].type);
+		if (type)
+			EXPECT_EQ(nr, hw_resets(&self->hw, type));
+	}
+	EXPECT_EQ(variant->nr, hw_all_resets(&self->hw));
 	expect_restored();
-	expect_logged(rng, "reset: flr: ok");
+	expect_logged(self->fn, variant->logged);
+	/* One line for all of them */
+	EXPECT_EQ(1, klog_count(self->klog, "reset: ", NULL));
 }
 
 /* The administrator's reset_method counts: no FLR, so the slot */
 TEST_F(reset, flr_taken_away)
 {
 	struct fn port = fn_root(0x17), rng = fn_below(port, 0, 0);
-	char path[256];
 
 	seize(rng);
 	if (!fn_has_file(rng, "reset_method"))
 		SKIP(return, "the kernel has no reset_method (before 5.15)");
-	fn_path(rng, "reset_method", path, sizeof(path));
-	ASSERT_EQ(0, write_string(path, "pm"));
+	ASSERT_EQ(0, fn_write_file(rng, "reset_method", "pm"));
 	scribble_all();
 	reset_watched(rng, 0);
-	ASSERT_EQ(0, write_string(path, "default"));
+	ASSERT_EQ(0, fn_write_file(rng, "reset_method", "default"));
 
 	EXPECT_EQ(0, hw_flrs(&self->hw, rng));
 	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
@@ -136,64 +242,19 @@ TEST_F(reset, flr_taken_away)
 TEST_F(reset, methods_emptied)
 {
 	struct fn port = fn_root(0x17), rng = fn_below(port, 0, 0);
-	char path[256];
 
 	seize(rng);
 	if (!fn_has_file(rng, "reset_method"))
 		SKIP(return, "the kernel has no reset_method (before 5.15)");
-	fn_path(rng, "reset_method", path, sizeof(path));
-	ASSERT_EQ(0, write_string(path, "\n"));
+	ASSERT_EQ(0, fn_write_file(rng, "reset_method", "\n"));
 	scribble_all();
 	reset_watched(rng, 0);
-	ASSERT_EQ(0, write_string(path, "default"));
+	ASSERT_EQ(0, fn_write_file(rng, "reset_method", "default"));
 
 	EXPECT_EQ(0, hw_flrs(&self->hw, rng));
 	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
 	expect_restored();
 	expect_logged(rng, "reset: slot: ok");
-}
-
-/*
- * Presence and link changes are not to be seen by pciehp while it resets a
- * slot: it has the port not tell of them, or, since 6.16, ignores them.
- */
-static unsigned int slot_controls(void)
-{
-	return kernel_since(6, 16) ? 0 : 2;
-}
-
-/* PM would do, but weakly: the slot is better */
-TEST_F(reset, slot)
-{
-	struct fn port = fn_root(0x12), nic = fn_below(port, 0, 0);
-
-	seize(nic);
-	scribble_all();
-	reset_watched(nic, 0);
-
-	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
-	EXPECT_LE(slot_controls(), hw_slot_controls(&self->hw, port));
-	EXPECT_EQ(0, hw_d3s(&self->hw, nic));
-	EXPECT_EQ(1, hw_resets(&self->hw, "e1000e"));
-	EXPECT_EQ(1, hw_all_resets(&self->hw));
-	expect_restored();
-	expect_logged(nic, "reset: slot: ok (1 function,");
-}
-
-/* Nothing of its own at all */
-TEST_F(reset, slot_only_method)
-{
-	struct fn port = fn_root(0x15), xhci = fn_below(port, 0, 0);
-
-	seize(xhci);
-	scribble_all();
-	reset_watched(xhci, 0);
-
-	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
-	EXPECT_LE(slot_controls(), hw_slot_controls(&self->hw, port));
-	EXPECT_EQ(1, hw_all_resets(&self->hw));
-	expect_restored();
-	expect_logged(xhci, "reset: slot: ok");
 }
 
 /* The slot's driver gone, the bus is left */
@@ -216,79 +277,6 @@ TEST_F(reset, bus)
 	EXPECT_EQ(1, hw_all_resets(&self->hw));
 	expect_restored();
 	expect_logged(nic, "reset: bus: ok (1 function,");
-}
-
-/* One write, one pulse, three functions: the two not named as well */
-TEST_F(reset, card)
-{
-	struct fn port = fn_root(0x13);
-	struct fn first = fn_below(port, 0, 0);
-
-	seize(first, fn_below(port, 0, 1), fn_below(port, 0, 2));
-	scribble_all();
-	reset_watched(first, 0);
-
-	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
-	EXPECT_EQ(0, hw_d3s(&self->hw, first));
-	EXPECT_EQ(2, hw_resets(&self->hw, "e1000e"));
-	EXPECT_EQ(1, hw_resets(&self->hw, "qemu-xhci"));
-	EXPECT_EQ(3, hw_all_resets(&self->hw));
-	expect_restored();
-	expect_logged(first, "reset: slot: ok (3 functions,");
-	/* One line for all of them */
-	EXPECT_EQ(1, klog_count(self->klog, "reset: ", NULL));
-}
-
-/* The same by way of the function that has no method of its own at all */
-TEST_F(reset, card_by_its_last_function)
-{
-	struct fn port = fn_root(0x13);
-	struct fn last = fn_below(port, 0, 2);
-
-	seize(fn_below(port, 0, 0), fn_below(port, 0, 1), last);
-	scribble_all();
-	reset_watched(last, 0);
-
-	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
-	EXPECT_EQ(3, hw_all_resets(&self->hw));
-	expect_restored();
-	expect_logged(last, "reset: slot: ok (3 functions,");
-}
-
-TEST_F(reset, conventional)
-{
-	struct fn bridge = fn_below(fn_root(0x14), 0, 0);
-	struct fn nic = fn_below(bridge, 1, 0);
-
-	seize(nic, fn_below(bridge, 2, 0));
-	scribble_all();
-	reset_watched(nic, 0);
-
-	EXPECT_EQ(1, hw_sbrs(&self->hw, bridge));
-	EXPECT_EQ(0, hw_sbrs(&self->hw, fn_root(0x14)));
-	EXPECT_EQ(1, hw_resets(&self->hw, "e1000"));
-	EXPECT_EQ(1, hw_resets(&self->hw, "pci-testdev"));
-	EXPECT_EQ(2, hw_all_resets(&self->hw));
-	expect_restored();
-	expect_logged(nic, "reset: bus: ok (2 functions,");
-}
-
-TEST_F(reset, conventional_two_levels)
-{
-	struct fn bridge = fn_below(fn_root(0x16), 1, 0);
-	struct fn edu = fn_below(bridge, 1, 0);
-
-	seize(edu, fn_below(bridge, 2, 0));
-	scribble_all();
-	reset_watched(edu, 0);
-
-	EXPECT_EQ(1, hw_sbrs(&self->hw, bridge));
-	EXPECT_EQ(0, hw_sbrs(&self->hw, fn_root(0x16)));
-	EXPECT_EQ(1, hw_resets(&self->hw, "edu"));
-	EXPECT_EQ(1, hw_resets(&self->hw, "e1000"));
-	EXPECT_EQ(2, hw_all_resets(&self->hw));
-	expect_restored();
-	expect_logged(edu, "reset: bus: ok (2 functions,");
 }
 
 /*
@@ -362,13 +350,11 @@ TEST_F(reset, asleep)
 TEST_F(reset, by_the_core)
 {
 	struct fn port = fn_root(0x10), nvme = fn_below(port, 0, 0);
-	char path[256];
 
 	seize(nvme);
 	scribble_all();
-	fn_path(nvme, "reset", path, sizeof(path));
 	hw_begin(&self->hw);
-	ASSERT_EQ(0, write_string(path, "1"));
+	ASSERT_EQ(0, fn_write_file(nvme, "reset", "1"));
 	hw_end(&self->hw);
 
 	EXPECT_EQ(1, hw_flrs(&self->hw, nvme));
@@ -395,8 +381,7 @@ TEST_F(reset, by_the_core_below_a_bridge)
 
 	hw_begin(&self->hw);
 	ASSERT_EQ(0, write_string(path, "1"));
-	fn_path(card.port, "reset_subordinate", path, sizeof(path));
-	ASSERT_EQ(0, write_string(path, "1"));
+	ASSERT_EQ(0, fn_write_file(card.port, "reset_subordinate", "1"));
 	hw_end(&self->hw);
 
 	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
