@@ -35,8 +35,7 @@ FIXTURE_SETUP(af)
 	self->bridge = fn_below(fn_root(0x14), 0, 0);
 	self->fn = fn_below(self->bridge, 1, 0);
 	self->other = fn_below(self->bridge, 2, 0);
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(self->fn));
+	inject(self->fn);
 }
 
 FIXTURE_TEARDOWN(af)

@@ -62,8 +62,7 @@ TEST_F(played, attach_in_reset)
 		SKIP(return, NOT_ITS_OWN_GUEST);
 	if (!fault_available())
 		SKIP(return, "no " FAULT_MODULE);
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(self->rng));
+	inject(self->rng);
 	adopt(self->nvme, self->rng);
 	ASSERT_EQ(0, guest_create(&self->guest, 0, &self->nvme, 1));
 	ASSERT_EQ(0, guest_connect(&self->guest));
@@ -97,8 +96,7 @@ TEST_F(played, attach_in_long_reset)
 		SKIP(return, NOT_ITS_OWN_GUEST);
 	if (!fault_available())
 		SKIP(return, "no " FAULT_MODULE);
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(self->rng));
+	inject(self->rng);
 	adopt(self->nvme, self->rng);
 	ASSERT_EQ(0, guest_create(&self->guest, 0, &self->nvme, 1));
 	ASSERT_EQ(0, guest_connect(&self->guest));
@@ -112,8 +110,7 @@ TEST_F(played, attach_in_long_reset)
 	expect_unreadable(&self->guest, self->rng);
 	expect_readable(&self->guest, self->nvme);
 	EXPECT_TRUE(guest_connected(&self->guest));
-	ASSERT_EQ(0, fault_set(self->rng, "flr_away_ms", 0));
-	ASSERT_EQ(0, fault_set(self->rng, "heal", 1));
+	ASSERT_EQ(0, fault_heal(self->rng, "flr_away_ms"));
 	EXPECT_EQ(0, wait_for_child(pid));
 
 	ASSERT_EQ(0, guest_detach(&self->guest, self->rng));
@@ -159,8 +156,7 @@ TEST_F(played, unbind_while_destroyed)
 
 	if (!fault_available())
 		SKIP(return, "no " FAULT_MODULE);
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(self->nvme));
+	inject(self->nvme);
 	adopt(self->nvme);
 	hand_out();
 

@@ -205,8 +205,7 @@ TEST_F(clean, reading)
 {
 	if (!fault_available())
 		SKIP(return, "no " FAULT_MODULE);
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(self->nvme));
+	inject(self->nvme);
 	ASSERT_EQ(0, fault_add(self->card.first));
 	ASSERT_EQ(0, fn_adopt(self->nvme));
 	ASSERT_EQ(0, card_adopt(&self->card));

@@ -19,8 +19,7 @@ TEST_F(played, in_reset)
 
 	if (!fault_available())
 		SKIP(return, "no " FAULT_MODULE);
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(self->nvme));
+	inject(self->nvme);
 	adopt(self->nvme);
 
 	hw_begin(&self->hw);
@@ -45,8 +44,7 @@ TEST_F_TIMEOUT(played, reset_outlasts_guest, 120)
 
 	if (!fault_available())
 		SKIP(return, "no " FAULT_MODULE);
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(self->nvme));
+	inject(self->nvme);
 	adopt(self->nvme, self->rng);
 
 	pid = fault_begin_reset(self->nvme, FAULT_FOR_EVER);
@@ -59,8 +57,7 @@ TEST_F_TIMEOUT(played, reset_outlasts_guest, 120)
 	EXPECT_FALSE(guest_has(&self->guest, self->nvme));
 	expect_error_says(&self->guest, "is being reset");
 	EXPECT_EQ(0, waitpid(pid, NULL, WNOHANG));
-	ASSERT_EQ(0, fault_set(self->nvme, "flr_away_ms", 0));
-	ASSERT_EQ(0, fault_set(self->nvme, "heal", 1));
+	ASSERT_EQ(0, fault_heal(self->nvme, "flr_away_ms"));
 	EXPECT_EQ(0, wait_for_child(pid));
 
 	/* As far as Xen goes the guest may have it, and does not get it later on */

@@ -368,8 +368,7 @@ TEST_F(played, function_that_does_not_answer_is_not_in_use)
 
 	if (!fault_available())
 		SKIP(return, "no " FAULT_MODULE);
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(self->card.second));
+	inject(self->card.second);
 	ASSERT_EQ(0, fault_set(self->card.second, "devcap_flr", 1));
 	ASSERT_EQ(0, fault_set(self->card.second, "flr_away_ms", FAULT_FOR_EVER));
 	adopt_and_cover();
@@ -390,8 +389,7 @@ TEST_F(played, hardwired_bus_mastering_is_no_use)
 {
 	if (!fault_available())
 		SKIP(return, "no " FAULT_MODULE);
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(self->card.second));
+	inject(self->card.second);
 	ASSERT_EQ(0, fault_set(self->card.second, "bus_master", 1));
 	adopt_card();
 	watched(0, reset_device(self->card.first));

@@ -104,8 +104,7 @@ FIXTURE_SETUP(flr)
 	memset(self, 0, sizeof(*self));
 	self->port = fn_root(0x10);
 	self->fn = fn_below(self->port, 0, 0);
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(self->fn));
+	inject(self->fn);
 }
 
 FIXTURE_TEARDOWN(flr)
@@ -167,8 +166,7 @@ FIXTURE_SETUP(escalation)
 	self->port = fn_root(0x10);
 	self->fn = fn_below(self->port, 0, 0);
 	self->card = card_find();
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(self->fn));
+	inject(self->fn);
 	ASSERT_EQ(0, fault_add(self->card.second));
 }
 
@@ -364,8 +362,7 @@ FIXTURE_SETUP(levels)
 	self->second = fn_below(self->top, 1, 0);
 	self->fn = fn_below(self->second, 1, 0);
 	self->other = fn_below(self->second, 2, 0);
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(self->fn));
+	inject(self->fn);
 	self->klog = klog_begin();
 	/* Or shpchp is in the way of a reset from above */
 	fn_driver(self->second, self->driver, sizeof(self->driver));

@@ -108,8 +108,7 @@ TEST_F(fault, bridge_removed_and_found)
 
 /* The function, or all of its bus, the module */
 #define unload_after_removal(removed) do {				\
-	ASSERT_EQ(0, fault_load());					\
-	ASSERT_EQ(0, fault_add(self->nic));				\
+	inject(self->nic);						\
 	ASSERT_EQ(0, fn_write_file(removed, "remove", "1"));		\
 	ASSERT_EQ(0, fault_unload());					\
 	ASSERT_EQ(0, write_string("/sys/bus/pci/rescan", "1"));		\
@@ -130,8 +129,7 @@ TEST_F(fault, any_order)
 	unload_after_removal(slot);
 
 	/* The bus, and again as somebody else's child; the module */
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(nic));
+	inject(nic);
 	ASSERT_EQ(0, fn_write_file(slot, "remove", "1"));
 	ASSERT_EQ(0, fn_write_file(self->port, "remove", "1"));
 	ASSERT_EQ(0, write_string("/sys/bus/pci/rescan", "1"));

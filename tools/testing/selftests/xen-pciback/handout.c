@@ -77,8 +77,7 @@ TEST_F(played, released_flr_does_nothing)
 {
 	if (!fault_available())
 		SKIP(return, "no " FAULT_MODULE);
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(self->nvme));
+	inject(self->nvme);
 	adopt(self->nvme);
 	hand_out();
 	fn_scribble(self->nvme);
@@ -333,8 +332,7 @@ TEST_F(played, frontend_in_reset)
 		SKIP(return, NOT_ITS_OWN_GUEST);
 	if (!fault_available())
 		SKIP(return, "no " FAULT_MODULE);
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(self->nvme));
+	inject(self->nvme);
 	adopt(self->nvme);
 	hand_out_connected();
 
@@ -351,8 +349,7 @@ TEST_F(played, frontend_in_reset)
 		usleep(50000);
 	}
 	EXPECT_EQ(0, fault_writes(self->nvme, PCI_CACHE_LINE_SIZE));
-	EXPECT_EQ(0, fault_set(self->nvme, "flr_away_ms", 0));
-	EXPECT_EQ(0, fault_set(self->nvme, "heal", 1));
+	EXPECT_EQ(0, fault_heal(self->nvme, "flr_away_ms"));
 	EXPECT_EQ(0, wait_for_child(pid));
 	EXPECT_EQ(3 * tries, refused);
 

@@ -169,8 +169,7 @@ TEST_F_TIMEOUT(hotplug, pulled_in_flr, TIMEOUT)
 		SKIP(return, "no " FAULT_MODULE);
 	ASSERT_EQ(0, card_adopt(&self->card));
 	ASSERT_EQ(0, fn_adopt(self->nvme));
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(self->nvme));
+	inject(self->nvme);
 	ASSERT_EQ(0, fault_set(self->nvme, "flr_away_ms", FAULT_FOR_EVER));
 
 	pid = fork();
@@ -218,8 +217,7 @@ TEST_F_TIMEOUT(hotplug, pulled_in_slot_reset, TIMEOUT)
 	if (!fault_available())
 		SKIP(return, "no " FAULT_MODULE);
 	ASSERT_EQ(0, card_adopt(&self->card));
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(self->card.fns[0]));
+	inject(self->card.fns[0]);
 	ASSERT_EQ(0, fault_set(self->card.fns[0], "sbr_away_ms", FAULT_FOR_EVER));
 
 	pid = fork();

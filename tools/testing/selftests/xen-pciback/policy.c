@@ -122,8 +122,7 @@ TEST_F(played, set_reset_0_keeps_a_fragile_card_alive)
 
 	if (!fault_available())
 		SKIP(return, "no " FAULT_MODULE);
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(nic));
+	inject(nic);
 	ASSERT_EQ(0, fault_set(nic, "sbr_away_ms", FAULT_FOR_EVER));
 	/* Not by owned_adopt(), which asks for a reset */
 	watched_settle(0, fn_adopt(nic));
@@ -236,8 +235,7 @@ TEST_F(played, link_that_came_back_worse_is_told_of)
 
 	if (!fault_available())
 		SKIP(return, "no " FAULT_MODULE);
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(nic));
+	inject(nic);
 	adopt(nic);
 	ASSERT_EQ(0, fault_set(nic, "lnksta", LINK_BEFORE));
 	watched(0, reset_device(nic));

@@ -249,14 +249,9 @@ TEST_F_TIMEOUT(race, remove_and_rescan, TIMEOUT)
 	expect_usable();
 }
 
-static int heal_fn(struct fn fn)
-{
-	return fault_set(fn, "flr_away_ms", 0) ?: fault_set(fn, "heal", 1);
-}
-
 /* And resets after that take no time */
 #define heal(fn)							\
-	EXPECT_EQ(0, heal_fn(fn))
+	EXPECT_EQ(0, fault_heal(fn, "flr_away_ms"))
 
 /* A function in the middle of a reset that lasts until it is healed */
 FIXTURE(busy)
@@ -275,8 +270,7 @@ FIXTURE_SETUP(busy)
 	memset(self, 0, sizeof(*self));
 	self->port = fn_root(0x10);
 	self->fn = fn_below(self->port, 0, 0);
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(self->fn));
+	inject(self->fn);
 	ASSERT_EQ(0, fn_adopt(self->fn));
 	self->flrs = 1;
 	hw_begin(&self->hw);

@@ -125,8 +125,7 @@ TEST_F(played, new_guest_keeps_the_others_busy)
 	EXPECT_EQ(-EIO, guest_wait(&self->guest));
 	expect_refused(&self->guest, self->nvme, self->nic);
 	expect_backend_open(&self->guest);
-	EXPECT_EQ(0, fault_set(self->nvme, "flr_away_ms", 0));
-	EXPECT_EQ(0, fault_set(self->nvme, "heal", 1));
+	EXPECT_EQ(0, fault_heal(self->nvme, "flr_away_ms"));
 	wait_for_child(resetting);
 }
 

@@ -223,11 +223,8 @@ TEST_F(played, release_that_comes_back_leaves_the_next_guest_alone)
 	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->card.first, 1));
 
 	/* By the core's own file, which has the device lock for as long as that */
-	ASSERT_EQ(0, fault_set(self->card.second, "clear", 1));
-	ASSERT_EQ(0, fault_set(self->card.second, "flr_away_ms", 2000));
-	locking = in_child(fn_write_file(self->card.second, "reset", "1"));
-	while (!fault_get(self->card.second, "flrs"))
-		usleep(10000);
+	locking = fault_begin_core_reset(self->card.second, 2000);
+	ASSERT_LT(0, locking);
 
 	ASSERT_EQ(0, guest_destroy(&self->guest));
 	requesting = in_child(do_flr(self->card.first));
@@ -250,11 +247,8 @@ TEST_F(played, release_comes_back_for_its_locks)
 	invent(self->card.second, "devcap_flr");
 	adopt_card();
 	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->card.first, 1));
-	ASSERT_EQ(0, fault_set(self->card.second, "clear", 1));
-	ASSERT_EQ(0, fault_set(self->card.second, "flr_away_ms", 2000));
-	locking = in_child(fn_write_file(self->card.second, "reset", "1"));
-	while (!fault_get(self->card.second, "flrs"))
-		usleep(10000);
+	locking = fault_begin_core_reset(self->card.second, 2000);
+	ASSERT_LT(0, locking);
 
 	ASSERT_EQ(0, guest_destroy(&self->guest));
 	EXPECT_EQ(0, wait_for_child(locking));
@@ -266,8 +260,7 @@ TEST_F(played, dead_function_is_not_restored)
 {
 	if (!fault_available())
 		SKIP(return, "no " FAULT_MODULE);
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(self->nvme));
+	inject(self->nvme);
 	adopt(self->nvme);
 	hand_out();
 	ASSERT_EQ(0, fault_set(self->nvme, "gone", 1));
@@ -287,8 +280,7 @@ TEST_F(played, release_of_a_dead_function_keeps_nobody_waiting)
 
 	if (!fault_available())
 		SKIP(return, "no " FAULT_MODULE);
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(self->nvme));
+	inject(self->nvme);
 	adopt(self->nvme, rng);
 	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->nvme, 1));
 	ASSERT_EQ(0, fault_set(self->nvme, "flr_away_ms", FAULT_FOR_EVER));
@@ -314,8 +306,7 @@ TEST_F_TIMEOUT(played, release_of_a_wedged_card_keeps_nobody_waiting, 180)
 
 	if (!fault_available())
 		SKIP(return, "no " FAULT_MODULE);
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(nic));
+	inject(nic);
 	adopt(nic);
 	hand_out();
 	start = now_ms();
@@ -340,8 +331,7 @@ TEST_F_TIMEOUT(played, release_of_a_wedged_card_keeps_nobody_waiting, 180)
 	EXPECT_GE(2 * PROMPT_MS, now_ms() - start);
 
 	EXPECT_EQ(1, fn_needs_reset(nic));
-	EXPECT_EQ(0, fault_set(nic, "sbr_away_ms", 0));
-	EXPECT_EQ(0, fault_set(nic, "heal", 1));
+	EXPECT_EQ(0, fault_heal(nic, "sbr_away_ms"));
 	EXPECT_EQ(0, reset_device(nic));
 	EXPECT_EQ(0, slot_bind(port));
 }
@@ -360,11 +350,8 @@ TEST_F(played, unbind_does_not_wait_for_the_release)
 	invent(self->card.second, "devcap_flr");
 	adopt_card();
 	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->card.first, 1));
-	ASSERT_EQ(0, fault_set(self->card.second, "clear", 1));
-	ASSERT_EQ(0, fault_set(self->card.second, "flr_away_ms", 8000));
-	locking = in_child(fn_write_file(self->card.second, "reset", "1"));
-	while (!fault_get(self->card.second, "flrs"))
-		usleep(10000);
+	locking = fault_begin_core_reset(self->card.second, 8000);
+	ASSERT_LT(0, locking);
 
 	ASSERT_EQ(0, guest_destroy(&self->guest));
 	start = now_ms();

@@ -136,8 +136,7 @@ TEST_F(reload, silent_while_loading)
 	char hide[64], driver[32];
 
 	ASSERT_EQ(0, unload_module("xen_pciback"));
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(silent));
+	inject(silent);
 	ASSERT_EQ(0, fault_set(silent, "gone", 1));
 	snprintf(hide, sizeof(hide), "'hide=(%s)(%s)'", idle.name, silent.name);
 	ASSERT_EQ(0, load_pciback(hide));

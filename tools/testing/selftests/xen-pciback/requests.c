@@ -130,8 +130,7 @@ TEST_F(played, failed_request_covers_no_function_of_a_forged_release)
 {
 	if (!fault_available())
 		SKIP(return, "no " FAULT_MODULE);
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(self->card.third));
+	inject(self->card.third);
 	adopt_card();
 	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->card.second, 1));
 	guest_forge_state(&self->guest, NULL);
@@ -140,8 +139,7 @@ TEST_F(played, failed_request_covers_no_function_of_a_forged_release)
 
 	ASSERT_EQ(0, fault_set(self->card.third, "sbr_away_ms", FAULT_FOR_EVER));
 	EXPECT_EQ(-ETIMEDOUT, reset_device(self->card.first));
-	EXPECT_EQ(0, fault_set(self->card.third, "sbr_away_ms", 0));
-	EXPECT_EQ(0, fault_set(self->card.third, "heal", 1));
+	EXPECT_EQ(0, fault_heal(self->card.third, "sbr_away_ms"));
 	fn_write(self->card.second, PCI_INTERRUPT_LINE, 0x5a, 1);
 	ASSERT_EQ(0, guest_destroy(&self->guest));
 	watched(0, do_flr(self->card.second));
@@ -216,8 +214,7 @@ TEST_F(played, request_waits_and_then_resets)
 
 	if (!fault_available())
 		SKIP(return, "no " FAULT_MODULE);
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(self->nvme));
+	inject(self->nvme);
 	adopt(self->nvme);
 
 	hw_begin(&self->hw);

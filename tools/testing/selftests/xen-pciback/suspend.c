@@ -305,8 +305,7 @@ TEST_F_TIMEOUT(suspend, request_that_waits, TIMEOUT)
 	if (!guest_possible())
 		SKIP(return, "no Xen toolstack here");
 	ASSERT_EQ(0, fn_adopt(self->fn));
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(self->fn));
+	inject(self->fn);
 	ASSERT_EQ(0, guest_create(&guest, DOMAIN, &self->fn, 1));
 	ASSERT_EQ(0, fault_set(self->fn, "clear", 1));
 	ASSERT_EQ(0, fault_set(self->fn, "flr_away_ms", LONG_MS));

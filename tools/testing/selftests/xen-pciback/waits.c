@@ -237,8 +237,7 @@ TEST_F_TIMEOUT(played, dead_function_of_a_guest_that_ends, 600)
 	ending = in_child(guest_destroy(&self->guest));
 	ASSERT_TRUE(fault_wait(self->nvme, "flrs"));
 	expect_next_guest(SECOND_MS);
-	EXPECT_EQ(0, fault_set(self->nvme, "flr_away_ms", 0));
-	EXPECT_EQ(0, fault_set(self->nvme, "heal", 1));
+	EXPECT_EQ(0, fault_heal(self->nvme, "flr_away_ms"));
 	EXPECT_EQ(0, wait_for_child(ending));
 }
 
@@ -257,8 +256,7 @@ TEST_F_TIMEOUT(played, dead_card_of_a_guest_that_ends, 600)
 	ending = in_child(guest_destroy(&self->guest));
 	ASSERT_TRUE(fault_wait(card->first, "sbrs"));
 	expect_next_guest(SECOND_MS);
-	EXPECT_EQ(0, fault_set(card->first, "sbr_away_ms", 0));
-	EXPECT_EQ(0, fault_set(card->first, "heal", 1));
+	EXPECT_EQ(0, fault_heal(card->first, "sbr_away_ms"));
 	EXPECT_EQ(0, wait_for_child(ending));
 }
 

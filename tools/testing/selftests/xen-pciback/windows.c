@@ -417,8 +417,7 @@ TEST_F(window, back_while_not_seized)
 	uint32_t bar = fn_read(self->nvme, PCI_BASE_ADDRESS_0, 4);
 	pid_t adopting;
 
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(self->nvme));
+	inject(self->nvme);
 	ASSERT_EQ(0, fault_set(self->nvme, "gone", 1));
 	ASSERT_EQ(0, hold_at_entry("xen_pcibk_reset_locked"));
 	adopting = in_child(fn_adopt(self->nvme));
@@ -436,8 +435,7 @@ TEST_F(window, gone_in_release)
 	pid_t destroying;
 
 	adopt(self->nvme);
-	ASSERT_EQ(0, fault_load());
-	ASSERT_EQ(0, fault_add(self->nvme));
+	inject(self->nvme);
 	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->nvme, 1));
 	ASSERT_EQ(0, hold_at_entry("pci_load_saved_state"));
 	destroying = in_child(guest_destroy(&self->guest));

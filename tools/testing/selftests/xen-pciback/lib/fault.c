@@ -63,6 +63,11 @@ int fault_set(struct fn fn, const char *file, uint32_t val)
 	return write_string(path, number);
 }
 
+int fault_heal(struct fn fn, const char *file)
+{
+	return fault_set(fn, file, 0) ?: fault_set(fn, "heal", 1);
+}
+
 uint32_t fault_get(struct fn fn, const char *file)
 {
 	char path[PATH_MAX], number[16];

@@ -30,6 +30,8 @@ int fault_remove(struct fn fn);
 
 /* Any of a function's files: settings, "heal" and "clear" with 1 */
 int fault_set(struct fn fn, const char *file, uint32_t val);
+/* It is back, and what @file had it do does not happen any more */
+int fault_heal(struct fn fn, const char *file);
 /* Settings and counts */
 uint32_t fault_get(struct fn fn, const char *file);
 /* Config writes to it at this very offset */

@@ -39,6 +39,12 @@
 	EXPECT_EQ(0, fn_needs_reset(named));				\
 } while (0)
 
+/* Let a function have faults from here on (fault.h) */
+#define inject(target) do {						\
+	ASSERT_EQ(0, fault_load());					\
+	ASSERT_EQ(0, fault_add(target));				\
+} while (0)
+
 /* Do something with the hardware watched */
 #define watched(ret, what) do {						\
 	hw_begin(&self->hw);						\

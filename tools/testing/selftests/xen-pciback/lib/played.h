@@ -117,9 +117,8 @@ FIXTURE_TEARDOWN(played)
 
 /* It has a capability that it has not really, from the time it is found anew */
 #define invent(fn, file) do {						\
-	ASSERT_EQ(0, fault_load());					\
 	self->invented = fn;						\
-	ASSERT_EQ(0, fault_add(self->invented));			\
+	inject(self->invented);						\
 	ASSERT_EQ(0, fault_set(self->invented, file, 1));		\
 	ASSERT_EQ(0, fault_rediscover(self->invented));			\
 } while (0)

@@ -60,8 +60,7 @@ void step_faults(void)
 	if (!end(OP_FAULT, i, ret)) {
 		atomic_add(shared->faults[f], 1);
 		pause_ms(lasts);
-		ret = fault_set(fn_of(i), faults[f].file, 0) ?:
-		      fault_set(fn_of(i), "heal", 1);
+		ret = fault_heal(fn_of(i), faults[f].file);
 		if (ret)
 			fail("%s cannot be healed: %s", fn_of(i).name,
 			     strerror(-ret));
