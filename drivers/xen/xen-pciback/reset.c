@@ -625,21 +625,35 @@ void xen_pcibk_reset_forget(struct pcistub_device *psdev)
 	kref_put(&psdev->reset.memory, pcibk_free);
 }
 
+/* The work begins with this lock.  If it is queued already, so are its references. */
+void pcibk_queue(struct pcistub_device *psdev, struct work_struct *work)
+{
+	lockdep_assert_held(&pcistub_devices_lock);
+
+	if (queue_work(pcibk_wq, work)) {
+		kref_get(&psdev->reset.memory);
+		pci_dev_get(psdev->dev);
+	}
+}
+
+void pcibk_work_done(struct pcistub_device *psdev)
+{
+	pci_dev_put(psdev->dev);
+	xen_pcibk_reset_forget(psdev);
+}
+
 /* remove() does not wait for it: once the function is leaving, there is nothing to do. */
 static void pcibk_work(struct work_struct *work)
 {
 	struct pcistub_device *psdev = container_of(work, struct pcistub_device, reset.work);
-	struct pci_dev *dev = psdev->dev;
 
-	pcibk_reset(dev, PCIBK_ASK_RELEASE, 0);
+	pcibk_reset(psdev->dev, PCIBK_ASK_RELEASE, 0);
 	/* Unless it was released once more meanwhile */
 	scoped_guard(spinlock_irq, &pcistub_devices_lock)
 		if (!work_pending(work))
 			psdev->reset.due = false;
 	wake_up_all(&pcibk_wait);
-
-	xen_pcibk_reset_forget(psdev);
-	pci_dev_put(dev);
+	pcibk_work_done(psdev);
 }
 
 /* The reset that follows a release is not to come any more. */
@@ -655,11 +669,8 @@ static void pcibk_make_due(struct pcistub_device *psdev)
 
 	reset->put_off = false;
 	reset->due = pcibk_auto_reset && !reset->leaving;
-	/* The work begins with this lock.  If it is queued already, so are its references. */
-	if (reset->due && queue_work(pcibk_wq, &reset->work)) {
-		kref_get(&reset->memory);
-		pci_dev_get(psdev->dev);
-	}
+	if (reset->due)
+		pcibk_queue(psdev, &reset->work);
 }
 
 /* A function has become idle: its reset is due, and so are those that waited for that. */
@@ -701,6 +712,7 @@ int xen_pcibk_reset_seize(struct pcistub_device *psdev)
 	struct pcibk_account *reset = &psdev->reset;
 
 	INIT_WORK(&reset->work, pcibk_work);
+	INIT_WORK(&reset->plan_work, pcibk_plan_work);
 	reset->domain = -1;
 	reset->strict = -1;
 	reset->set_reset = true;

@@ -50,8 +50,11 @@ enum pcibk_ask {
 
 /* What the resets keep of a function; protected by pcistub_devices_lock */
 struct pcibk_account {
-	struct kref memory;		/* of the stub's record; the stub's and @work's */
+	struct kref memory;		/* of the stub's record; the stub's and the work items' */
 	struct work_struct work;	/* the reset that follows a release */
+	struct work_struct plan_work;	/* makes @plan */
+	unsigned int plans_asked;	/* readers of reset_plan */
+	unsigned int plans_made;	/* what @plans_asked was when the last one was begun */
 	struct pcibk_claim *claim;	/* holds the function */
 	const void *refused_by;		/* this backend lists it, but does not get it */
 	int domain;			/* the guest that has or last had it, or -1 */
@@ -61,8 +64,8 @@ struct pcibk_account {
 	u16 command;			/* the Command register after a requested reset */
 	int err;			/* of the last reset, for the claim that holds it */
 	s8 strict;			/* 0, 1, or -1: as strict_reset says */
-	bool set_reset;			/* a slot or bus reset may reach it */
-	bool needs_reset;		/* no strong one since it was seized or assigned */
+	s8 set_reset;			/* 0 or 1: a slot or bus reset may reach it */
+	s8 needs_reset;			/* 0 or 1: no strong one since it was seized or assigned */
 	bool resetting;			/* from reset_prepare() to reset_done() */
 	bool leaving;			/* remove() has begun */
 	bool due;			/* the reset after its release is still to come */
@@ -73,6 +76,7 @@ struct pcibk_account {
 	bool noted;			/* do_flr has named it while its guest was using it */
 	bool has_af_flr;		/* read when it was seized */
 	char last[PCIBK_CHAIN_LEN];	/* what last_reset shows */
+	char plan[PCIBK_TEXT_LEN + 8];	/* what reset_plan shows */
 };
 
 /* A slot or bus reset's hold on its set */
@@ -125,7 +129,6 @@ void xen_pcibk_reset_resume(struct pci_dev *dev);
 
 /* reset_function.c */
 struct pcistub_device *pcibk_find(const struct pci_dev *dev);
-struct pcibk_account pcibk_get_account(const struct pci_dev *dev);
 struct pcistub_device *pcibk_psdev(struct pci_dev *dev);
 bool pcibk_is_owned(const struct pci_dev *dev);
 const char *pcibk_driver_name(const struct pci_dev *dev);
@@ -144,12 +147,17 @@ int pcibk_claim(struct pcibk_claim *claim);
 int pcibk_claim_reset(struct pcibk_claim *claim, const char *step);
 void pcibk_claim_drop(struct pcibk_claim *claim);
 
+/* reset_sysfs.c */
+void pcibk_plan_work(struct work_struct *work);
+
 /* reset.c */
 bool pcibk_is_assigned(const struct pcistub_device *psdev, char *blocker);
 void pcibk_cover(struct pcistub_device *psdev, bool covered);
 bool pcibk_is_covered(const struct pcibk_account *reset);
 void pcibk_end_coverage(const struct pci_dev *dev);
 void pcibk_not_due(struct pcibk_account *reset);
+void pcibk_queue(struct pcistub_device *psdev, struct work_struct *work);
+void pcibk_work_done(struct pcistub_device *psdev);
 void pcibk_nap(void);
 int pcibk_reset(struct pci_dev *dev, enum pcibk_ask ask, unsigned int from);
 int pcibk_do_flr(struct pci_dev *dev);

@@ -73,20 +73,6 @@ struct pcistub_device *pcibk_find(const struct pci_dev *dev)
 	return NULL;
 }
 
-/* A copy of the account of @dev; before it has one, what that begins with */
-struct pcibk_account pcibk_get_account(const struct pci_dev *dev)
-{
-	struct pcibk_account account = {
-		.domain = -1, .strict = -1, .set_reset = true, .needs_reset = true,
-		.last = "none",
-	};
-	struct pcistub_device *psdev;
-
-	guard(spinlock_irq)(&pcistub_devices_lock);
-	psdev = pcibk_find(dev);
-	return psdev ? psdev->reset : account;
-}
-
 /* The stub's record of @dev.  The caller holds the device lock, which keeps it. */
 struct pcistub_device *pcibk_psdev(struct pci_dev *dev)
 {

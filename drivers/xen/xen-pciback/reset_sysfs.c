@@ -8,7 +8,6 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/capability.h>
-#include <linux/completion.h>
 #include <linux/hex.h>
 #include <linux/kstrtox.h>
 #include <linux/sysfs.h>
@@ -55,8 +54,8 @@ static int pcibk_parse_bdf(const char *buf, size_t count, unsigned int *domain,
 	return 0;
 }
 
-/* Have @reset work on the function that a write names */
-static ssize_t pcibk_store(const char *buf, size_t count, int (*reset)(struct pci_dev *dev))
+/* Reset the function that a write names */
+static ssize_t pcibk_store(const char *buf, size_t count, bool do_flr)
 {
 	unsigned int domain, bus, devfn;
 	struct pci_dev *dev;
@@ -76,86 +75,60 @@ static ssize_t pcibk_store(const char *buf, size_t count, int (*reset)(struct pc
 		return -ENODEV;
 	}
 
-	err = reset(dev);
+	err = do_flr ? pcibk_do_flr(dev) : pcibk_reset(dev, PCIBK_ASK_RESET, 0);
 	pci_dev_put(dev);
 
 	return err ?: count;
 }
 
-static int pcibk_reset_now(struct pci_dev *dev)
-{
-	return pcibk_reset(dev, PCIBK_ASK_RESET, 0);
-}
-
 static ssize_t reset_device_store(struct device_driver *drv, const char *buf, size_t count)
 {
-	return pcibk_store(buf, count, pcibk_reset_now);
+	return pcibk_store(buf, count, false);
 }
 static DRIVER_ATTR_WO(reset_device);
 
 static ssize_t do_flr_store(struct device_driver *drv, const char *buf, size_t count)
 {
-	return pcibk_store(buf, count, pcibk_do_flr);
+	return pcibk_store(buf, count, true);
 }
 static DRIVER_ATTR_WO(do_flr);
 
-static struct attribute *xen_pcibk_reset_driver_attrs[] = {
-	&driver_attr_reset_device.attr,
-	&driver_attr_do_flr.attr,
-	NULL
-};
-
 static const struct attribute_group xen_pcibk_reset_driver_group = {
-	.attrs = xen_pcibk_reset_driver_attrs,
+	.attrs = (struct attribute *[]) {
+		&driver_attr_reset_device.attr, &driver_attr_do_flr.attr, NULL
+	},
 };
 
 /* For pci_driver.groups: files in /sys/bus/pci/drivers/pciback/ */
 const struct attribute_group *xen_pcibk_reset_driver_groups[] = {
-	&xen_pcibk_reset_driver_group,
-	NULL
+	&xen_pcibk_reset_driver_group, NULL
 };
 
 /*
- * Per function.  These files are there before the stub's record is on the list, and are removed
+ * Per function.  These files may be there before the stub's record is on the list, and are removed
  * before remove(), which waits for readers with the device lock held.  To make a plan a bus is
  * walked, and whoever walks may have to wait for one who wants that lock.  So a work item makes
  * it, for which nobody waits for long.
  */
-struct pcibk_plan {
-	struct work_struct work;
-	struct completion done;
-	struct kref users;
-	struct pci_dev *dev;
-	char text[PCIBK_TEXT_LEN + 8];
-};
-
-static void pcibk_plan_free(struct kref *users)
+void pcibk_plan_work(struct work_struct *work)
 {
-	struct pcibk_plan *plan = container_of(users, struct pcibk_plan, users);
-
-	pci_dev_put(plan->dev);
-	kfree(plan);
-}
-
-static void pcibk_plan_work(struct work_struct *work)
-{
-	struct pcibk_plan *plan = container_of(work, struct pcibk_plan, work);
-	struct pcibk_claim claim = { .dev = plan->dev, .top = plan->dev, .plan = true };
+	struct pcistub_device *psdev = container_of(work, struct pcistub_device, reset.plan_work);
+	struct pcibk_claim claim = { .dev = psdev->dev, .top = psdev->dev, .plan = true };
 	enum pcibk_method method = PCIBK_METHOD_NONE, weak = PCIBK_METHOD_NONE;
-	struct pcistub_device *psdev;
 	const char *text = NULL;
+	unsigned int asked;
 
 	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
-		psdev = pcibk_find(plan->dev);
-		if (psdev && !pcibk_is_assigned(psdev, claim.blocker)) {
+		asked = psdev->reset.plans_asked;
+		if (pcibk_find(claim.dev) && !pcibk_is_assigned(psdev, claim.blocker)) {
 			method = pcibk_function_method(psdev);
 			weak = pcibk_weak_method(psdev);
 		}
 	}
 
-	if (pci_num_vf(plan->dev)) {
+	if (pci_num_vf(claim.dev)) {
 		snprintf(claim.blocker, sizeof(claim.blocker), "%s (VFs enabled)",
-			 pci_name(plan->dev));
+			 pci_name(claim.dev));
 	} else if (method) {
 		text = pcibk_method_names[method];
 	} else if (!claim.blocker[0]) {
@@ -165,109 +138,97 @@ static void pcibk_plan_work(struct work_struct *work)
 			text = claim.slot ? "slot" : "bus";
 		pcibk_claim_drop(&claim);
 	}
-	snprintf(plan->text, sizeof(plan->text), "%s%s", text ? "" : "blocked ",
-		 text ?: claim.blocker);
 
-	complete(&plan->done);
-	kref_put(&plan->users, pcibk_plan_free);
+	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
+		snprintf(psdev->reset.plan, sizeof(psdev->reset.plan), "%s%s",
+			 text ? "" : "blocked ", text ?: claim.blocker);
+		psdev->reset.plans_made = asked;
+	}
+	wake_up_all(&pcibk_wait);
+	pcibk_work_done(psdev);
 }
 
 static ssize_t reset_plan_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	struct pcibk_plan *plan = kzalloc(sizeof(*plan), GFP_KERNEL);
-	ssize_t len = -EAGAIN;
+	struct pcistub_device *psdev;
+	unsigned int asked;
 
-	if (!plan)
-		return -ENOMEM;
-	INIT_WORK(&plan->work, pcibk_plan_work);
-	init_completion(&plan->done);
-	kref_init(&plan->users);
-	kref_get(&plan->users);
-	plan->dev = pci_dev_get(to_pci_dev(dev));
+	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
+		psdev = pcibk_find(to_pci_dev(dev));
+		if (!psdev)
+			return -ENODEV;
+		asked = ++psdev->reset.plans_asked;
+		pcibk_queue(psdev, &psdev->reset.plan_work);
+	}
+	if (!wait_event_timeout(pcibk_wait, READ_ONCE(psdev->reset.plans_made) >= asked, HZ))
+		return -EAGAIN;
 
-	queue_work(pcibk_wq, &plan->work);
-	if (wait_for_completion_timeout(&plan->done, HZ))
-		len = sysfs_emit(buf, "%s\n", plan->text);
-	kref_put(&plan->users, pcibk_plan_free);
-	return len;
+	guard(spinlock_irq)(&pcistub_devices_lock);
+	return sysfs_emit(buf, "%s\n", psdev->reset.plan);
 }
 static DEVICE_ATTR_RO(reset_plan);
 
-static ssize_t needs_reset_show(struct device *dev, struct device_attribute *attr, char *buf)
-{
-	return sysfs_emit(buf, "%d\n", pcibk_get_account(to_pci_dev(dev)).needs_reset);
-}
-static DEVICE_ATTR_RO(needs_reset);
-
 static ssize_t last_reset_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%s\n", pcibk_get_account(to_pci_dev(dev)).last);
+	struct pcistub_device *psdev;
+
+	guard(spinlock_irq)(&pcistub_devices_lock);
+	psdev = pcibk_find(to_pci_dev(dev));
+	return psdev ? sysfs_emit(buf, "%s\n", psdev->reset.last) : -ENODEV;
 }
 static DEVICE_ATTR_RO(last_reset);
 
-static ssize_t strict_show(struct device *dev, struct device_attribute *attr, char *buf)
+/* Of the files with a number, -1 is the default of those that have one */
+static s8 *pcibk_value(struct pcistub_device *psdev, const char *name)
 {
-	int strict = pcibk_get_account(to_pci_dev(dev)).strict;
-
-	return strict < 0 ? sysfs_emit(buf, "default\n") : sysfs_emit(buf, "%d\n", strict);
+	if (!strcmp(name, "strict"))
+		return &psdev->reset.strict;
+	return !strcmp(name, "set_reset") ? &psdev->reset.set_reset : &psdev->reset.needs_reset;
 }
 
-static ssize_t set_reset_show(struct device *dev, struct device_attribute *attr, char *buf)
-{
-	return sysfs_emit(buf, "%d\n", pcibk_get_account(to_pci_dev(dev)).set_reset);
-}
-
-static ssize_t pcibk_set_policy(struct device *dev, const char *buf, size_t count, bool strict)
+static ssize_t value_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
 	struct pcistub_device *psdev;
-	bool value = false, is_default;
-	int err = 0;
+	int value;
 
-	is_default = strict && sysfs_streq(buf, "default");
-	if (!is_default)
-		err = kstrtobool(buf, &value);
+	guard(spinlock_irq)(&pcistub_devices_lock);
+	psdev = pcibk_find(to_pci_dev(dev));
+	/* Before it has an account, what that begins with */
+	value = psdev ? *pcibk_value(psdev, attr->attr.name) :
+			strcmp(attr->attr.name, "strict") ? 1 : -1;
+	return value < 0 ? sysfs_emit(buf, "default\n") : sysfs_emit(buf, "%d\n", value);
+}
+
+static ssize_t value_store(struct device *dev, struct device_attribute *attr, const char *buf,
+			   size_t count)
+{
+	bool is_default = !strcmp(attr->attr.name, "strict") && sysfs_streq(buf, "default");
+	struct pcistub_device *psdev;
+	bool value = false;
+	int err = is_default ? 0 : kstrtobool(buf, &value);
+
 	if (err)
 		return err;
 
 	guard(spinlock_irq)(&pcistub_devices_lock);
 	psdev = pcibk_find(to_pci_dev(dev));
-	if (psdev && strict)
-		psdev->reset.strict = is_default ? -1 : value;
-	else if (psdev)
-		psdev->reset.set_reset = value;
+	if (psdev)
+		*pcibk_value(psdev, attr->attr.name) = is_default ? -1 : value;
 	return psdev ? count : -ENODEV;
 }
-
-static ssize_t strict_store(struct device *dev, struct device_attribute *attr, const char *buf,
-			    size_t count)
-{
-	return pcibk_set_policy(dev, buf, count, true);
-}
-static DEVICE_ATTR_RW(strict);
-
-static ssize_t set_reset_store(struct device *dev, struct device_attribute *attr, const char *buf,
-			       size_t count)
-{
-	return pcibk_set_policy(dev, buf, count, false);
-}
-static DEVICE_ATTR_RW(set_reset);
-
-static struct attribute *xen_pcibk_reset_dev_attrs[] = {
-	&dev_attr_needs_reset.attr,
-	&dev_attr_last_reset.attr,
-	&dev_attr_reset_plan.attr,
-	&dev_attr_strict.attr,
-	&dev_attr_set_reset.attr,
-	NULL
-};
+static DEVICE_ATTR(needs_reset, 0444, value_show, NULL);
+static DEVICE_ATTR(strict, 0644, value_show, value_store);
+static DEVICE_ATTR(set_reset, 0644, value_show, value_store);
 
 static const struct attribute_group xen_pcibk_reset_dev_group = {
 	.name = "pciback",
-	.attrs = xen_pcibk_reset_dev_attrs,
+	.attrs = (struct attribute *[]) {
+		&dev_attr_needs_reset.attr, &dev_attr_last_reset.attr, &dev_attr_reset_plan.attr,
+		&dev_attr_strict.attr, &dev_attr_set_reset.attr, NULL
+	},
 };
 
 /* For pci_driver.dev_groups: files in /sys/bus/pci/devices/BDF/ */
 const struct attribute_group *xen_pcibk_reset_dev_groups[] = {
-	&xen_pcibk_reset_dev_group,
-	NULL
+	&xen_pcibk_reset_dev_group, NULL
 };
