@@ -431,7 +431,7 @@ static void pcibk_report(struct pcibk_request *r, int err, s64 ms)
 
 bool pcibk_is_covered(const struct pcibk_account *reset)
 {
-	return reset->covered_until && time_before(jiffies, reset->covered_until);
+	return ktime_before(ktime_get(), reset->covered_until);
 }
 
 /* A request's reset counts for its set for a while, for @covered functions once */
@@ -439,7 +439,7 @@ void pcibk_cover(struct pcistub_device *psdev, bool covered)
 {
 	lockdep_assert_held(&pcistub_devices_lock);
 
-	psdev->reset.covered_until = (jiffies + msecs_to_jiffies(PCIBK_COVERED_MS)) | 1;
+	psdev->reset.covered_until = ktime_add_ms(ktime_get(), PCIBK_COVERED_MS);
 	psdev->reset.covered = covered;
 	pci_read_config_word(psdev->dev, PCI_COMMAND, &psdev->reset.command);
 }
@@ -771,7 +771,7 @@ int xen_pcibk_reset_hand_out(struct pcistub_device *psdev,
 	if (reset->refused_by && reset->refused_by != pdev)
 		return -ENODEV;
 	if (reset->resetting || reset->leaving || reset->claim ||
-	    (reset->recovering_until && time_before(jiffies, reset->recovering_until)) ||
+	    ktime_before(ktime_get(), reset->recovering_until) ||
 	    (port && pcibk_is_reset_on(port, &ctl)) ||
 	    (reset->due && !last_try))
 		return -EAGAIN;

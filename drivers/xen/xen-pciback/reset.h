@@ -59,8 +59,8 @@ struct pcibk_account {
 	const void *refused_by;		/* this backend lists it, but does not get it */
 	int domain;			/* the guest that has or last had it, or -1 */
 	unsigned int assignment;	/* the number of the last one: none comes again */
-	unsigned long covered_until;	/* a request's reset of the set counts (jiffies) */
-	unsigned long recovering_until;	/* error recovery is under way (jiffies) */
+	ktime_t covered_until;		/* a request's reset of the set counts */
+	ktime_t recovering_until;	/* error recovery is under way */
 	u16 command;			/* the Command register after a requested reset */
 	int err;			/* of the last reset, for the claim that holds it */
 	s8 strict;			/* 0, 1, or -1: as strict_reset says */

@@ -43,21 +43,17 @@ DECLARE_WAIT_QUEUE_HEAD(pcibk_wait);
 /* The result of a step, in words */
 const char *pcibk_result(int err)
 {
-	static const struct {
-		int err;
-		const char *text;
-	} results[] = {
-		{ 0, "ok" }, { -EAGAIN, "locks not to be had" },
-		{ -ETIMEDOUT, "no answer" }, { -EIO, "no effect" },
-		{ -ENODATA, "state not restored" }, { -ENODEV, "gone" },
-		{ -ENOTTY, "not supported" }, { -EINTR, "killed" },
-	};
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(results); i++)
-		if (results[i].err == err)
-			return results[i].text;
-	return "failed";
+	switch (err) {
+	case 0:			return "ok";
+	case -EAGAIN:		return "locks not to be had";
+	case -ETIMEDOUT:	return "no answer";
+	case -EIO:		return "no effect";
+	case -ENODATA:		return "state not restored";
+	case -ENODEV:		return "gone";
+	case -ENOTTY:		return "not supported";
+	case -EINTR:		return "killed";
+	default:		return "failed";
+	}
 }
 
 /* The stub's record of @dev, if pciback owns it */
@@ -133,13 +129,15 @@ static bool pcibk_may_reset_bus(const struct pcistub_device *psdev)
 
 /*
  * The method that the core begins with if it is asked to reset this function.  None if that
- * may reach other functions: for a VF "bus" is a reset of the slot, its PF and all VFs in it.
+ * may reach others: a bridge's takes the buses below with it, and for a VF "bus" is a reset of
+ * the slot, its PF and all VFs in it.
  */
 static enum pcibk_method pcibk_core_method(const struct pcistub_device *psdev)
 {
 	enum pcibk_method first = pcistub_core_methods(psdev)[0];
 
-	if ((psdev->dev->is_virtfn && pcibk_may_reset_bus(psdev)) ||
+	if (psdev->dev->hdr_type != PCI_HEADER_TYPE_NORMAL ||
+	    (psdev->dev->is_virtfn && pcibk_may_reset_bus(psdev)) ||
 	    (first >= PCIBK_METHOD_BUS && !psdev->reset.set_reset))
 		return PCIBK_METHOD_NONE;
 	return first;
@@ -155,7 +153,6 @@ enum pcibk_method pcibk_function_method(const struct pcistub_device *psdev)
 	const u8 *methods = pcistub_core_methods(psdev);
 	int i;
 
-	/* A bridge's reset would take the buses below with it. */
 	if (psdev->dev->hdr_type != PCI_HEADER_TYPE_NORMAL)
 		return PCIBK_METHOD_NONE;
 
@@ -174,9 +171,9 @@ enum pcibk_method pcibk_function_method(const struct pcistub_device *psdev)
 /* PM, which need not reset everything, if the core would begin with it */
 enum pcibk_method pcibk_weak_method(const struct pcistub_device *psdev)
 {
-	return psdev->dev->hdr_type == PCI_HEADER_TYPE_NORMAL &&
-	       pcibk_core_method(psdev) == PCIBK_METHOD_PM ?
-	       PCIBK_METHOD_PM : PCIBK_METHOD_NONE;
+	enum pcibk_method first = pcibk_core_method(psdev);
+
+	return first == PCIBK_METHOD_PM ? first : PCIBK_METHOD_NONE;
 }
 
 /*
@@ -203,13 +200,6 @@ void pcibk_account(struct pcistub_device *psdev, const char *step, int err, bool
 		psdev->reset.needs_reset = false;
 	snprintf(psdev->reset.last, sizeof(psdev->reset.last), "%s: %s%s", step,
 		 pcibk_result(err), err || strong ? "" : " (weak)");
-}
-
-/* Has a guest got the function?  Under the device lock it does not get it meanwhile. */
-static bool pcibk_has_guest(struct pcistub_device *psdev)
-{
-	guard(spinlock_irqsave)(&psdev->lock);
-	return psdev->pdev;
 }
 
 /*
@@ -264,12 +254,11 @@ static int pcibk_settle(struct pci_dev *dev, int err)
 {
 	struct xen_pcibk_dev_data *dev_data = pci_get_drvdata(dev);
 	struct pcistub_device *psdev = dev_data->psdev;
-	int settled = -ETIMEDOUT, told;
+	int settled = -ETIMEDOUT;
 
 	if (pcibk_answers(dev)) {
-		settled = pcibk_has_guest(psdev) ? 0 : pcibk_restore(dev);
-		told = pcibk_tell_xen(dev);
-		settled = settled ?: told;
+		settled = psdev->pdev ? 0 : pcibk_restore(dev);
+		settled = pcibk_tell_xen(dev) ?: settled;
 	}
 	err = err ?: settled;
 
@@ -283,15 +272,10 @@ static int pcibk_settle(struct pci_dev *dev, int err)
 	return err;
 }
 
-/**
- * xen_pcibk_reset_prepare - a reset of a function begins
- * @dev: a function owned by pciback
- *
- * The driver's reset_prepare().  Whoever resets the function, it is not handed out meanwhile,
- * and what its guest asks for is refused (see xen_pcibk_do_one_op()): config accesses would be
- * lost, and MSI may meet a device that does not answer.
- *
- * Context: process context, device lock held.
+/*
+ * Whoever resets the function, it is not handed out meanwhile, and what its guest asks for is
+ * refused (see xen_pcibk_do_one_op()): config accesses would be lost, and MSI may meet a device
+ * that does not answer.  Caller holds the device lock, as in the other callbacks of the core.
  */
 void xen_pcibk_reset_prepare(struct pci_dev *dev)
 {
@@ -307,17 +291,9 @@ void xen_pcibk_reset_prepare(struct pci_dev *dev)
 		flush_work(&dev_data->psdev->pdev->op_work);
 }
 
-/**
- * xen_pcibk_reset_done - a reset of a function has ended
- * @dev: a function owned by pciback
- *
- * The driver's reset_done().  A function without a guest gets the state of bind time back and
- * is disabled; one in use keeps what the core has restored.
- *
+/*
  * After a slot or bus reset the core waits for the first function of the bus at most, and not at
  * all behind a bridge from PCIe to PCI.  So a claim gives each bus the time that it may take.
- *
- * Context: process context, device lock held.  Waits for PCIBK_READY_MS at most, for all of a bus.
  */
 void xen_pcibk_reset_done(struct pci_dev *dev)
 {
@@ -341,17 +317,10 @@ void xen_pcibk_reset_done(struct pci_dev *dev)
 	pcibk_settle(dev, 0);
 }
 
-/**
- * xen_pcibk_reset_error - error recovery begins for a function, or has failed
- * @dev: a function owned by pciback
- * @state: what has become of its link
- *
- * Error recovery may reset the function, or only its siblings.  It asks the driver, which asks
- * the guest; a function without a guest has nobody to ask.  It is not handed out until recovery
- * ends, which older kernels do not report if it fails.
- *
- * Context: process context, device lock held.
- * Return: true if no guest has @dev
+/*
+ * Error recovery begins, or has failed.  It may reset the function, or only its siblings.  It
+ * asks the driver, which asks the guest: true if there is none.  The function is not handed out
+ * until recovery ends, which older kernels do not report if it fails.
  */
 bool xen_pcibk_reset_error(struct pci_dev *dev, pci_channel_state_t state)
 {
@@ -360,27 +329,19 @@ bool xen_pcibk_reset_error(struct pci_dev *dev, pci_channel_state_t state)
 	if (!psdev)
 		return true;
 
-	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
-		pcibk_end_coverage(dev);
-		psdev->reset.needs_reset = true;
-		psdev->reset.recovering_until = state == pci_channel_io_perm_failure ? 0 :
-			(jiffies + msecs_to_jiffies(PCIBK_RECOVERY_MS)) | 1;
-	}
-
-	return !pcibk_has_guest(psdev);
+	guard(spinlock_irq)(&pcistub_devices_lock);
+	pcibk_end_coverage(dev);
+	psdev->reset.needs_reset = true;
+	psdev->reset.recovering_until = state == pci_channel_io_perm_failure ? 0 :
+					ktime_add_ms(ktime_get(), PCIBK_RECOVERY_MS);
+	return !psdev->pdev;
 }
 
-/**
- * xen_pcibk_reset_recover - restore a function in error recovery
- * @dev: a function owned by pciback
- *
+/*
  * Error recovery resets without saving or restoring, which it leaves to the driver and that to
- * the guest.  Xen is told before and after: as long as it takes a function for enabled, as it
- * was, it ignores what is written to the BARs.  A function without a guest that does not answer
+ * the guest: false if there is one.  Xen is told before and after: as long as it takes a function
+ * for enabled, as it was, it ignores what is written to the BARs.  A function that does not answer
  * needs a reset, but does not keep its siblings from recovering.
- *
- * Context: process context, device lock held.
- * Return: true if no guest has @dev, and all was done that can be done
  */
 bool xen_pcibk_reset_recover(struct pci_dev *dev)
 {
@@ -389,24 +350,19 @@ bool xen_pcibk_reset_recover(struct pci_dev *dev)
 
 	if (!psdev)
 		return true;
-	if (pcibk_has_guest(psdev))
+	if (psdev->pdev)
 		return false;
 
 	xen_pcibk_reset_prepare(dev);
-	if (pcibk_answers(dev) && !xen_pv_domain() && !dev->is_virtfn)
-		xen_reset_device(dev);
+	if (pcibk_answers(dev))
+		pcibk_tell_xen(dev);
 	err = pcibk_settle(dev, 0);
 	if (err)
 		dev_warn(&dev->dev, "error recovery: %s\n", pcibk_result(err));
 	return true;
 }
 
-/**
- * xen_pcibk_reset_resume - error recovery has ended for a function
- * @dev: a function owned by pciback
- *
- * Context: process context, device lock held.
- */
+/* Error recovery has ended. */
 void xen_pcibk_reset_resume(struct pci_dev *dev)
 {
 	struct pcistub_device *psdev = pcibk_psdev(dev);
@@ -494,17 +450,10 @@ int pcibk_reset_function(struct pcistub_device *psdev, enum pcibk_method method)
 	return err;
 }
 
-/**
- * xen_pcibk_reset_locked - reset a function as well as its device lock allows
- * @dev: a function that pciback seizes or gives up
- *
- * The reset on bind and unbind: what the function has for itself, or else what the core has for
- * it alone.  The state of bind time is restored.  What goes wrong is in the log: the caller has
- * no other reset to try.
- *
- * Context: process context, device lock held.  The bridge may be waited for, for
- * PCIBK_BRIDGE_MS.
- * Return: 0, or -EIO if the state was not restored or Xen did not take the reset
+/*
+ * The reset on bind and unbind, with the device lock held: what the function has for itself, or
+ * else what the core has for it alone.  What goes wrong is in the log: the caller has no other
+ * reset to try.  -EIO if the state was not restored or Xen did not take the reset.
  */
 int xen_pcibk_reset_locked(struct pci_dev *dev)
 {
@@ -520,9 +469,8 @@ int xen_pcibk_reset_locked(struct pci_dev *dev)
 	pci_cfg_access_lock(dev);
 	for (;;) {
 		method = pcibk_function_method(psdev) ?: pcibk_core_method(psdev);
-		/* What a bridge or a PF would lose is not only its own. */
-		if (pcibk_auto_reset && method && dev->hdr_type == PCI_HEADER_TYPE_NORMAL &&
-		    !pci_num_vf(dev))
+		/* What a PF would lose is not only its own. */
+		if (pcibk_auto_reset && method && !pci_num_vf(dev))
 			err = pcibk_reset_function(psdev, method);
 		else if (pcibk_answers(dev))
 			pcibk_restore(dev);
