@@ -50,15 +50,12 @@ MODULE_PARM_DESC(strict_reset,
 /* How long a requested reset of a set counts for its functions */
 #define PCIBK_COVERED_MS	30000
 
-/* What a request waits for, and for how long in all, in ms */
+/* What a request waits for */
 enum pcibk_patience {
 	PCIBK_FOR_LOCKS,	/* bind, unbind, hotplug */
 	PCIBK_FOR_OTHERS,	/* other resets: each takes a minute at most */
 	PCIBK_FOR_GUESTS,	/* releases that are on their way */
-	PCIBK_NR_PATIENCE
 };
-
-static const unsigned int pcibk_patience_ms[] = { 10000, 130000, 2000 };
 
 struct workqueue_struct *pcibk_wq;
 unsigned int pcibk_changes;
@@ -73,9 +70,13 @@ struct pcibk_request {
 	enum pcibk_ask ask;
 	unsigned int from;		/* the assignment that is to end first, or 0 */
 	enum pcibk_patience wait;	/* what is in the way just now */
-	long left[PCIBK_NR_PATIENCE];	/* how long to wait for it still, in jiffies */
+	long left[3];			/* how long to wait for each still, in jiffies */
 	bool again;			/* done once more: somebody had left a bus reset on */
+	bool weak;			/* the step left is the weak method */
 	bool in_use;			/* a guest has a function of the set */
+	bool mixed;			/* an idle one needs a reset, and has no method of its own */
+	bool with_guest;		/* one is with the guest that has or last had @dev */
+	bool denied;			/* a reset of the set would do, but is not allowed */
 	unsigned int functions;		/* that the reset has reached */
 	char step[32];			/* being taken, as the log names it */
 	struct pcibk_claim claim;
@@ -136,8 +137,7 @@ static int pcibk_check(struct pcibk_request *r, struct pcistub_device *psdev)
 	return pcibk_is_assigned(psdev, r->claim.blocker) ? -EBUSY : 0;
 }
 
-static int pcibk_lock_and_reset(struct pcibk_request *r,
-				enum pcibk_method (*pick)(const struct pcistub_device *psdev))
+static int pcibk_try_function(struct pcibk_request *r)
 {
 	struct pcistub_device *psdev;
 	enum pcibk_method method;
@@ -145,9 +145,9 @@ static int pcibk_lock_and_reset(struct pcibk_request *r,
 
 	if (!pci_dev_trylock(r->dev))
 		return -EAGAIN;
-	psdev = pcibk_is_owned(r->dev) ? pcibk_psdev(r->dev) : NULL;
+	psdev = pcibk_psdev(r->dev);
 	if (psdev) {
-		method = pick(psdev);
+		method = r->weak ? pcibk_weak_method(psdev) : pcibk_function_method(psdev);
 		err = method ? pcibk_check(r, psdev) : -ENOTTY;
 		if (method)
 			strscpy(r->step, pcibk_method_names[method], sizeof(r->step));
@@ -159,22 +159,6 @@ static int pcibk_lock_and_reset(struct pcibk_request *r,
 	return err;
 }
 
-static int pcibk_try_function(struct pcibk_request *r)
-{
-	return pcibk_lock_and_reset(r, pcibk_function_method);
-}
-
-static int pcibk_try_weak(struct pcibk_request *r)
-{
-	return pcibk_lock_and_reset(r, pcibk_weak_method);
-}
-
-static void pcibk_not_covered(struct pcibk_account *reset)
-{
-	reset->covered = false;
-	reset->covered_until = 0;
-}
-
 static int pcibk_try_set(struct pcibk_request *r)
 {
 	struct pcibk_claim *claim = &r->claim;
@@ -182,6 +166,8 @@ static int pcibk_try_set(struct pcibk_request *r)
 	int err;
 
 	err = pcibk_claim(claim);
+	if (err == -ENOTTY)
+		return err;
 	if (r->top == r->dev)
 		strscpy(r->step, claim->slot ? "slot" : "bus", sizeof(r->step));
 	else
@@ -225,7 +211,7 @@ static int pcibk_try_take_back(struct pcibk_request *r)
 	if (!device_trylock(&r->dev->dev))
 		return -EAGAIN;
 	/* The device lock keeps the record, and a backend that has the function. */
-	psdev = pcibk_is_owned(r->dev) ? pcibk_psdev(r->dev) : NULL;
+	psdev = pcibk_psdev(r->dev);
 	if (psdev && psdev->pdev && psdev->reset.assignment == r->from)
 		xen_pcibk_release_pci_dev(psdev->pdev, r->dev, false);
 	if (psdev) {
@@ -234,7 +220,7 @@ static int pcibk_try_take_back(struct pcibk_request *r)
 			psdev->reset.refused_by = NULL;
 			pcibk_idle(psdev);
 		}
-		pcibk_not_due(&psdev->reset);
+		psdev->reset.due = false;
 	}
 	device_unlock(&r->dev->dev);
 
@@ -276,7 +262,7 @@ static int pcibk_step(struct pcibk_request *r, int (*try)(struct pcibk_request *
 
 	for (;;) {
 		r->claim = (struct pcibk_claim) { .dev = r->dev, .top = r->top, .ask = r->ask };
-		strscpy(r->step, "function", sizeof(r->step));
+		r->step[0] = '\0';
 		err = pcibk_look(r) ?: try(r);
 		if (err != -EAGAIN || r->left[r->wait] <= 0)
 			break;
@@ -290,16 +276,17 @@ static int pcibk_step(struct pcibk_request *r, int (*try)(struct pcibk_request *
 	}
 
 	/* There is nothing that the step could do, or that needs to be done. */
-	if (err == -EALREADY || (err == -ENOTTY && (try != pcibk_try_function ||
-						    !strcmp(r->step, "function"))))
+	if (err == -EALREADY || (err == -ENOTTY && !r->step[0]))
 		return err;
+	if (!r->step[0])
+		strscpy(r->step, "function", sizeof(r->step));
 	if (err == -EBUSY)
 		pcibk_note(r, "%s: blocked by %s", r->step, r->claim.blocker);
 	else if (err && r->claim.blocker[0])
 		pcibk_note(r, "%s: %s (%s)", r->step, pcibk_result(err), r->claim.blocker);
 	else
 		pcibk_note(r, "%s: %s%s%s", r->step, pcibk_result(err), r->claim.link,
-			   try == pcibk_try_weak && !err ? " (weak)" : "");
+			   r->weak && !err ? " (weak)" : "");
 	return err;
 }
 
@@ -309,49 +296,36 @@ static bool pcibk_may_escalate(int err)
 	return err && err != -EALREADY && err != -EAGAIN && err != -EINTR && err != -ENODEV;
 }
 
-/* What the other functions of the set of @dev mean for its reset */
-struct pcibk_survey {
-	bool mixed;		/* an idle one needs a reset, and has no method of its own */
-	bool with_guest;	/* one is with the guest that has or last had @dev */
-	bool covered;		/* @dev is clean, and its set was reset for a request lately */
-};
-
-static struct pcibk_survey pcibk_survey(struct pcibk_request *r)
+/*
+ * What do the other functions of its set mean for the reset of r->dev?  True if that is clean, and
+ * the set was reset for a request lately.
+ */
+static bool pcibk_survey(struct pcibk_request *r)
 {
-	struct pcibk_survey survey = { };
 	struct pcistub_device *psdev, *own;
 
+	r->mixed = false;
+	r->with_guest = false;
 	guard(spinlock_irq)(&pcistub_devices_lock);
 	own = pcibk_find(r->dev);
+	if (!own)
+		return false;
 	list_for_each_entry(psdev, &pcistub_devices, dev_list) {
-		if (!own || psdev == own || !pcibk_same_set(psdev->dev, r->dev))
+		if (psdev == own || !pcibk_same_set(psdev->dev, r->dev))
 			continue;
-		survey.mixed |= !psdev->pdev && psdev->reset.needs_reset &&
-				psdev->reset.used && !pcibk_function_method(psdev);
-		survey.with_guest |= psdev->pdev && psdev->reset.domain == own->reset.domain;
+		r->mixed |= pcibk_is_request(r) && !psdev->pdev && psdev->reset.needs_reset &&
+			    psdev->reset.used && !pcibk_function_method(psdev);
+		r->with_guest |= psdev->pdev && psdev->reset.domain == own->reset.domain;
 	}
-	survey.covered = own && !own->reset.needs_reset && pcibk_is_covered(&own->reset);
-	if (survey.with_guest && r->ask == PCIBK_ASK_RELEASE)
+	if (r->with_guest && r->ask == PCIBK_ASK_RELEASE)
 		own->reset.put_off = own->reset.due;
-	return survey;
-}
-
-/* A reset was asked for that could not be done: whatever had covered the function is long ago. */
-static void pcibk_needs_reset(struct pci_dev *dev)
-{
-	struct pcistub_device *psdev;
-
-	guard(spinlock_irq)(&pcistub_devices_lock);
-	psdev = pcibk_find(dev);
-	if (psdev)
-		psdev->reset.needs_reset = true;
+	return !own->reset.needs_reset && pcibk_is_covered(&own->reset);
 }
 
 static int pcibk_reset_steps(struct pcibk_request *r)
 {
-	struct pcibk_survey survey = pcibk_survey(r);
 	int own, set = -ENOTTY, up, weak, strong;
-	bool mixed;
+	bool mixed, covered;
 
 	/* Whatever resets a PF, its VFs go with it, and may be anybody's. */
 	if (pci_num_vf(r->dev)) {
@@ -360,7 +334,8 @@ static int pcibk_reset_steps(struct pcibk_request *r)
 	}
 
 	/* The own method of a function of a mixed card need not reset what all share. */
-	mixed = pcibk_is_request(r) && survey.mixed;
+	pcibk_survey(r);
+	mixed = r->mixed;
 	if (mixed)
 		set = pcibk_step(r, pcibk_try_set);
 	if (mixed && (!set || set == -EINTR || set == -ENODEV))
@@ -384,49 +359,22 @@ static int pcibk_reset_steps(struct pcibk_request *r)
 
 	/* What failed before is the answer if nothing stronger is allowed. */
 	strong = set == -ENOTTY || (set == -EBUSY && own != -ENOTTY) ? own : set;
-	survey = pcibk_survey(r);
-	if (!pcibk_is_request(r) && survey.with_guest)
+	covered = pcibk_survey(r);
+	if (!pcibk_is_request(r) && r->with_guest)
 		return strong;
-	if (r->ask == PCIBK_ASK_FLR && r->in_use && survey.covered) {
+	if (r->ask == PCIBK_ASK_FLR && r->in_use && covered) {
 		r->len = 0;
 		return 0;
 	}
 
 	/* A weak reset is better than none, and enough where nothing stronger exists. */
-	weak = pcibk_step(r, pcibk_try_weak);
-	if (set == -EBUSY && pcibk_is_request(r))
-		pcibk_needs_reset(r->dev);
+	r->weak = true;
+	weak = pcibk_step(r, pcibk_try_function);
+	r->denied = set == -EBUSY && pcibk_is_request(r);
 	if (weak == -EALREADY || (set == -ENOTTY && weak != -ENOTTY) ||
 	    (!weak && r->ask != PCIBK_ASK_RESET))
 		return weak;
 	return strong;
-}
-
-/* Keep the result for last_reset, and write it to the log */
-static void pcibk_report(struct pcibk_request *r, int err, s64 ms)
-{
-	struct device *dev = &r->dev->dev;
-	struct pcistub_device *psdev;
-
-	/* Nobody asked: what could not be tried is not worth a line. */
-	if (!r->len || (!pcibk_is_request(r) && (err == -EBUSY || err == -ENOTTY ||
-						 err == -ENODEV || err == -EALREADY))) {
-		dev_dbg(dev, "reset: %s (error %d, %lld ms)\n", r->chain, err, ms);
-		return;
-	}
-
-	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
-		psdev = pcibk_find(r->dev);
-		if (psdev)
-			strscpy(psdev->reset.last, r->chain, sizeof(psdev->reset.last));
-	}
-	if (err)
-		dev_warn(dev, "reset: %s (error %d, %lld ms)\n", r->chain, err, ms);
-	else if (strstr(r->chain, "(link"))
-		dev_warn(dev, "reset: %s (%lld ms)\n", r->chain, ms);
-	else
-		dev_info(dev, "reset: %s (%u function%s, %lld ms)\n", r->chain, r->functions,
-			 str_plural(r->functions), ms);
 }
 
 bool pcibk_is_covered(const struct pcibk_account *reset)
@@ -448,17 +396,67 @@ void pcibk_cover(struct pcistub_device *psdev, bool covered)
  * A request has been answered.  If the function has let go of bus mastering, which is hardwired in
  * some, it shows later whether somebody uses it.
  */
-static void pcibk_asked(struct pci_dev *dev)
+static void pcibk_asked(struct pcistub_device *psdev)
+{
+	if (psdev->pdev)
+		return;
+	if (!pcibk_is_covered(&psdev->reset))
+		pcibk_cover(psdev, false);
+	psdev->reset.asked = !(psdev->reset.command & PCI_COMMAND_MASTER);
+}
+
+/* Keep the result, and write it to the log */
+static void pcibk_report(struct pcibk_request *r, int err, s64 ms)
+{
+	struct device *dev = &r->dev->dev;
+	struct pcistub_device *psdev;
+	bool quiet;
+
+	/* Nobody asked: what could not be tried is not worth a line. */
+	quiet = !r->len || (!pcibk_is_request(r) && (err == -EBUSY || err == -ENOTTY ||
+						     err == -ENODEV || err == -EALREADY));
+	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
+		psdev = pcibk_find(r->dev);
+		if (psdev && r->denied)
+			psdev->reset.needs_reset = true;
+		if (psdev && !err && pcibk_is_request(r))
+			pcibk_asked(psdev);
+		if (psdev && !quiet)
+			strscpy(psdev->reset.last, r->chain, sizeof(psdev->reset.last));
+	}
+	if (quiet)
+		return;
+	if (err)
+		dev_warn(dev, "reset: %s (error %d, %lld ms)\n", r->chain, err, ms);
+	else if (strstr(r->chain, "(link"))
+		dev_warn(dev, "reset: %s (%lld ms)\n", r->chain, ms);
+	else
+		dev_info(dev, "reset: %s (%u function%s, %lld ms)\n", r->chain, r->functions,
+			 str_plural(r->functions), ms);
+}
+
+/* May the function be reset at all?  If so, what follows a release must not come after this. */
+static int pcibk_begin(struct pcibk_request *r)
 {
 	struct pcistub_device *psdev;
 
 	guard(spinlock_irq)(&pcistub_devices_lock);
-	psdev = pcibk_find(dev);
-	if (psdev && !psdev->pdev) {
-		if (!pcibk_is_covered(&psdev->reset))
-			pcibk_cover(psdev, false);
-		psdev->reset.asked = !(psdev->reset.command & PCI_COMMAND_MASTER);
+	psdev = pcibk_find(r->dev);
+	if (!psdev) {
+		pcibk_note(r, "%s (%s)", pcibk_is_owned(r->dev) ? "not initialised" :
+			   "not owned by pciback", pcibk_driver_name(r->dev));
+		return -ENODEV;
 	}
+	if (r->ask == PCIBK_ASK_RELEASE)
+		return 0;
+	if (pcibk_assignment(psdev) != r->from && pcibk_is_assigned(psdev, r->claim.blocker)) {
+		pcibk_note(r, "blocked by %s", r->claim.blocker);
+		return -EBUSY;
+	}
+	psdev->reset.due = false;
+	psdev->reset.used = true;
+	psdev->reset.asked = false;
+	return 0;
 }
 
 /**
@@ -472,61 +470,26 @@ static void pcibk_asked(struct pci_dev *dev)
  * set, else what is left to the PCI core.  One line in the log shows what was done.
  *
  * Context: process context, no locks held.  Takes as long as a device may take to come back, a
- * minute a step, and waits for what is in the way as pcibk_patience_ms says.
- * Return:
- * * 0          - reset; weakly, if nothing stronger exists, or by do_flr
- * * -EBUSY     - assigned, or only a slot or bus reset would do and is not allowed
- * * -ENODEV    - not owned by pciback
- * * -ENOTTY    - nothing at all can reset it
- * * -EAGAIN    - bind, unbind, hotplug or other resets kept the locks
- * * -ETIMEDOUT - a function did not come back
- * * -EIO       - the reset had no effect, or state could not be restored
- * * -EINTR     - killed while waiting
+ * minute a step, and waits for what is in the way.
+ * Return: 0 or an error as in Documentation/ABI/testing/sysfs-driver-pciback-reset; -EALREADY if
+ * nothing had to be done after a release
  */
 int pcibk_reset(struct pci_dev *dev, enum pcibk_ask ask, unsigned int from)
 {
 	struct pcibk_request r = {
 		.dev = dev, .top = dev, .ask = ask, .from = from, .functions = 1,
+		.left = { 10 * HZ, 130 * HZ, 2 * HZ },
 	};
 	ktime_t start = ktime_get();
-	struct pcistub_device *psdev;
-	bool assigned = false;
-	unsigned int i;
-	int err = 0;
+	int err;
 
-	for (i = 0; i < PCIBK_NR_PATIENCE; i++)
-		r.left[i] = msecs_to_jiffies(pcibk_patience_ms[i]);
-
-	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
-		psdev = pcibk_find(dev);
-		assigned = psdev && pcibk_is_assigned(psdev, r.claim.blocker);
-		if (!psdev) {
-			err = -ENODEV;
-		} else if (assigned && pcibk_assignment(psdev) != from &&
-			   ask != PCIBK_ASK_RELEASE) {
-			err = -EBUSY;
-		} else if (ask != PCIBK_ASK_RELEASE) {
-			/* What follows a release must not come after this. */
-			pcibk_not_due(&psdev->reset);
-			psdev->reset.used = true;
-			psdev->reset.asked = false;
-		}
-	}
-	if (err == -ENODEV && pcibk_is_owned(dev))
-		pcibk_note(&r, "not initialised");
-	else if (err == -ENODEV)
-		pcibk_note(&r, "not owned by pciback (%s)", pcibk_driver_name(dev));
-	else if (err)
-		pcibk_note(&r, "blocked by %s", r.claim.blocker);
-
-	if (!err && assigned && ask != PCIBK_ASK_RELEASE)
+	err = pcibk_begin(&r);
+	if (!err && from)
 		err = pcibk_step(&r, pcibk_try_take_back);
 	if (!err || err == -EALREADY)
 		err = pcibk_reset_steps(&r);
 	if (err == -ENOTTY && !r.len)
 		pcibk_note(&r, "no method can reset it");
-	if (!err && pcibk_is_request(&r))
-		pcibk_asked(dev);
 	pcibk_report(&r, err, ktime_ms_delta(ktime_get(), start));
 
 	if (ask == PCIBK_ASK_FAREWELL && (err == -EBUSY || err == -ENOTTY))
@@ -550,6 +513,38 @@ void pcibk_end_coverage(const struct pci_dev *dev)
 			psdev->reset.covered_until = 0;
 }
 
+/*
+ * The toolstack is about to take the function from a guest that lives.  True if it is only noted:
+ * the guest may be at work, and the release will reset.  What is set for the function from here on
+ * is for its next guest.
+ */
+static bool pcibk_note_farewell(struct pcistub_device *psdev)
+{
+	struct xen_pcibk_dev_data *dev_data = pci_get_drvdata(psdev->dev);
+
+	if (psdev->pdev && !psdev->reset.noted && READ_ONCE(psdev->pdev->sh_info)) {
+		dev_data->permissive = 0;
+		dev_data->allow_interrupt_control = 0;
+		psdev->reset.noted = true;
+		return true;
+	}
+	psdev->reset.covered = false;
+	psdev->reset.covered_until = 0;
+	return false;
+}
+
+/* Has a reset of the set covered the function?  It does so once. */
+static bool pcibk_use_coverage(struct pcistub_device *psdev, u16 command)
+{
+	bool covered = psdev->reset.covered && pcibk_is_covered(&psdev->reset) &&
+		       psdev->reset.command == command;
+
+	psdev->reset.covered = false;
+	if (covered)
+		pcibk_asked(psdev);
+	return covered;
+}
+
 /**
  * pcibk_do_flr() - what toolstacks ask for before they hand a function out or take it away
  * @dev: the function; the caller holds a reference
@@ -562,11 +557,9 @@ void pcibk_end_coverage(const struct pci_dev *dev)
  */
 int pcibk_do_flr(struct pci_dev *dev)
 {
-	enum pcibk_ask ask = PCIBK_ASK_FLR;
-	struct xen_pcibk_dev_data *dev_data;
 	struct pcistub_device *psdev;
-	bool listed, covered = false;
 	unsigned int from = 0;
+	bool listed;
 	u16 command;
 
 	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
@@ -582,31 +575,11 @@ int pcibk_do_flr(struct pci_dev *dev)
 		/* Somebody else has got it meanwhile. */
 		if (psdev && pcibk_assignment(psdev) && pcibk_assignment(psdev) != from)
 			return -EBUSY;
-		if (psdev && listed)
-			ask = PCIBK_ASK_FAREWELL;
-		if (psdev && psdev->pdev && listed && !psdev->reset.noted &&
-		    READ_ONCE(psdev->pdev->sh_info)) {
-			/* What is set for the function from here on is for its next guest. */
-			dev_data = pci_get_drvdata(dev);
-			dev_data->permissive = 0;
-			dev_data->allow_interrupt_control = 0;
-			psdev->reset.noted = true;
+		if (psdev && (listed ? pcibk_note_farewell(psdev) :
+				       pcibk_use_coverage(psdev, command)))
 			return 0;
-		}
-		if (psdev && !psdev->pdev && ask == PCIBK_ASK_FLR)
-			covered = psdev->reset.covered && pcibk_is_covered(&psdev->reset) &&
-				  command == psdev->reset.command;
-		/* A farewell's guest may have been at work; else it has been used. */
-		if (psdev && ask == PCIBK_ASK_FAREWELL)
-			pcibk_not_covered(&psdev->reset);
-		else if (psdev)
-			psdev->reset.covered = false;
 	}
-
-	if (!covered)
-		return pcibk_reset(dev, ask, from);
-	pcibk_asked(dev);
-	return 0;
+	return pcibk_reset(dev, listed ? PCIBK_ASK_FAREWELL : PCIBK_ASK_FLR, from);
 }
 
 /* -- seize, hand out, release, leave ------------------------------------------------ */
@@ -616,10 +589,7 @@ static void pcibk_free(struct kref *memory)
 	kfree(container_of(memory, struct pcistub_device, reset.memory));
 }
 
-/**
- * xen_pcibk_reset_forget - the stub needs its record no more
- * @psdev: the record, not on any list
- */
+/* The stub needs its record, which is not on any list, no more. */
 void xen_pcibk_reset_forget(struct pcistub_device *psdev)
 {
 	kref_put(&psdev->reset.memory, pcibk_free);
@@ -648,19 +618,13 @@ static void pcibk_work(struct work_struct *work)
 	struct pcistub_device *psdev = container_of(work, struct pcistub_device, reset.work);
 
 	pcibk_reset(psdev->dev, PCIBK_ASK_RELEASE, 0);
-	/* Unless it was released once more meanwhile */
+	/* Unless it was released once more meanwhile, or waits for its siblings' release */
 	scoped_guard(spinlock_irq, &pcistub_devices_lock)
-		if (!work_pending(work))
+		if (!work_pending(work) &&
+		    !(psdev->reset.put_off && psdev->reset.needs_reset))
 			psdev->reset.due = false;
 	wake_up_all(&pcibk_wait);
 	pcibk_work_done(psdev);
-}
-
-/* The reset that follows a release is not to come any more. */
-void pcibk_not_due(struct pcibk_account *reset)
-{
-	reset->due = false;
-	reset->put_off = false;
 }
 
 static void pcibk_make_due(struct pcistub_device *psdev)
@@ -692,20 +656,15 @@ static void pcibk_idle(struct pcistub_device *psdev)
 	reset->noted = false;
 	pcibk_make_due(psdev);
 	list_for_each_entry(other, &pcistub_devices, dev_list)
-		if (other->reset.put_off && pcibk_same_set(other->dev, psdev->dev))
+		if (other->reset.due && other->reset.put_off &&
+		    pcibk_same_set(other->dev, psdev->dev))
 			pcibk_make_due(other);
 	wake_up_all(&pcibk_wait);
 }
 
-/**
- * xen_pcibk_reset_seize - begin to keep account of a function
- * @psdev: the stub's record of it, not on the list yet
- *
- * Its state is saved, for the caller to store.
- *
- * Context: process context, device lock held; the function is enabled.
- * Return: 0, or -ENODEV if it does not answer: nobody, the PCI core among them, should save all
- * ones and put them back
+/*
+ * Begin to keep account of a function.  Its state is saved, for the caller to store.  -ENODEV if it
+ * does not answer: nobody, the PCI core among them, should save all ones and put them back.
  */
 int xen_pcibk_reset_seize(struct pcistub_device *psdev)
 {
@@ -736,28 +695,17 @@ static void pcibk_assign(struct pcibk_account *reset, const struct xen_pcibk_dev
 {
 	reset->domain = pdev->xdev->otherend_id;
 	reset->needs_reset = true;
-	pcibk_not_due(reset);
+	reset->due = false;
 	reset->noted = false;
 	reset->covered = false;
 }
 
-/**
- * xen_pcibk_reset_hand_out - may a function go to a guest just now?
- * @psdev: the stub's record of it
- * @pdev: the backend that wants it
- * @last_try: the caller will not ask again
- *
- * Not while it is reset, by whomever, or in error recovery, nor once it is about to leave pciback,
- * nor if another guest may have it that was refused it.  If the reset that follows its release is
- * still due, that may be worth waiting for.  A function that needs a reset goes with a warning, or
- * not at all (strict).
- *
- * Context: device lock and pcistub_devices_lock held.  Does not wait.
- * Return:
- * * 0       - it goes
- * * -EAGAIN - not now
- * * -EBUSY  - it needs a reset first
- * * -ENODEV - another guest has it
+/*
+ * May a function go to a guest just now?  Not (-EAGAIN) while it is reset, by whomever, or in error
+ * recovery, nor once it is about to leave pciback; nor (-ENODEV) if another guest may have it that
+ * was refused it.  If the reset that follows its release is still due, that may be worth waiting
+ * for.  A function that needs a reset goes with a warning, or not at all (strict: -EBUSY).  Caller
+ * holds the device lock.
  */
 int xen_pcibk_reset_hand_out(struct pcistub_device *psdev,
 			     const struct xen_pcibk_device *pdev, bool last_try)
@@ -773,7 +721,7 @@ int xen_pcibk_reset_hand_out(struct pcistub_device *psdev,
 	if (reset->resetting || reset->leaving || reset->claim ||
 	    ktime_before(ktime_get(), reset->recovering_until) ||
 	    (port && pcibk_is_reset_on(port, &ctl)) ||
-	    (reset->due && !last_try))
+	    (reset->due && !reset->put_off && !last_try))
 		return -EAGAIN;
 
 	if (reset->needs_reset && (reset->strict < 0 ? strict_reset : reset->strict)) {
@@ -786,13 +734,7 @@ int xen_pcibk_reset_hand_out(struct pcistub_device *psdev,
 	return 0;
 }
 
-/**
- * xen_pcibk_reset_handed_out - a function has gone to a guest
- * @pdev: the backend that has it
- * @dev: the function
- *
- * Context: process context, device lock held since xen_pcibk_reset_hand_out().
- */
+/* It has gone there, under the same device lock. */
 void xen_pcibk_reset_handed_out(struct xen_pcibk_device *pdev, struct pci_dev *dev)
 {
 	struct pcibk_account *reset = &pcibk_psdev(dev)->reset;
@@ -802,14 +744,9 @@ void xen_pcibk_reset_handed_out(struct xen_pcibk_device *pdev, struct pci_dev *d
 	reset->refused_by = NULL;
 }
 
-/**
- * xen_pcibk_reset_refuse - a backend lists a function that it does not get
- * @pdev: the backend
- * @dev: the function
- *
- * It counts as assigned: the toolstack has given it to the guest in Xen, and does not ask pciback.
- *
- * Context: process context.
+/*
+ * A backend lists a function that it does not get.  It counts as assigned: the toolstack has given
+ * it to the guest in Xen, and does not ask pciback.
  */
 void xen_pcibk_reset_refuse(struct xen_pcibk_device *pdev, struct pci_dev *dev)
 {
@@ -824,13 +761,7 @@ void xen_pcibk_reset_refuse(struct xen_pcibk_device *pdev, struct pci_dev *dev)
 	}
 }
 
-/**
- * xen_pcibk_reset_nth_refused - a function that a backend was refused
- * @pdev: the backend
- * @n: how many others to leave out
- *
- * Return: it, with a reference, or NULL
- */
+/* The @n-th function that a backend was refused, with a reference, or NULL */
 struct pci_dev *xen_pcibk_reset_nth_refused(const struct xen_pcibk_device *pdev, unsigned int n)
 {
 	struct pcistub_device *psdev;
@@ -842,13 +773,7 @@ struct pci_dev *xen_pcibk_reset_nth_refused(const struct xen_pcibk_device *pdev,
 	return NULL;
 }
 
-/**
- * xen_pcibk_reset_unrefuse - the backend does not list such functions any more
- * @pdev: the backend; only compared
- * @dev: the function, whether it was refused or not; NULL: all
- *
- * Context: process context.
- */
+/* The backend does not list @dev, or any (NULL), any more: those that it was refused are idle. */
 void xen_pcibk_reset_unrefuse(const void *pdev, struct pci_dev *dev)
 {
 	struct pcistub_device *psdev;
@@ -862,14 +787,7 @@ void xen_pcibk_reset_unrefuse(const void *pdev, struct pci_dev *dev)
 	}
 }
 
-/**
- * xen_pcibk_reset_released - a guest has lost a function
- * @psdev: the stub's record of it
- *
- * From here on the function is idle.  A work item resets it.
- *
- * Context: process context, device lock held.  Does not wait.
- */
+/* A guest has lost a function.  Caller holds the device lock; a work item resets it. */
 void xen_pcibk_reset_released(struct pcistub_device *psdev)
 {
 	guard(spinlock_irq)(&pcistub_devices_lock);
@@ -878,21 +796,10 @@ void xen_pcibk_reset_released(struct pcistub_device *psdev)
 	pcibk_idle(psdev);
 }
 
-static bool pcibk_is_held(const struct pcistub_device *psdev)
-{
-	guard(spinlock_irq)(&pcistub_devices_lock);
-	return psdev->reset.claim;
-}
-
-/**
- * xen_pcibk_reset_leave - a function is about to leave pciback
- * @psdev: the stub's record of it, on the list
- *
- * From here on it is neither claimed nor handed out.  A claim that holds it is waited for,
- * uninterruptibly since remove() cannot fail; as long as the PCI core lets a device take to come
- * back, a minute at most.
- *
- * Context: process context, device lock held.
+/*
+ * A function is about to leave pciback.  From here on it is neither claimed nor handed out.  A claim
+ * that holds it is waited for, uninterruptibly since remove() cannot fail; as long as the PCI core
+ * lets a device take to come back, a minute at most.
  */
 void xen_pcibk_reset_leave(struct pcistub_device *psdev)
 {
@@ -901,25 +808,15 @@ void xen_pcibk_reset_leave(struct pcistub_device *psdev)
 		pcibk_changes++;
 	}
 	wake_up_all(&pcibk_wait);
-	wait_event(pcibk_wait, !pcibk_is_held(psdev));
+	wait_event(pcibk_wait, !READ_ONCE(psdev->reset.claim));
 }
 
-/**
- * xen_pcibk_reset_init - get ready for the first function
- *
- * Return: 0 or -ENOMEM
- */
 int __init xen_pcibk_reset_init(void)
 {
 	pcibk_wq = alloc_workqueue("xen-pciback-reset", WQ_UNBOUND | WQ_FREEZABLE, 0);
 	return pcibk_wq ? 0 : -ENOMEM;
 }
 
-/**
- * xen_pcibk_reset_exit - finish after the last function
- *
- * Context: process context, no locks held; the driver is unregistered.
- */
 void xen_pcibk_reset_exit(void)
 {
 	destroy_workqueue(pcibk_wq);

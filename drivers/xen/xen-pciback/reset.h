@@ -155,7 +155,6 @@ bool pcibk_is_assigned(const struct pcistub_device *psdev, char *blocker);
 void pcibk_cover(struct pcistub_device *psdev, bool covered);
 bool pcibk_is_covered(const struct pcibk_account *reset);
 void pcibk_end_coverage(const struct pci_dev *dev);
-void pcibk_not_due(struct pcibk_account *reset);
 void pcibk_queue(struct pcistub_device *psdev, struct work_struct *work);
 void pcibk_work_done(struct pcistub_device *psdev);
 void pcibk_nap(void);

@@ -69,18 +69,18 @@ struct pcistub_device *pcibk_find(const struct pci_dev *dev)
 	return NULL;
 }
 
-/* The stub's record of @dev.  The caller holds the device lock, which keeps it. */
-struct pcistub_device *pcibk_psdev(struct pci_dev *dev)
-{
-	struct xen_pcibk_dev_data *dev_data = pci_get_drvdata(dev);
-
-	return dev_data ? dev_data->psdev : NULL;
-}
-
 /* The answers may be outdated if the caller does not hold the device lock. */
 bool pcibk_is_owned(const struct pci_dev *dev)
 {
 	return READ_ONCE(dev->driver) == &xen_pcibk_pci_driver;
+}
+
+/* The stub's record of @dev.  The caller holds the device lock, which keeps it. */
+struct pcistub_device *pcibk_psdev(struct pci_dev *dev)
+{
+	struct xen_pcibk_dev_data *dev_data = pcibk_is_owned(dev) ? pci_get_drvdata(dev) : NULL;
+
+	return dev_data ? dev_data->psdev : NULL;
 }
 
 const char *pcibk_driver_name(const struct pci_dev *dev)

@@ -197,7 +197,7 @@ static int pcibk_hold(struct pcibk_claim *claim)
 /*
  * Claim the set of claim->top, or find out what is in the way: -ENOTTY if nothing can reset the
  * set, -EBUSY with claim->blocker, -EAGAIN if locks or another reset are in the way.
- * pcibk_claim_drop() ends it, whatever the result.
+ * pcibk_claim_drop() ends it, whatever the result but -ENOTTY.
  */
 int pcibk_claim(struct pcibk_claim *claim)
 {
@@ -224,7 +224,7 @@ void pcibk_claim_drop(struct pcibk_claim *claim)
 	scoped_guard(spinlock_irq, &pcistub_devices_lock)
 		list_for_each_entry(psdev, &pcistub_devices, dev_list)
 			if (psdev->reset.claim == claim)
-				psdev->reset.claim = NULL;
+				WRITE_ONCE(psdev->reset.claim, NULL);
 
 	pci_dev_put(claim->in_the_way);
 	wake_up_all(&pcibk_wait);
@@ -320,7 +320,7 @@ static int pcibk_claim_result(struct pcibk_claim *claim, const char *step, int e
 		pcibk_account(psdev, step, psdev->reset.err, true);
 		/* The same reset would not help the others any better. */
 		if (!psdev->reset.err || psdev->dev != claim->dev)
-			pcibk_not_due(&psdev->reset);
+			psdev->reset.due = false;
 		if (psdev->reset.err && !claim->blocker[0]) {
 			strscpy(claim->blocker, pci_name(lost ?: psdev->dev), PCIBK_TEXT_LEN);
 			result = psdev->reset.err;
