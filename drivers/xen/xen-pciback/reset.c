@@ -459,20 +459,12 @@ static int pcibk_begin(struct pcibk_request *r)
 	return 0;
 }
 
-/**
- * pcibk_reset() - reset a function thoroughly
- * @dev: the function; the caller holds a reference
- * @ask: who asks for it
- * @from: the number of the assignment that is to end first, or 0
- *
- * By the gentlest method that really resets it: function-level (PCIe 6.0, sec 6.6.2), else a slot
- * reset or a secondary bus reset (sec 6.6.1, and PCI-to-PCI Bridge 1.2, sec 3.2.5.17) of its whole
- * set, else what is left to the PCI core.  One line in the log shows what was done.
- *
- * Context: process context, no locks held.  Takes as long as a device may take to come back, a
- * minute a step, and waits for what is in the way.
- * Return: 0 or an error as in Documentation/ABI/testing/sysfs-driver-pciback-reset; -EALREADY if
- * nothing had to be done after a release
+/*
+ * Reset a function by the gentlest method that really resets it: function-level (PCIe 6.0, sec
+ * 6.6.2), else a slot reset or a secondary bus reset (sec 6.6.1, and PCI-to-PCI Bridge 1.2, sec
+ * 3.2.5.17) of its whole set, else what is left to the PCI core.  @from is the
+ * assignment that is to end first, if any.  Takes as long as a device may take to come back, a minute a
+ * step, and waits for what is in the way.  Returns what the ABI document says of reset_device.
  */
 int pcibk_reset(struct pci_dev *dev, enum pcibk_ask ask, unsigned int from)
 {
@@ -513,11 +505,7 @@ void pcibk_end_coverage(const struct pci_dev *dev)
 			psdev->reset.covered_until = 0;
 }
 
-/*
- * The toolstack is about to take the function from a guest that lives.  True if it is only noted:
- * the guest may be at work, and the release will reset.  What is set for the function from here on
- * is for its next guest.
- */
+/* True if it is only noted.  What is set for the function from here on is for its next guest. */
 static bool pcibk_note_farewell(struct pcistub_device *psdev)
 {
 	struct xen_pcibk_dev_data *dev_data = pci_get_drvdata(psdev->dev);
@@ -545,15 +533,9 @@ static bool pcibk_use_coverage(struct pcistub_device *psdev, u16 command)
 	return covered;
 }
 
-/**
- * pcibk_do_flr() - what toolstacks ask for before they hand a function out or take it away
- * @dev: the function; the caller holds a reference
- *
+/*
  * Toolstacks name each function of a card: the reset of a whole card for the first one covers each
  * of the others once, for PCIBK_COVERED_MS, as long as its Command register is what the reset left.
- *
- * Context: process context, no locks held.
- * Return: as pcibk_reset(); a weak reset is success
  */
 int pcibk_do_flr(struct pci_dev *dev)
 {
@@ -690,16 +672,6 @@ int xen_pcibk_reset_seize(struct pcistub_device *psdev)
 	return pcibk_answers(psdev->dev) ? 0 : -ENODEV;
 }
 
-/* It is the guest's from here on, or may be */
-static void pcibk_assign(struct pcibk_account *reset, const struct xen_pcibk_device *pdev)
-{
-	reset->domain = pdev->xdev->otherend_id;
-	reset->needs_reset = true;
-	reset->due = false;
-	reset->noted = false;
-	reset->covered = false;
-}
-
 /*
  * May a function go to a guest just now?  Not (-EAGAIN) while it is reset, by whomever, or in error
  * recovery, nor once it is about to leave pciback; nor (-ENODEV) if another guest may have it that
@@ -730,35 +702,30 @@ int xen_pcibk_reset_hand_out(struct pcistub_device *psdev,
 	}
 	if (reset->needs_reset)
 		dev_warn(&dev->dev, "handed out although it still needs a reset\n");
-	reset->assignment = ++pcibk_assignments;
 	return 0;
 }
 
-/* It has gone there, under the same device lock. */
-void xen_pcibk_reset_handed_out(struct xen_pcibk_device *pdev, struct pci_dev *dev)
-{
-	struct pcibk_account *reset = &pcibk_psdev(dev)->reset;
-
-	guard(spinlock_irq)(&pcistub_devices_lock);
-	pcibk_assign(reset, pdev);
-	reset->refused_by = NULL;
-}
-
 /*
- * A backend lists a function that it does not get.  It counts as assigned: the toolstack has given
- * it to the guest in Xen, and does not ask pciback.
+ * A backend lists a function, which it has by now, or does not get.  Both count as assigned: the
+ * toolstack has given the function to the guest in Xen, and does not ask pciback.
  */
-void xen_pcibk_reset_refuse(struct xen_pcibk_device *pdev, struct pci_dev *dev)
+void xen_pcibk_reset_assign(struct xen_pcibk_device *pdev, struct pci_dev *dev)
 {
 	struct pcistub_device *psdev;
+	struct pcibk_account *reset;
 
 	guard(spinlock_irq)(&pcistub_devices_lock);
 	psdev = pcibk_find(dev);
-	if (psdev && !psdev->pdev && !psdev->reset.refused_by) {
-		psdev->reset.refused_by = pdev;
-		psdev->reset.assignment = ++pcibk_assignments;
-		pcibk_assign(&psdev->reset, pdev);
-	}
+	if (!psdev || (psdev->pdev != pdev && pcibk_assignment(psdev)))
+		return;
+	reset = &psdev->reset;
+	reset->refused_by = psdev->pdev ? NULL : pdev;
+	reset->assignment = ++pcibk_assignments;
+	reset->domain = pdev->xdev->otherend_id;
+	reset->needs_reset = true;
+	reset->due = false;
+	reset->noted = false;
+	reset->covered = false;
 }
 
 /* The @n-th function that a backend was refused, with a reference, or NULL */

@@ -114,8 +114,7 @@ int xen_pcibk_reset_seize(struct pcistub_device *psdev);
 int xen_pcibk_reset_locked(struct pci_dev *dev);
 int xen_pcibk_reset_hand_out(struct pcistub_device *psdev,
 			     const struct xen_pcibk_device *pdev, bool last_try);
-void xen_pcibk_reset_handed_out(struct xen_pcibk_device *pdev, struct pci_dev *dev);
-void xen_pcibk_reset_refuse(struct xen_pcibk_device *pdev, struct pci_dev *dev);
+void xen_pcibk_reset_assign(struct xen_pcibk_device *pdev, struct pci_dev *dev);
 struct pci_dev *xen_pcibk_reset_nth_refused(const struct xen_pcibk_device *pdev, unsigned int n);
 void xen_pcibk_reset_unrefuse(const void *pdev, struct pci_dev *dev);
 void xen_pcibk_reset_released(struct pcistub_device *psdev);
