@@ -325,7 +325,7 @@ static bool pcibk_survey(struct pcibk_request *r)
 static int pcibk_reset_steps(struct pcibk_request *r)
 {
 	int own, set = -ENOTTY, up, weak, strong;
-	bool mixed, covered;
+	bool covered;
 
 	/* Whatever resets a PF, its VFs go with it, and may be anybody's. */
 	if (pci_num_vf(r->dev)) {
@@ -335,15 +335,14 @@ static int pcibk_reset_steps(struct pcibk_request *r)
 
 	/* The own method of a function of a mixed card need not reset what all share. */
 	pcibk_survey(r);
-	mixed = r->mixed;
-	if (mixed)
+	if (r->mixed)
 		set = pcibk_step(r, pcibk_try_set);
-	if (mixed && (!set || set == -EINTR || set == -ENODEV))
+	if (r->mixed && (!set || set == -EINTR || set == -ENODEV))
 		return set;
 	own = pcibk_step(r, pcibk_try_function);
 	if (!pcibk_may_escalate(own))
 		return own;
-	if (!mixed)
+	if (!r->mixed)
 		set = pcibk_step(r, pcibk_try_set);
 
 	/* The same one level up, as long as the function does not come back */
@@ -566,15 +565,11 @@ int pcibk_do_flr(struct pci_dev *dev)
 
 /* -- seize, hand out, release, leave ------------------------------------------------ */
 
-static void pcibk_free(struct kref *memory)
-{
-	kfree(container_of(memory, struct pcistub_device, reset.memory));
-}
-
 /* The stub needs its record, which is not on any list, no more. */
 void xen_pcibk_reset_forget(struct pcistub_device *psdev)
 {
-	kref_put(&psdev->reset.memory, pcibk_free);
+	if (refcount_dec_and_test(&psdev->reset.users))
+		kfree(psdev);
 }
 
 /* The work begins with this lock.  If it is queued already, so are its references. */
@@ -583,7 +578,7 @@ void pcibk_queue(struct pcistub_device *psdev, struct work_struct *work)
 	lockdep_assert_held(&pcistub_devices_lock);
 
 	if (queue_work(pcibk_wq, work)) {
-		kref_get(&psdev->reset.memory);
+		refcount_inc(&psdev->reset.users);
 		pci_dev_get(psdev->dev);
 	}
 }

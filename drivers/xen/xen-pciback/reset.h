@@ -5,8 +5,8 @@
 #ifndef __XEN_PCIBACK_RESET_H__
 #define __XEN_PCIBACK_RESET_H__
 
-#include <linux/kref.h>
 #include <linux/pci.h>
+#include <linux/refcount.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
@@ -50,7 +50,7 @@ enum pcibk_ask {
 
 /* What the resets keep of a function; protected by pcistub_devices_lock */
 struct pcibk_account {
-	struct kref memory;		/* of the stub's record; the stub's and the work items' */
+	refcount_t users;		/* of the memory: the stub, and the work items queued */
 	struct work_struct work;	/* the reset that follows a release */
 	struct work_struct plan_work;	/* makes @plan */
 	unsigned int plans_asked;	/* readers of reset_plan */

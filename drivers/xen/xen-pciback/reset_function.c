@@ -424,10 +424,7 @@ static int pcibk_run(struct pci_dev *dev, enum pcibk_method method)
  * Reset one function by @method.  Caller holds the device lock and has blocked config access.
  * If what the core runs may end in a bus reset, the bridge is locked as well; not otherwise:
  * functions behind one bridge are reset in parallel.
- *
- * -EAGAIN if the bridge's lock is not to be had; -ENOTTY if the function has lost the method
- * and still answers; -ETIMEDOUT if it does not answer; -EIO if the reset had no effect;
- * -ENODATA if its state could not be restored.
+ * -EAGAIN if the bridge's lock is not to be had, -ENOTTY if the function has lost the method.
  */
 int pcibk_reset_function(struct pcistub_device *psdev, enum pcibk_method method)
 {
