@@ -74,7 +74,7 @@ struct pcibk_request {
 	bool again;			/* done once more: somebody had left a bus reset on */
 	bool weak;			/* the step left is the weak method */
 	bool in_use;			/* a guest has a function of the set */
-	bool mixed;			/* an idle one needs a reset, and has no method of its own */
+	bool mixed;			/* an idle one needs a reset, and has no own method */
 	bool with_guest;		/* one is with the guest that has or last had @dev */
 	bool denied;			/* a reset of the set would do, but is not allowed */
 	unsigned int functions;		/* that the reset has reached */
@@ -759,9 +759,9 @@ void xen_pcibk_reset_released(struct pcistub_device *psdev)
 }
 
 /*
- * A function is about to leave pciback.  From here on it is neither claimed nor handed out.  A claim
- * that holds it is waited for, uninterruptibly since remove() cannot fail; as long as the PCI core
- * lets a device take to come back, a minute at most.
+ * A function is about to leave pciback.  From here on it is neither claimed nor handed out.  A
+ * claim that holds it is waited for, uninterruptibly since remove() cannot fail; as long as the
+ * PCI core lets a device take to come back, a minute at most.
  */
 void xen_pcibk_reset_leave(struct pcistub_device *psdev)
 {

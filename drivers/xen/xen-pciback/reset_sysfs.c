@@ -216,9 +216,11 @@ static ssize_t value_store(struct device *dev, struct device_attribute *attr, co
 		*pcibk_value(psdev, attr->attr.name) = is_default ? -1 : value;
 	return psdev ? count : -ENODEV;
 }
-static DEVICE_ATTR(needs_reset, 0444, value_show, NULL);
-static DEVICE_ATTR(strict, 0644, value_show, value_store);
-static DEVICE_ATTR(set_reset, 0644, value_show, value_store);
+
+static struct device_attribute dev_attr_needs_reset = __ATTR(needs_reset, 0444, value_show, NULL);
+static struct device_attribute dev_attr_strict = __ATTR(strict, 0644, value_show, value_store);
+static struct device_attribute dev_attr_set_reset =
+	__ATTR(set_reset, 0644, value_show, value_store);
 
 static const struct attribute_group xen_pcibk_reset_dev_group = {
 	.name = "pciback",
