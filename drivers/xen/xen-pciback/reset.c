@@ -461,9 +461,9 @@ static int pcibk_begin(struct pcibk_request *r)
 /*
  * Reset a function by the gentlest method that really resets it: function-level (PCIe 6.0, sec
  * 6.6.2), else a slot reset or a secondary bus reset (sec 6.6.1, and PCI-to-PCI Bridge 1.2, sec
- * 3.2.5.17) of its whole set, else what is left to the PCI core.  @from is the
- * assignment that is to end first, if any.  Takes as long as a device may take to come back, a minute a
- * step, and waits for what is in the way.  Returns what the ABI document says of reset_device.
+ * 3.2.5.17) of its whole set, else what is left to the PCI core.  @from is the assignment that
+ * is to end first, if any.  Takes as long as a device may take to come back, a minute a step,
+ * and waits for what is in the way.  Returns what the ABI document says of reset_device.
  */
 int pcibk_reset(struct pci_dev *dev, enum pcibk_ask ask, unsigned int from)
 {
