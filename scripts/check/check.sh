@@ -29,8 +29,8 @@ LONG_TESTS=handovers,guest_hvm,hostile
 # Which share a VM, the longest first, and the rest another one. Where devices were
 # taken out and put in again, Xen lets dom0's own drivers have no MSI-X for them,
 # and command.sh needs some: not with races, nor with hotplug.
-TOGETHER='suspend races failnth,matrix escalation,af_flr,quirks,faults,fault_module,reload,hotplug outcomes,stress'
-TOGETHER="$TOGETHER command.sh guest_pv backend,refused,waits requests,coverage,releases,policy"
+TOGETHER='guest_pv suspend races failnth,matrix escalation,af_flr,quirks,faults,fault_module,reload,hotplug outcomes,stress'
+TOGETHER="$TOGETHER command.sh backend,refused,waits requests,coverage,releases,policy"
 # In a PVH dom0; the README of the selftests tells of the rest
 PVH_TESTS=methods,refusals,clean
 LONG_TIMEOUT=7200

@@ -145,9 +145,9 @@ static void look_at_log(int kmsg)
 		"pagealloc:", "INFO: trying to register", "detected stalls",
 		"unlocked secondary bus reset",
 	};
-	/* Not its fault, but vm/check.sh is to know of it */
+	/* Not its fault, but what judges the console is to know of it */
 	static const char forgotten[] = "MSI-X release failed (-19)";
-	/* lockdep's first report is on the console whole: vm/check.sh knows whose it is */
+	/* lockdep's first report is on the console whole, where it is judged */
 	static const char lockdep[] = "WARNING: possible ";
 	char record[2048], *text;
 	unsigned int i;
