@@ -127,7 +127,15 @@ COMPAT_GUARD(spinlock_irqsave, spin_lock_irqsave(lock, g.flags),
 #ifndef TASK_FREEZABLE
 #include <linux/freezer.h>
 #define TASK_FREEZABLE		0
-#define schedule_timeout(t)	freezable_schedule_timeout_killable(t)
+#define schedule_timeout(t)						\
+({									\
+	long __left;							\
+									\
+	freezer_do_not_count();						\
+	__left = (schedule_timeout)(t);					\
+	freezer_count();						\
+	__left;								\
+})
 #endif
 
 /* No ports that could mask bus resets are known then */

@@ -165,6 +165,7 @@ static int pcibk_try_set(struct pcibk_request *r)
 	bool reset = false;
 	int err;
 
+	r->in_use = false;
 	err = pcibk_claim(claim);
 	if (err == -ENOTTY)
 		return err;
@@ -327,6 +328,7 @@ static int pcibk_reset_steps(struct pcibk_request *r)
 	int own, set = -ENOTTY, up, weak, strong;
 	bool covered;
 
+	pcibk_survey(r);
 	/* Whatever resets a PF, its VFs go with it, and may be anybody's. */
 	if (pci_num_vf(r->dev)) {
 		pcibk_note(r, "blocked by %s (VFs enabled)", pci_name(r->dev));
@@ -334,7 +336,6 @@ static int pcibk_reset_steps(struct pcibk_request *r)
 	}
 
 	/* The own method of a function of a mixed card need not reset what all share. */
-	pcibk_survey(r);
 	if (r->mixed)
 		set = pcibk_step(r, pcibk_try_set);
 	if (r->mixed && (!set || set == -EINTR || set == -ENODEV))
@@ -458,12 +459,27 @@ static int pcibk_begin(struct pcibk_request *r)
 	return 0;
 }
 
-/*
- * Reset a function by the gentlest method that really resets it: function-level (PCIe 6.0, sec
- * 6.6.2), else a slot reset or a secondary bus reset (sec 6.6.1, and PCI-to-PCI Bridge 1.2, sec
- * 3.2.5.17) of its whole set, else what is left to the PCI core.  @from is the assignment that
- * is to end first, if any.  Takes as long as a device may take to come back, a minute a step,
- * and waits for what is in the way.  Returns what the ABI document says of reset_device.
+/**
+ * pcibk_reset() - reset a function thoroughly
+ * @dev: the function; the caller holds a reference
+ * @ask: who asks for it
+ * @from: the number of the assignment that is to end first, or 0
+ *
+ * By the gentlest method that really resets it: function-level (PCIe 6.0, sec 6.6.2), else a slot
+ * reset or a secondary bus reset (sec 6.6.1, and PCI-to-PCI Bridge 1.2, sec 3.2.5.17) of its whole
+ * set, else what is left to the PCI core.  One line in the log shows what was done.
+ *
+ * Context: process context, no locks held.  Takes as long as a device may take to come back, a
+ * minute a step, and waits for what is in the way.
+ * Return:
+ * * 0          - reset; weakly, if nothing stronger exists, or by do_flr
+ * * -EBUSY     - assigned, or only a slot or bus reset would do and is not allowed
+ * * -ENODEV    - not owned by pciback
+ * * -ENOTTY    - nothing at all can reset it
+ * * -EAGAIN    - bind, unbind, hotplug or other resets kept the locks
+ * * -ETIMEDOUT - a function did not come back
+ * * -EIO       - the reset had no effect, or state could not be restored
+ * * -EINTR     - killed while waiting
  */
 int pcibk_reset(struct pci_dev *dev, enum pcibk_ask ask, unsigned int from)
 {
@@ -523,8 +539,8 @@ static bool pcibk_note_farewell(struct pcistub_device *psdev)
 /* Has a reset of the set covered the function?  It does so once. */
 static bool pcibk_use_coverage(struct pcistub_device *psdev, u16 command)
 {
-	bool covered = psdev->reset.covered && pcibk_is_covered(&psdev->reset) &&
-		       psdev->reset.command == command;
+	bool covered = !psdev->pdev && psdev->reset.covered &&
+		       pcibk_is_covered(&psdev->reset) && psdev->reset.command == command;
 
 	psdev->reset.covered = false;
 	if (covered)
@@ -532,9 +548,15 @@ static bool pcibk_use_coverage(struct pcistub_device *psdev, u16 command)
 	return covered;
 }
 
-/*
+/**
+ * pcibk_do_flr() - what toolstacks ask for before they hand a function out or take it away
+ * @dev: the function; the caller holds a reference
+ *
  * Toolstacks name each function of a card: the reset of a whole card for the first one covers each
  * of the others once, for PCIBK_COVERED_MS, as long as its Command register is what the reset left.
+ *
+ * Context: process context, no locks held.
+ * Return: as pcibk_reset(); a weak reset is success
  */
 int pcibk_do_flr(struct pci_dev *dev)
 {
@@ -560,12 +582,15 @@ int pcibk_do_flr(struct pci_dev *dev)
 				       pcibk_use_coverage(psdev, command)))
 			return 0;
 	}
-	return pcibk_reset(dev, listed ? PCIBK_ASK_FAREWELL : PCIBK_ASK_FLR, from);
+	return pcibk_reset(dev, psdev && listed ? PCIBK_ASK_FAREWELL : PCIBK_ASK_FLR, from);
 }
 
 /* -- seize, hand out, release, leave ------------------------------------------------ */
 
-/* The stub needs its record, which is not on any list, no more. */
+/**
+ * xen_pcibk_reset_forget - the stub needs its record no more
+ * @psdev: the record, not on any list
+ */
 void xen_pcibk_reset_forget(struct pcistub_device *psdev)
 {
 	if (refcount_dec_and_test(&psdev->reset.users))
@@ -639,9 +664,15 @@ static void pcibk_idle(struct pcistub_device *psdev)
 	wake_up_all(&pcibk_wait);
 }
 
-/*
- * Begin to keep account of a function.  Its state is saved, for the caller to store.  -ENODEV if it
- * does not answer: nobody, the PCI core among them, should save all ones and put them back.
+/**
+ * xen_pcibk_reset_seize - begin to keep account of a function
+ * @psdev: the stub's record of it, not on the list yet
+ *
+ * Its state is saved, for the caller to store.
+ *
+ * Context: process context, device lock held; the function is enabled.
+ * Return: 0, or -ENODEV if it does not answer: nobody, the PCI core among them, should save all
+ * ones and put them back
  */
 int xen_pcibk_reset_seize(struct pcistub_device *psdev)
 {
@@ -667,12 +698,23 @@ int xen_pcibk_reset_seize(struct pcistub_device *psdev)
 	return pcibk_answers(psdev->dev) ? 0 : -ENODEV;
 }
 
-/*
- * May a function go to a guest just now?  Not (-EAGAIN) while it is reset, by whomever, or in error
- * recovery, nor once it is about to leave pciback; nor (-ENODEV) if another guest may have it that
- * was refused it.  If the reset that follows its release is still due, that may be worth waiting
- * for.  A function that needs a reset goes with a warning, or not at all (strict: -EBUSY).  Caller
- * holds the device lock.
+/**
+ * xen_pcibk_reset_hand_out - may a function go to a guest just now?
+ * @psdev: the stub's record of it
+ * @pdev: the backend that wants it
+ * @last_try: the caller will not ask again
+ *
+ * Not while it is reset, by whomever, or in error recovery, nor once it is about to leave pciback,
+ * nor if another guest may have it that was refused it.  If the reset that follows its release is
+ * still due, that may be worth waiting for.  A function that needs a reset goes with a warning, or
+ * not at all (strict).
+ *
+ * Context: device lock and pcistub_devices_lock held.  Does not wait.
+ * Return:
+ * * 0       - it goes
+ * * -EAGAIN - not now
+ * * -EBUSY  - it needs a reset first
+ * * -ENODEV - another guest has it
  */
 int xen_pcibk_reset_hand_out(struct pcistub_device *psdev,
 			     const struct xen_pcibk_device *pdev, bool last_try)
@@ -688,7 +730,7 @@ int xen_pcibk_reset_hand_out(struct pcistub_device *psdev,
 	if (reset->resetting || reset->leaving || reset->claim ||
 	    ktime_before(ktime_get(), reset->recovering_until) ||
 	    (port && pcibk_is_reset_on(port, &ctl)) ||
-	    (reset->due && !reset->put_off && !last_try))
+	    (reset->due && !last_try && (!reset->put_off || work_busy(&reset->work))))
 		return -EAGAIN;
 
 	if (reset->needs_reset && (reset->strict < 0 ? strict_reset : reset->strict)) {
@@ -697,12 +739,20 @@ int xen_pcibk_reset_hand_out(struct pcistub_device *psdev,
 	}
 	if (reset->needs_reset)
 		dev_warn(&dev->dev, "handed out although it still needs a reset\n");
+	reset->assignment = ++pcibk_assignments;
 	return 0;
 }
 
-/*
- * A backend lists a function, which it has by now, or does not get.  Both count as assigned: the
- * toolstack has given the function to the guest in Xen, and does not ask pciback.
+/**
+ * xen_pcibk_reset_assign - a backend lists a function, which it has by now, or does not get
+ * @pdev: the backend
+ * @dev: the function
+ *
+ * Both count as assigned: the toolstack has given the function to the guest in Xen, and does not
+ * ask pciback.
+ *
+ * Context: process context; if the backend has the function, with the device lock held since
+ * xen_pcibk_reset_hand_out().
  */
 void xen_pcibk_reset_assign(struct xen_pcibk_device *pdev, struct pci_dev *dev)
 {
@@ -715,7 +765,8 @@ void xen_pcibk_reset_assign(struct xen_pcibk_device *pdev, struct pci_dev *dev)
 		return;
 	reset = &psdev->reset;
 	reset->refused_by = psdev->pdev ? NULL : pdev;
-	reset->assignment = ++pcibk_assignments;
+	if (!psdev->pdev)
+		reset->assignment = ++pcibk_assignments;
 	reset->domain = pdev->xdev->otherend_id;
 	reset->needs_reset = true;
 	reset->due = false;
@@ -723,7 +774,13 @@ void xen_pcibk_reset_assign(struct xen_pcibk_device *pdev, struct pci_dev *dev)
 	reset->covered = false;
 }
 
-/* The @n-th function that a backend was refused, with a reference, or NULL */
+/**
+ * xen_pcibk_reset_nth_refused - a function that a backend was refused
+ * @pdev: the backend
+ * @n: how many others to leave out
+ *
+ * Return: it, with a reference, or NULL
+ */
 struct pci_dev *xen_pcibk_reset_nth_refused(const struct xen_pcibk_device *pdev, unsigned int n)
 {
 	struct pcistub_device *psdev;
@@ -735,7 +792,13 @@ struct pci_dev *xen_pcibk_reset_nth_refused(const struct xen_pcibk_device *pdev,
 	return NULL;
 }
 
-/* The backend does not list @dev, or any (NULL), any more: those that it was refused are idle. */
+/**
+ * xen_pcibk_reset_unrefuse - the backend does not list such functions any more
+ * @pdev: the backend; only compared
+ * @dev: the function, whether it was refused or not; NULL: all
+ *
+ * Context: process context.
+ */
 void xen_pcibk_reset_unrefuse(const void *pdev, struct pci_dev *dev)
 {
 	struct pcistub_device *psdev;
@@ -749,7 +812,14 @@ void xen_pcibk_reset_unrefuse(const void *pdev, struct pci_dev *dev)
 	}
 }
 
-/* A guest has lost a function.  Caller holds the device lock; a work item resets it. */
+/**
+ * xen_pcibk_reset_released - a guest has lost a function
+ * @psdev: the stub's record of it
+ *
+ * From here on the function is idle.  A work item resets it.
+ *
+ * Context: process context, device lock held.  Does not wait.
+ */
 void xen_pcibk_reset_released(struct pcistub_device *psdev)
 {
 	guard(spinlock_irq)(&pcistub_devices_lock);
@@ -758,10 +828,15 @@ void xen_pcibk_reset_released(struct pcistub_device *psdev)
 	pcibk_idle(psdev);
 }
 
-/*
- * A function is about to leave pciback.  From here on it is neither claimed nor handed out.  A
- * claim that holds it is waited for, uninterruptibly since remove() cannot fail; as long as the
- * PCI core lets a device take to come back, a minute at most.
+/**
+ * xen_pcibk_reset_leave - a function is about to leave pciback
+ * @psdev: the stub's record of it, on the list
+ *
+ * From here on it is neither claimed nor handed out.  A claim that holds it is waited for,
+ * uninterruptibly since remove() cannot fail; as long as the PCI core lets a device take to come
+ * back, a minute at most.
+ *
+ * Context: process context, device lock held.
  */
 void xen_pcibk_reset_leave(struct pcistub_device *psdev)
 {
@@ -773,12 +848,22 @@ void xen_pcibk_reset_leave(struct pcistub_device *psdev)
 	wait_event(pcibk_wait, !READ_ONCE(psdev->reset.claim));
 }
 
+/**
+ * xen_pcibk_reset_init - get ready for the first function
+ *
+ * Return: 0 or -ENOMEM
+ */
 int __init xen_pcibk_reset_init(void)
 {
 	pcibk_wq = alloc_workqueue("xen-pciback-reset", WQ_UNBOUND | WQ_FREEZABLE, 0);
 	return pcibk_wq ? 0 : -ENOMEM;
 }
 
+/**
+ * xen_pcibk_reset_exit - finish after the last function
+ *
+ * Context: process context, no locks held; the driver is unregistered.
+ */
 void xen_pcibk_reset_exit(void)
 {
 	destroy_workqueue(pcibk_wq);

@@ -272,10 +272,15 @@ static int pcibk_settle(struct pci_dev *dev, int err)
 	return err;
 }
 
-/*
- * Whoever resets the function, it is not handed out meanwhile, and what its guest asks for is
- * refused (see xen_pcibk_do_one_op()): config accesses would be lost, and MSI may meet a device
- * that does not answer.  Caller holds the device lock, as in the other callbacks of the core.
+/**
+ * xen_pcibk_reset_prepare - a reset of a function begins
+ * @dev: a function owned by pciback
+ *
+ * The driver's reset_prepare().  Whoever resets the function, it is not handed out meanwhile,
+ * and what its guest asks for is refused (see xen_pcibk_do_one_op()): config accesses would be
+ * lost, and MSI may meet a device that does not answer.
+ *
+ * Context: process context, device lock held.
  */
 void xen_pcibk_reset_prepare(struct pci_dev *dev)
 {
@@ -291,9 +296,17 @@ void xen_pcibk_reset_prepare(struct pci_dev *dev)
 		flush_work(&dev_data->psdev->pdev->op_work);
 }
 
-/*
+/**
+ * xen_pcibk_reset_done - a reset of a function has ended
+ * @dev: a function owned by pciback
+ *
+ * The driver's reset_done().  A function without a guest gets the state of bind time back and
+ * is disabled; one in use keeps what the core has restored.
+ *
  * After a slot or bus reset the core waits for the first function of the bus at most, and not at
  * all behind a bridge from PCIe to PCI.  So a claim gives each bus the time that it may take.
+ *
+ * Context: process context, device lock held.  Waits for PCIBK_READY_MS at most, for all of a bus.
  */
 void xen_pcibk_reset_done(struct pci_dev *dev)
 {
@@ -317,10 +330,17 @@ void xen_pcibk_reset_done(struct pci_dev *dev)
 	pcibk_settle(dev, 0);
 }
 
-/*
- * Error recovery begins, or has failed.  It may reset the function, or only its siblings.  It
- * asks the driver, which asks the guest: true if there is none.  The function is not handed out
- * until recovery ends, which older kernels do not report if it fails.
+/**
+ * xen_pcibk_reset_error - error recovery begins for a function, or has failed
+ * @dev: a function owned by pciback
+ * @state: what has become of its link
+ *
+ * Error recovery may reset the function, or only its siblings.  It asks the driver, which asks
+ * the guest; a function without a guest has nobody to ask.  It is not handed out until recovery
+ * ends, which older kernels do not report if it fails.
+ *
+ * Context: process context, device lock held.
+ * Return: true if no guest has @dev
  */
 bool xen_pcibk_reset_error(struct pci_dev *dev, pci_channel_state_t state)
 {
@@ -337,11 +357,17 @@ bool xen_pcibk_reset_error(struct pci_dev *dev, pci_channel_state_t state)
 	return !psdev->pdev;
 }
 
-/*
+/**
+ * xen_pcibk_reset_recover - restore a function in error recovery
+ * @dev: a function owned by pciback
+ *
  * Error recovery resets without saving or restoring, which it leaves to the driver and that to
- * the guest: false if there is one.  Xen is told before and after: as long as it takes a function
- * for enabled, as it was, it ignores what is written to the BARs.  A function that does not answer
+ * the guest.  Xen is told before and after: as long as it takes a function for enabled, as it
+ * was, it ignores what is written to the BARs.  A function without a guest that does not answer
  * needs a reset, but does not keep its siblings from recovering.
+ *
+ * Context: process context, device lock held.
+ * Return: true if no guest has @dev, and all was done that can be done
  */
 bool xen_pcibk_reset_recover(struct pci_dev *dev)
 {
@@ -354,15 +380,21 @@ bool xen_pcibk_reset_recover(struct pci_dev *dev)
 		return false;
 
 	xen_pcibk_reset_prepare(dev);
-	if (pcibk_answers(dev))
-		pcibk_tell_xen(dev);
+	/* What Xen makes of it does not count yet: the BARs are not there. */
+	if (pcibk_answers(dev) && !xen_pv_domain() && !dev->is_virtfn)
+		xen_reset_device(dev);
 	err = pcibk_settle(dev, 0);
 	if (err)
 		dev_warn(&dev->dev, "error recovery: %s\n", pcibk_result(err));
 	return true;
 }
 
-/* Error recovery has ended. */
+/**
+ * xen_pcibk_reset_resume - error recovery has ended for a function
+ * @dev: a function owned by pciback
+ *
+ * Context: process context, device lock held.
+ */
 void xen_pcibk_reset_resume(struct pci_dev *dev)
 {
 	struct pcistub_device *psdev = pcibk_psdev(dev);
@@ -447,10 +479,17 @@ int pcibk_reset_function(struct pcistub_device *psdev, enum pcibk_method method)
 	return err;
 }
 
-/*
- * The reset on bind and unbind, with the device lock held: what the function has for itself, or
- * else what the core has for it alone.  What goes wrong is in the log: the caller has no other
- * reset to try.  -EIO if the state was not restored or Xen did not take the reset.
+/**
+ * xen_pcibk_reset_locked - reset a function as well as its device lock allows
+ * @dev: a function that pciback seizes or gives up
+ *
+ * The reset on bind and unbind: what the function has for itself, or else what the core has for
+ * it alone.  The state of bind time is restored.  What goes wrong is in the log: the caller has
+ * no other reset to try.
+ *
+ * Context: process context, device lock held.  The bridge may be waited for, for
+ * PCIBK_BRIDGE_MS.
+ * Return: 0, or -EIO if the state was not restored or Xen did not take the reset
  */
 int xen_pcibk_reset_locked(struct pci_dev *dev)
 {

@@ -8,6 +8,7 @@
 #include <linux/pci_regs.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/harness.h"
@@ -266,6 +267,31 @@ TEST_F(window, do_flr_between_two_guests)
 	EXPECT_EQ(0, hw_flrs(&self->hw, self->nvme));
 	/* It has it still */
 	EXPECT_EQ(-EBUSY, reset_device(self->nvme));
+}
+
+/* What covers an idle function does not cover one that is being handed out */
+TEST_F(window, do_flr_in_handout)
+{
+	pid_t asking;
+
+	adopt_card();
+	ASSERT_EQ(0, do_flr(self->card.first));
+	ASSERT_EQ(0, hold_at_entry("xen_pcibk_reset_assign"));
+	ASSERT_EQ(0, guest_begin(&self->guest, DOMAIN, &self->card.second, 1));
+	ASSERT_TRUE(hold_wait());
+	guest_remove(&self->guest);
+
+	hw_begin(&self->hw);
+	asking = in_child(do_flr(self->card.second));
+	/* It waits for the device lock */
+	usleep(300 * 1000);
+	EXPECT_EQ(0, waitpid(asking, NULL, WNOHANG));
+	EXPECT_EQ(0, hold_let_go());
+	EXPECT_EQ(0, wait_for_child(asking));
+	hw_end(&self->hw);
+	/* The release that pciback hears of then may be one more */
+	EXPECT_LE(1, hw_sbrs(&self->hw, self->card.port));
+	EXPECT_TRUE(fn_wait_clean(self->card.second));
 }
 
 /* -- who is on its way out -------------------------------------------------- */
