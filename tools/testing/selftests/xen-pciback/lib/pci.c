@@ -528,3 +528,9 @@ int load_pciback(const char *parameters)
 		 "insmod /lib/modules/xen-pciback.ko %s", parameters);
 	return system(command) ? -EIO : 0;
 }
+
+const char *fn_bound_last_reset(struct fn fn)
+{
+	return kernel_since(5, 15) && !fn_has_file(fn, "reset_method") ?
+	       "none" : "bus: not supported";
+}
