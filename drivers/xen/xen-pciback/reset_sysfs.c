@@ -93,10 +93,12 @@ static ssize_t do_flr_store(struct device_driver *drv, const char *buf, size_t c
 }
 static DRIVER_ATTR_WO(do_flr);
 
+static struct attribute *xen_pcibk_reset_driver_attrs[] = {
+	&driver_attr_reset_device.attr, &driver_attr_do_flr.attr, NULL
+};
+
 static const struct attribute_group xen_pcibk_reset_driver_group = {
-	.attrs = (struct attribute *[]) {
-		&driver_attr_reset_device.attr, &driver_attr_do_flr.attr, NULL
-	},
+	.attrs = xen_pcibk_reset_driver_attrs,
 };
 
 /* For pci_driver.groups: files in /sys/bus/pci/drivers/pciback/ */
@@ -222,12 +224,14 @@ static struct device_attribute dev_attr_strict = __ATTR(strict, 0644, value_show
 static struct device_attribute dev_attr_set_reset =
 	__ATTR(set_reset, 0644, value_show, value_store);
 
+static struct attribute *xen_pcibk_reset_dev_attrs[] = {
+	&dev_attr_needs_reset.attr, &dev_attr_last_reset.attr, &dev_attr_reset_plan.attr,
+	&dev_attr_strict.attr, &dev_attr_set_reset.attr, NULL
+};
+
 static const struct attribute_group xen_pcibk_reset_dev_group = {
 	.name = "pciback",
-	.attrs = (struct attribute *[]) {
-		&dev_attr_needs_reset.attr, &dev_attr_last_reset.attr, &dev_attr_reset_plan.attr,
-		&dev_attr_strict.attr, &dev_attr_set_reset.attr, NULL
-	},
+	.attrs = xen_pcibk_reset_dev_attrs,
 };
 
 /* For pci_driver.dev_groups: files in /sys/bus/pci/devices/BDF/ */
