@@ -32,11 +32,12 @@
 # xentools.cpio, guest.cpio and hvm.cpio. ../README has what must be in them. /init and
 # all else of this folder that runs in the VM is added here.
 #
-# And: VM_RUN, where the runs' folders are [/tmp/xen-pciback], VM_TIMEOUT seconds before
-# a run is called hung [600], VM_SILENCE seconds without a word before /init [60], VM_CPUS [1], VM_MEMORY in MB [1536], VM_ACCEL
-# [tcg,thread=single], VM_ICOUNT, what goes to QEMU's -icount [shift=1,sleep=off; none
-# with -i or another VM_ACCEL], VM_ENV, assignments to export before COMMAND, and V=1,
-# the same as -v. XEN, KERNEL and FLAVOUR are only printed: what is being booted.
+# And: VM_RUN, where the runs' folders are [/tmp/xen-pciback], VM_TIMEOUT seconds
+# before a run is called hung [600], VM_SILENCE seconds without a word before /init
+# [60], VM_CPUS [1], VM_MEMORY in MB [1536], VM_ACCEL [tcg,thread=single], VM_ICOUNT,
+# what goes to QEMU's -icount [shift=1,sleep=off; none with -i or another VM_ACCEL],
+# VM_ENV, assignments to export before COMMAND, and V=1, the same as -v. XEN, KERNEL
+# and FLAVOUR are only printed: what is being booted.
 #
 # By -icount time in the VM passes by instructions, 2 ns each, and when it idles jumps to
 # the next timer: what else this machine does changes nothing, and waits cost nothing.
