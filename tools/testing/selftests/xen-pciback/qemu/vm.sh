@@ -34,7 +34,7 @@
 #
 # And: VM_RUN, where the runs' folders are [/tmp/xen-pciback], VM_TIMEOUT seconds
 # before a run is called hung [600], VM_SILENCE seconds without a word before /init
-# [60], VM_CPUS [1], VM_MEMORY in MB [1536], VM_ACCEL [tcg,thread=single], VM_ICOUNT,
+# [300], VM_CPUS [1], VM_MEMORY in MB [1536], VM_ACCEL [tcg,thread=single], VM_ICOUNT,
 # what goes to QEMU's -icount [shift=1,sleep=off; none with -i or another VM_ACCEL],
 # VM_ENV, assignments to export before COMMAND, and V=1, the same as -v. XEN, KERNEL
 # and FLAVOUR are only printed: what is being booted.
@@ -48,7 +48,7 @@ umask 022
 QEMU_DIR=$(cd "$(dirname "$0")" && pwd)
 : "${VM_XEN:=}" "${VM_KERNEL:=}" "${VM_IMAGES:=}" "${VM_RUN:=${TMPDIR:-/tmp}/xen-pciback}"
 : "${VM_TIMEOUT:=600}" "${VM_CPUS:=1}" "${VM_MEMORY:=1536}" "${VM_ENV:=}"
-: "${VM_ACCEL:=tcg,thread=single}" "${DOM0:=pv}" "${VM_SILENCE:=60}"
+: "${VM_ACCEL:=tcg,thread=single}" "${DOM0:=pv}" "${VM_SILENCE:=300}"
 
 warn()
 {
@@ -279,6 +279,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
 # A machine that says nothing more before anything of ours runs will not come to that.
+# The kernel is silent until then, for most of a minute if many boot at once.
 end_if_silent()
 {
 	said=''
