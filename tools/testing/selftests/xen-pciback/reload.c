@@ -155,12 +155,32 @@ TEST_F(reload, silent_while_loading)
 	EXPECT_EQ(3, release_count(self->port, self->fns, 3));
 }
 
-/* Loaded with a mistake, it is not; what it had read by then is not lost (kmemleak) */
-TEST_F(reload, hide_mistaken)
+/* A slip in one entry of hide= is reported; the functions in the others are hidden */
+TEST_F(reload, hide_with_slips)
 {
+	struct fn first = self->fns[0], last = self->fns[3];
+	char hide[96], driver[32];
+	int klog;
+
 	ASSERT_EQ(0, unload_module("xen_pciback"));
-	EXPECT_EQ(-EIO, load_pciback("'hide=(0000:01:00.0)(0000:01'"));
-	EXPECT_NE(0, access(PCIBACK_DIR, F_OK));
+	ASSERT_EQ(0, fn_release(first));
+	ASSERT_EQ(0, fn_release(last));
+	klog = klog_begin();
+	snprintf(hide, sizeof(hide), "'hide=\"(%s)(0000:01 (0000:01:20.0)(%s) x\"'", first.name,
+		 last.name);
+	ASSERT_EQ(0, load_pciback(hide));
+
+	EXPECT_EQ(3, klog_count(klog, "Error parsing pci_devs_to_hide at", NULL));
+	EXPECT_TRUE(klog_has(klog, "at \"(0000:01 \": not hidden", NULL, NULL, 0));
+	EXPECT_TRUE(klog_has(klog, "at \"(0000:01:20.0)\": not hidden", NULL, NULL, 0));
+	EXPECT_TRUE(klog_has(klog, "at \"x\": not hidden", NULL, NULL, 0));
+	klog_end(klog);
+	fn_driver(first, driver, sizeof(driver));
+	EXPECT_STREQ("pciback", driver);
+	fn_driver(last, driver, sizeof(driver));
+	EXPECT_STREQ("pciback", driver);
+
+	ASSERT_EQ(0, unload_module("xen_pciback"));
 	ASSERT_EQ(0, load_pciback(""));
 }
 
