@@ -139,7 +139,7 @@ docs: ## the guide, the manual and the reference as HTML, in build/docs
 	@scripts/deps.sh docs
 	@scripts/docs.sh
 
-patches: ## the change as two series for mail (TREE=dir BASE=dir, KERNEL=: one for that tree)
+patches: ## the change as series for mail (TREE=dir BASE=dir, KERNEL=: one for that tree)
 	@scripts/deps.sh vm
 	@$(if $(TREE),,scripts/series/patches.sh)
 	@$(if $(TREE)$(filter-out file,$(origin KERNEL)),scripts/series/tree.sh $(addsuffix ',$(addprefix ',$(TREE) $(BASE))))

@@ -1,10 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# bisect.sh: whoever bisects the two series of patches.sh must find each commit that
+# bisect.sh: whoever bisects the series of patches.sh must find each commit that
 # changes the driver working: built without a warning (W=1), and passing in the
-# VM what can be asked of it so far. Then their cover letters say so. And what tree.sh
-# makes of the same must build for those that it is for.
+# VM what can be asked of it so far; and each that changes the tests must build. Then
+# their cover letters say so. And what tree.sh makes of the same must build for those
+# that it is for.
 set -eu
 . "${0%/*}/../common.sh"
 
@@ -37,6 +38,24 @@ build()
 	build_strictly "$work/xen-pciback" W=1
 }
 
+# What there is of the tests, as tests.sh builds all of them
+build_selftests()
+{
+	mkdir -p "$work/tests"
+	git -C "$tree" archive "$1" scripts tools | tar -x -C "$work/tests"
+	selftests=$work/tests/tools/testing/selftests
+	# The machine comes first, and is not built.
+	[ -e "$selftests/xen-pciback/Makefile" ] || return 0
+	[ ! -e "$selftests/xen-pciback/test_modules" ] ||
+		"$SCRIPT_DIR/chroot.sh" "$(kernel_suite)" \
+			make -C "$selftests/xen-pciback/test_modules" \
+			KDIR="$OUT/headers/build" KCFLAGS=-Werror
+	"$SCRIPT_DIR/chroot.sh" "$(xen_suite "$XEN")" \
+		make -C "$selftests" TARGETS=xen-pciback FORCE_TARGETS=1 \
+		XEN_PREFIX="$OUT/xentools/usr" KDIR=/nonexistent CC='gcc -Werror' \
+		-j"$(nproc)"
+}
+
 run()
 {
 	MODULE="$work/xen-pciback/xen-pciback.ko" TESTS="$1" "$SCRIPT_DIR/check/check.sh"
@@ -44,10 +63,17 @@ run()
 
 "$SCRIPT_DIR/series/patches.sh"
 kernel_headers
+"$SCRIPT_DIR/fetch.sh" xentools
+"$SCRIPT_DIR/unpack.sh" xentools
+"$SCRIPT_DIR/chroot.sh" "$(xen_suite "$XEN")"
+rm -rf "$work/tests"
 number=0
 for commit in $(git -C "$tree" rev-list --reverse base..main); do
 	number=$((number + 1))
 	subject=$(git -C "$tree" log -1 --format=%s "$commit" | cut -c 1-48)
+	if ! git -C "$tree" diff --quiet "$commit^" "$commit" -- tools/testing; then
+		step "$(printf '%02d' $number)" "$subject" build_selftests "$commit"
+	fi
 	if git -C "$tree" diff --quiet "$commit^" "$commit" -- $DRIVER; then
 		continue
 	fi
@@ -59,4 +85,4 @@ done
 git -C "$tree" log --format=%T base..main >"$work/passed"
 echo "each of $number commits builds and passes its tests"
 "$SCRIPT_DIR/series/trees.sh" --build
-"$SCRIPT_DIR/series/patches.sh" | tail -n 2
+"$SCRIPT_DIR/series/patches.sh" | tail -n 3

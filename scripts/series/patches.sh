@@ -1,19 +1,21 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# patches.sh: the change as a reviewer of the newest kernel gets it, two series of git
-# format-patch with a cover letter each: $BUILD/patches/fixes for the stock driver, and
-# $BUILD/patches/resets on top of them.
+# patches.sh: the change as a reviewer of the newest kernel gets it, series of git
+# format-patch with a cover letter each: $BUILD/patches/fixes for the stock driver,
+# $BUILD/patches/resets on top of them, and $BUILD/patches/tests, which go with the
+# resets to the kselftests' tree.
 #
 # They are made from what is in this repository, in a git repository of its own,
 # $BUILD/$BASE_KERNEL/series: the patches of drivers/xen/xen-pciback/patches and what
-# mail/files there says of the files beside them. The author is who
+# mail/files and mail/tests/files there say of the other files. The author is who
 # MAINTAINERS names; the addresses are get_maintainer.pl's; checkpatch.pl must
 # have nothing to say. That they were tested is said if bisect.sh has done it.
 set -eu
 . "${0%/*}/../common.sh"
 
 DRIVER=drivers/xen/xen-pciback
+SELFTEST=${SELFTEST_DIR#"$TOP/"}
 QUILT=$TOP/$DRIVER/patches
 MAIL=$QUILT/mail
 KERNEL=$BASE_KERNEL FLAVOUR=''
@@ -31,6 +33,20 @@ lines()
 features()
 {
 	lines "$MAIL/files" | cut -d ' ' -f 1
+}
+
+tests()
+{
+	lines "$MAIL/tests/files" | sed 's,^,tests/,; s/ .*//'
+}
+
+# files_of NAME: what comes with a patch
+files_of()
+{
+	{
+		lines "$MAIL/files"
+		lines "$MAIL/tests/files" | sed "s,^,tests/,; s, , $SELFTEST/,g"
+	} | sed -n "s,^$1 ,,p"
 }
 
 message()
@@ -74,6 +90,39 @@ maintain()
 	rm .entry
 }
 
+# so_far: the selftest's Makefiles, less what is not there yet
+so_far()
+{
+	for dir in "$SELFTEST" "$SELFTEST/test_modules"; do
+		[ ! -e "$dir/Makefile" ] || (
+			cd "$dir"
+			while IFS= read -r line; do
+				# shellcheck disable=SC2016
+				case $line in
+				*'$('*) ;;
+				TEST_*=* | GUEST_PROGS* | LIB_SRCS* | obj-m*)
+					line=$(there "$line")
+					;;
+				esac
+				case $line in
+				*+=) ;;
+				*) printf '%s\n' "$line" ;;
+				esac
+			done <"$TOP/$dir/Makefile" >Makefile
+		)
+	done
+}
+
+# there LINE: of what it lists
+there()
+{
+	printf '%s' "${1%%=*}="
+	for word in ${1#*=}; do
+		[ ! -e "${word%.o}.c" ] && [ ! -e "$word" ] || printf ' %s' "$word"
+	done
+	echo
+}
+
 # commit PATCH: all that has changed, with its message
 commit()
 {
@@ -93,7 +142,7 @@ step_of()
 		text=$QUILT/$name
 		patch -s -p1 --fuzz=0 --no-backup-if-mismatch <"$text"
 	fi
-	files=$(lines "$MAIL/files" | sed -n "s/^$name //p")
+	files=$(files_of "$name")
 	# shellcheck disable=SC2086
 	(cd "$TOP" && [ -z "$files" ] || printf '%s\n' $files) | while read -r file; do
 		mkdir -p "$(dirname "$file")"
@@ -111,11 +160,12 @@ step_of()
 	guide)
 		sed -i '/^   xfs$/i\   xen-pciback-reset' Documentation/admin-guide/index.rst
 		;;
-	selftests)
+	tests/functions)
 		sed -i '/^TARGETS += x86$/a TARGETS += xen-pciback' \
 			tools/testing/selftests/Makefile
 		;;
 	esac
+	so_far
 	# Patches carry no modes, and checkpatch no such names
 	[ ! -e tools/xen ] || chmod -R a-x,a+X tools/xen
 	commit "$text"
@@ -147,9 +197,28 @@ commits()
 	for name in $(features); do
 		step_of "$name"
 	done
+	git tag resets
+	for name in $(tests); do
+		step_of "$name"
+	done
+	# All of it is in some patch.
+	diff -r "$TOP/$SELFTEST" "$SELFTEST"
 }
 
-# What a reviewer has patience for, tests apart; and each fix has to say of what
+# added FROM TO LINES: no patch adds more of them
+added()
+{
+	for commit in $(git rev-list "$1..$2"); do
+		git diff --shortstat "$commit^" "$commit" |
+			mawk -v patch="$(git log -1 --format=%s "$commit")" -v most="$3" '
+			$4 + $6 > most {
+				print patch ":" $0
+				exit 1
+			}'
+	done
+}
+
+# What a reviewer has patience for; and each fix has to say of what
 limits()
 {
 	cd "$tree"
@@ -162,15 +231,9 @@ limits()
 			}
 		done
 	done
-	git rev-list --count fixes..main | grep -xE '[0-9]|10'
-	for commit in $(git rev-list fixes..main); do
-		git diff --shortstat "$commit^" "$commit" -- . ':!tools/testing' |
-			mawk -v patch="$(git log -1 --format=%s "$commit")" '
-			$4 + $6 > 1000 {
-				print patch ":" $0
-				exit 1
-			}'
-	done
+	git rev-list --count fixes..resets | grep -xE '[0-9]|10'
+	added fixes resets 1000
+	added resets main 1600
 }
 
 # What "make module" builds must be what the series comes to.
@@ -193,7 +256,8 @@ tested()
 {
 	if [ "$(cat "$OUT/bisect/passed" 2>/dev/null)" = "$(git log --format=%T base..main)" ]; then
 		echo 'Each patch of the driver was built alone (W=1, without a warning), and passed'
-		echo 'in a VM (Xen, QEMU) those of the tests that can be asked of it so far.'
+		echo 'in a VM (Xen, QEMU) those of the tests that can be asked of it so far.  Each'
+		echo 'patch of the tests was built without a warning, too.'
 	else
 		echo 'The patches were not yet tested one by one.'
 	fi
@@ -250,13 +314,14 @@ checkpatch()
 }
 
 kernel_source "$KERNEL"
-step patches "two series for Linux $KERNEL" commits
+step patches "the series for Linux $KERNEL" commits
 step patches 'are what "make module" builds' compare
 step patches "what each must have, and not exceed" limits
 rm -rf "$patches"
 step patches "the fixes for mail" format fixes base fixes
-step patches "the resets for mail" format resets fixes main
+step patches "the resets for mail" format resets fixes resets
+step patches "their tests for mail" format tests resets main
 step patches "checkpatch --strict" checkpatch
-for dir in fixes resets; do
+for dir in fixes resets tests; do
 	echo "$(find "$patches/$dir" -name '*.patch' | wc -l) files in ${patches#"$TOP/"}/$dir"
 done
