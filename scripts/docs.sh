@@ -1,24 +1,74 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# docs.sh: build the guide, the command's manual and the reference of the files
-# in sysfs, by the kernel's documentation tools, as HTML in $BUILD/docs. What they
-# warn of is an error.
+# docs.sh: build the README, the guide, the command's manual and the reference of the
+# files in sysfs as HTML in $BUILD/docs, by the kernel's documentation tools. A warning of
+# these is an error.
 set -eu
-# By the tools of the kernel that is taken if none is said: later ones have others
+# The default kernel's tools, whatever KERNEL is: later kernels have others
 KERNEL=''
 . "${0%/*}/common.sh"
 
 TREE=$OUT/docs-tree
 HTML=$BUILD/docs
+PROJECT='Thorough resets for xen-pciback'
+VERSION=$(sed -n '1s/.*(\(.*\)).*/\1/p' "$TOP/debian/changelog")
 
-# A tree with these pages and no others, and an index for them
+# landing: the first page, with a sentence for each other one
+landing()
+{
+	cat <<-END
+		$PROJECT
+		===============================
+
+		Version $VERSION.
+
+		PCI devices are reset thoroughly when they move from one Xen guest to the
+		next, also those that have no function-level reset.
+
+		:doc:\`readme\`
+		    What it is for, how to see it work, and how to install it.
+		:doc:\`admin-guide/xen-pciback/start\`
+		    From a fresh Debian to a guest with a graphics card, step by step.
+		:doc:\`admin-guide/xen-pciback/how-it-works\`
+		    What is reset, when, and why.
+		:doc:\`admin-guide/xen-pciback/recipes\`
+		    What to type for each kind of device.
+		:doc:\`admin-guide/xen-pciback/troubleshooting\`
+		    Each message, with its cause and what to do.
+		:doc:\`admin-guide/xen-pciback/security\`
+		    What the resets promise, and what they do not.
+		:doc:\`admin-guide/xen-pciback/speed\`
+		    How long resets take, next to the stock driver and vfio-pci.
+		:doc:\`admin-guide/xen-pciback/limits\`
+		    What these resets cannot do, and what was never tried.
+		:doc:\`admin-guide/xen-pciback/tests\`
+		    What was run, on what, and with what result.
+		:doc:\`admin-guide/xen-pciback/index\`
+		    The words that all these pages use.
+		:doc:\`pciback-reset\`
+		    The manual of the command.
+		:doc:\`admin-guide/abi-testing\`
+		    The reference of the driver's files.
+
+		.. toctree::
+		   :hidden:
+
+		   readme
+		   admin-guide/xen-pciback/index
+		   pciback-reset
+		   admin-guide/abi-testing
+	END
+}
+
+# A tree with these pages and no others
 make_tree()
 {
 	rm -rf "$TREE"
 	cp -R "$OUT/docs" "$TREE"
 	cp -R "$TOP/Documentation" "$TREE/"
 	cp "$TOP/tools/xen/pciback-reset.rst" "$TREE/Documentation/"
+	cp "$TOP/README" "$TREE/Documentation/readme.rst"
 	cat >"$TREE/Documentation/admin-guide/abi-testing.rst" <<-END
 		The files in sysfs
 		==================
@@ -26,18 +76,13 @@ make_tree()
 		.. kernel-abi:: ABI/testing
 		   :rst:
 	END
-	cat >"$TREE/Documentation/index.rst" <<-END
-		Thorough resets for xen-pciback
-		===============================
-
-		.. toctree::
-		   :maxdepth: 2
-
+	landing >"$TREE/Documentation/index.rst"
+	# In a narrow window what is wide scrolls by itself, and not the page.
+	cat >>"$TREE/Documentation/sphinx-static/custom.css" <<-END
+		div.body { min-width: 0; overflow-wrap: break-word; }
+		div.body table.docutils { display: block; overflow-x: auto; }
+		div.body object, div.body img { max-width: 100%; height: auto; }
 	END
-	for page in admin-guide/xen-pciback-reset pciback-reset admin-guide/abi-testing \
-		admin-guide/xen-pciback-reset-tests; do
-		echo "   $page"
-	done >>"$TREE/Documentation/index.rst"
 }
 
 build_docs()
@@ -45,7 +90,10 @@ build_docs()
 	make_tree
 	rm -rf "$HTML"
 	PYTHONDONTWRITEBYTECODE=1 srctree=$TREE sphinx-build -q -E -W --keep-going \
-		-b html -d "$OUT/doctrees" -D version="$KERNEL" -D release="$KERNEL" \
+		-b html -d "$OUT/doctrees" -D project="$PROJECT" -D copyright="its authors" \
+		-D version="$VERSION" -D release="$VERSION" -D html_logo= \
+		-D html_title="$PROJECT $VERSION" \
+		-D html_theme_options.description="Version $VERSION" \
 		"$TREE/Documentation" "$HTML"
 }
 

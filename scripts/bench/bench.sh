@@ -12,8 +12,8 @@
 #
 # Left in $BUILD/$KERNEL/bench: rows (all measurements, with what the hardware
 # saw), results.tsv (medians), goals.tsv, report.txt, plots as *.svg; and
-# xen-pciback-speed.txt, a table for the kernel's documentation, where a copy of
-# it is Documentation/admin-guide/xen-pciback-speed.txt. The exit status tells
+# speed.txt, a table for the kernel's documentation, where a copy of
+# it is Documentation/admin-guide/xen-pciback/speed.txt. The exit status tells
 # whether it ran and all numbers of resets are as they should be, not how fast.
 #
 # ROUNDS=number		of each measurement [5]
@@ -431,7 +431,7 @@ medians "$BENCH/rows" >"$BENCH/results.tsv"
 goals "$BENCH/results.tsv" >"$BENCH/goals.tsv"
 figures "$BENCH/results.tsv" >"$BENCH/figures.tsv"
 report >"$BENCH/report.txt"
-documentation >"$BENCH/xen-pciback-speed.txt"
+documentation >"$BENCH/speed.txt"
 step plots "$BENCH/*.svg" plots
 cat "$BENCH/report.txt"
 echo "  in $BENCH: report.txt, results.tsv, *.svg"

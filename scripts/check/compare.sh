@@ -3,7 +3,7 @@
 #
 # compare.sh: hand the same devices to guests on the stock driver and on this
 # one, and print what became of them as a table for the kernel's documentation,
-# where a copy of it is Documentation/admin-guide/xen-pciback-before-after.txt.
+# where a copy of it is Documentation/admin-guide/xen-pciback/before-after.txt.
 # Both runs are selftests/xen-pciback/compare.sh in the VM.
 set -eu
 . "${0%/*}/../common.sh"

@@ -3,8 +3,8 @@
 #
 # matrix.sh: run check.sh for each kernel with the hypervisors that it is used
 # with, and print a table; it is also in $BUILD/matrix/table. The README and
-# Documentation/admin-guide/xen-pciback-matrix.txt have a copy of it, and
-# xen-pciback-debug.txt there one of check-debug's.
+# Documentation/admin-guide/xen-pciback/matrix.txt have a copy of it, and
+# debug.txt there one of check-debug's.
 #
 # PAIRS="KERNEL-XEN ..." instead of those of common.sh, KERNEL-XEN-pvh with a PVH dom0,
 # KERNEL-XEN-FLAVOUR with that kernel; JOBS of them at once, one a CPU if not said.

@@ -3,7 +3,7 @@
 #
 # outcomes.sh: have things go wrong, by selftests/xen-pciback/outcomes.c, and
 # print what came of it as a table for the kernel's documentation, where a copy
-# of it is Documentation/admin-guide/xen-pciback-outcomes.txt.
+# of it is Documentation/admin-guide/xen-pciback/outcomes.txt.
 set -eu
 . "${0%/*}/../common.sh"
 

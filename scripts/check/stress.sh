@@ -8,7 +8,7 @@
 #			it was [random]
 #
 # Prints a line each half minute, and tables at the end, which are also in
-# $BUILD/stress/seed-SEED, of which Documentation/admin-guide/xen-pciback-stress.txt
+# $BUILD/stress/seed-SEED, of which Documentation/admin-guide/xen-pciback/stress.txt
 # is a copy.
 set -eu
 . "${0%/*}/../common.sh"

@@ -40,12 +40,13 @@ tests()
 	lines "$MAIL/tests/files" | sed 's,^,tests/,; s/ .*//'
 }
 
-# files_of NAME: what comes with a patch
+# files_of NAME: what comes with a patch. That of tests is in the selftest or Documentation.
 files_of()
 {
 	{
 		lines "$MAIL/files"
-		lines "$MAIL/tests/files" | sed "s,^,tests/,; s, , $SELFTEST/,g"
+		lines "$MAIL/tests/files" |
+			sed "s,^,tests/,; s, \([^D]\), $SELFTEST/\1,g"
 	} | sed -n "s,^$1 ,,p"
 }
 
@@ -158,7 +159,7 @@ step_of()
 			tools/xen/pciback-reset
 		;;
 	guide)
-		sed -i '/^   xfs$/i\   xen-pciback-reset' Documentation/admin-guide/index.rst
+		sed -i '/^   xfs$/i\   xen-pciback/index' Documentation/admin-guide/index.rst
 		;;
 	tests/functions)
 		sed -i '/^TARGETS += x86$/a TARGETS += xen-pciback' \
@@ -209,7 +210,7 @@ commits()
 added()
 {
 	for commit in $(git rev-list "$1..$2"); do
-		git diff --shortstat "$commit^" "$commit" |
+		git diff --shortstat "$commit^" "$commit" -- . ':!Documentation/*.txt' |
 			mawk -v patch="$(git log -1 --format=%s "$commit")" -v most="$3" '
 			$4 + $6 > most {
 				print patch ":" $0
@@ -218,7 +219,8 @@ added()
 	done
 }
 
-# What a reviewer has patience for; and each fix has to say of what
+# No patch is longer than a reviewer has patience for, apart from tables that a program
+# has printed; and each fix names its reproducer, its origin and stable
 limits()
 {
 	cd "$tree"
