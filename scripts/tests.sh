@@ -17,6 +17,9 @@ INSTALLED=$OUT/selftests/selftests
 build_tests()
 {
 	rsync -a --delete "$SELFTEST_DIR/" "$TREE/xen-pciback/"
+	# The guide is where the tests look for it, in the same tree
+	rsync -a --delete "$TOP/Documentation/admin-guide/xen-pciback" \
+		"$BUILD/$DEFAULT_KERNEL/linux/Documentation/admin-guide/"
 	rm -rf "$INSTALLED"
 	"$SCRIPT_DIR/chroot.sh" "$(kernel_suite)" \
 		make -C "$TREE/xen-pciback/test_modules" KDIR="$OUT/headers/build"

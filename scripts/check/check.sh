@@ -30,7 +30,7 @@ LONG_TESTS=handovers,guest_hvm,hostile
 # taken out and put in again, Xen lets dom0's own drivers have no MSI-X for them,
 # and command.sh needs some: not with races, nor with hotplug.
 TOGETHER='guest_pv suspend races failnth,matrix escalation,af_flr,quirks,faults,fault_module,reload,hotplug outcomes,stress'
-TOGETHER="$TOGETHER command.sh backend,refused,waits requests,coverage,releases,policy"
+TOGETHER="$TOGETHER command.sh guide.sh backend,refused,waits requests,coverage,releases,policy"
 # In a PVH dom0; the README of the selftests tells of the rest
 PVH_TESTS=methods,refusals,clean
 LONG_TIMEOUT=7200
@@ -254,7 +254,7 @@ run_tests()
 	tap=$OUT/check/$1.tap
 	# A real guest needs more of a machine, which takes longer to boot.
 	with=-x
-	! has_any guest_pv,handovers,command.sh "$3" || with=-g
+	! has_any guest_pv,handovers,command.sh,guide.sh "$3" || with=-g
 	! has_any guest_hvm "$3" || with=-H
 	timeout=3600
 	! built_flavour || timeout=$LONG_TIMEOUT
