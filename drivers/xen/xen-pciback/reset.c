@@ -2,35 +2,36 @@
 /*
  * PCI Backend - thorough resets of the functions that pciback owns
  *
- * A function that leaves one guest for the next must carry nothing over.  Many have no
- * function-level reset; a slot or a secondary bus reset would do, but reaches everything on and
- * below the function's bus: its reset set.
+ * A function that moves from one guest to the next must carry no state over.  Many functions have
+ * no function-level reset.  A slot reset or a secondary bus reset works for them, but resets
+ * everything on and below the function's bus: its reset set.
  *
- *   reset_sysfs.c	the files: somebody asks for a reset, or what one would do
- *   reset.c		the steps of a reset, and when there is one
+ *   reset_sysfs.c	the files in sysfs: request a reset, show what a reset would do
+ *   reset.c		the steps of a reset, and the events that cause one
  *   reset_set.c	the set: claim all of it, reset it
- *   reset_function.c	one function: run a method, restore the state of bind time
+ *   reset_function.c	one function: run a method, restore the configuration of bind time
  *
- * The toolstack gives a function to a guest and takes it away in Xen.  pciback hears of that late
- * or not at all, and a guest can make pciback release its function at any time while Xen still
- * lets it at the device.  So no release proves anything, and a request for an idle function always
- * resets it: that is what counts, right before the function is handed out.  A release is followed
- * by a reset so that the device does not run on.
+ * The toolstack assigns a function to a guest, and takes it away, in Xen.  pciback learns that late
+ * or not at all, and a guest can make pciback release its function at any time, while Xen still
+ * gives the guest access.  So a release proves nothing.  Therefore a request for an idle function
+ * always resets it.  The request right before a hand-out is the reset that protects the next
+ * guest.  The reset after a release only stops the device.
  *
- * Toolstacks write to do_flr before they hand a function out, and right before they take it away.
- * It is such a farewell as long as the toolstack lists the function for a guest that lives.  It is
- * only noted if the guest's frontend is mapped: the guest may be at work, and the release will
- * reset.  A second write, or one without such a guest, ends the assignment.
+ * Toolstacks write to do_flr right before they hand a function out, and right before they take it
+ * away.  A write is such a farewell if the toolstack lists the function for a living guest.  If
+ * pciback has mapped the ring of the guest's frontend, the guest may still use the function: the
+ * farewell is then only noted, and the release resets.  A second farewell, or one without a mapped
+ * ring, ends the assignment.
  *
- * Lock order: pci_bus_sem (walks), device lock, config access lock, the same two of the upstream
- * bridge, claim (remove() waits for its end), pcistub_devices_lock, pcistub_device.lock.  Device
- * and config access locks are only tried for, except in remove() and in a release.  No walk happens
- * under a device lock or while a claim holds its set, and remove() waits for nobody who walks:
- * error recovery holds pci_bus_sem and waits for device locks.
+ * Lock order: pci_bus_sem (bus walks), device lock, config access lock, the same two of the
+ * upstream bridge, claim (remove() waits for its end), pcistub_devices_lock, pcistub_device.lock.
+ * Device locks and config access locks are only tried, except in remove() and in a release.  Error
+ * recovery holds pci_bus_sem and waits for device locks.  So nobody walks a bus with a device lock
+ * or a claim held, and remove() does not wait for a walk.
  *
- * The PCI core leaves open: a write to reset_method takes no lock; a slot may go away while
- * somebody calls pci_reset_bus(); a function that is added to a bus in the middle of a reset is
- * unlocked without having been locked.
+ * Races that remain in the PCI core: a write to reset_method takes no lock; a slot may be removed
+ * during pci_reset_bus(); a function added to a bus in the middle of a reset is unlocked without
+ * having been locked.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -47,38 +48,38 @@ module_param(strict_reset, bool, 0644);
 MODULE_PARM_DESC(strict_reset,
 		 "Refuse to hand out a function that still needs a reset (default: 0, warn only)");
 
-/* How long a requested reset of a set counts for its functions */
+/* How long a requested reset of a set counts for the other functions of the set */
 #define PCIBK_COVERED_MS	30000
 
-/* What a request waits for */
+/* What a request waits for; each has its own time limit */
 enum pcibk_patience {
 	PCIBK_FOR_LOCKS,	/* bind, unbind, hotplug */
-	PCIBK_FOR_OTHERS,	/* other resets: each takes a minute at most */
-	PCIBK_FOR_GUESTS,	/* releases that are on their way */
+	PCIBK_FOR_OTHERS,	/* other resets; each takes up to a minute */
+	PCIBK_FOR_GUESTS,	/* releases that the toolstack has begun */
 };
 
 struct workqueue_struct *pcibk_wq;
 unsigned int pcibk_changes;
-static unsigned int pcibk_assignments;	/* so far; pcistub_devices_lock */
+static unsigned int pcibk_assignments;	/* number of the last one; pcistub_devices_lock */
 
 static void pcibk_idle(struct pcistub_device *psdev);
 
-/* A reset that was asked for.  @claim is used anew in each step, and says what is in its way. */
+/* One reset.  Each step initialises @claim again; it then names what blocks that step. */
 struct pcibk_request {
-	struct pci_dev *dev;		/* the function named */
+	struct pci_dev *dev;		/* the function to reset */
 	struct pci_dev *top;		/* on the bus to reset: @dev, or a bridge above it */
 	enum pcibk_ask ask;
-	unsigned int from;		/* the assignment that is to end first, or 0 */
-	enum pcibk_patience wait;	/* what is in the way just now */
-	long left[3];			/* how long to wait for each still, in jiffies */
-	bool again;			/* done once more: somebody had left a bus reset on */
-	bool weak;			/* the step left is the weak method */
+	unsigned int from;		/* the assignment to end first, or 0 */
+	enum pcibk_patience wait;	/* what the current step waits for */
+	long left[3];			/* the time left to wait for each, in jiffies */
+	bool again;			/* repeated once, as a bus reset had been left on */
+	bool weak;			/* this step uses the weak method */
 	bool in_use;			/* a guest has a function of the set */
-	bool mixed;			/* an idle one needs a reset, and has no own method */
-	bool with_guest;		/* one is with the guest that has or last had @dev */
-	bool denied;			/* a reset of the set would do, but is not allowed */
-	unsigned int functions;		/* that the reset has reached */
-	char step[32];			/* being taken, as the log names it */
+	bool mixed;			/* an idle sibling needs a reset but has no own method */
+	bool with_guest;		/* a sibling is with the guest that has or last had @dev */
+	bool denied;			/* only a reset of the set is strong, and is not allowed */
+	unsigned int functions;		/* how many functions were reset */
+	char step[32];			/* the current step, as the log names it */
 	struct pcibk_claim claim;
 	char chain[PCIBK_CHAIN_LEN];	/* "slot: blocked by ...; pm: ok (weak)" */
 	size_t len;
@@ -100,7 +101,7 @@ static bool pcibk_is_request(const struct pcibk_request *r)
 	return r->ask <= PCIBK_ASK_FLR;
 }
 
-/* Has a guest got the function, or may have?  If so, @blocker says which. */
+/* Does the function count as assigned to a guest?  If so, @blocker names that guest. */
 bool pcibk_is_assigned(const struct pcistub_device *psdev, char *blocker)
 {
 	lockdep_assert_held(&pcistub_devices_lock);
@@ -112,7 +113,7 @@ bool pcibk_is_assigned(const struct pcistub_device *psdev, char *blocker)
 	return true;
 }
 
-/* The number of the assignment that the function is in, or 0 */
+/* The number of the current assignment of the function, or 0 */
 static unsigned int pcibk_assignment(const struct pcistub_device *psdev)
 {
 	lockdep_assert_held(&pcistub_devices_lock);
@@ -123,11 +124,11 @@ static unsigned int pcibk_assignment(const struct pcistub_device *psdev)
 /* -- the steps ------------------------------------------------------------------- */
 
 /*
- * Each step answers -ENOTTY if there is nothing that it could do, -EALREADY if nothing needs to be
- * done any more, and -EAGAIN if r->wait is to be waited for.
+ * Each step returns -ENOTTY if it does not apply to the function, -EALREADY if no reset is needed
+ * any more, and -EAGAIN if it must be tried again after waiting for what r->wait says.
  */
 
-/* May the function be reset by itself?  Under its device lock that stays so. */
+/* May the function be reset alone?  The answer holds as long as its device lock is held. */
 static int pcibk_check(struct pcibk_request *r, struct pcistub_device *psdev)
 {
 	guard(spinlock_irq)(&pcistub_devices_lock);
@@ -184,7 +185,7 @@ static int pcibk_try_set(struct pcibk_request *r)
 	r->in_use = claim->in_the_way;
 	if (claim->busy)
 		r->wait = PCIBK_FOR_OTHERS;
-	/* The toolstack has taken the function from its guest, or is about to. */
+	/* The toolstack has begun to take the function from its guest: wait for the release. */
 	if (claim->in_the_way && pcibk_is_request(r) && r->left[PCIBK_FOR_GUESTS] > 0 &&
 	    (claim->noted || !xen_pcibk_is_listed(claim->in_the_way, false))) {
 		r->wait = PCIBK_FOR_GUESTS;
@@ -195,7 +196,7 @@ static int pcibk_try_set(struct pcibk_request *r)
 		err = -EAGAIN;
 	}
 	pcibk_claim_drop(claim);
-	/* A guest that made pciback release a function may be at it still. */
+	/* A guest that forged its release may still use the function: cover no sibling. */
 	if (reset && pcibk_is_request(r) && xen_pcibk_is_listed(r->top, true)) {
 		guard(spinlock_irq)(&pcistub_devices_lock);
 		pcibk_end_coverage(r->top);
@@ -204,14 +205,14 @@ static int pcibk_try_set(struct pcibk_request *r)
 	return err;
 }
 
-/* End an assignment whose release pciback has not heard of; the caller does the reset. */
+/* End an assignment whose release pciback did not notice.  The caller resets. */
 static int pcibk_try_take_back(struct pcibk_request *r)
 {
 	struct pcistub_device *psdev;
 
 	if (!device_trylock(&r->dev->dev))
 		return -EAGAIN;
-	/* The device lock keeps the record, and a backend that has the function. */
+	/* The device lock keeps the record alive, and the backend that has the function. */
 	psdev = pcibk_psdev(r->dev);
 	if (psdev && psdev->pdev && psdev->reset.assignment == r->from)
 		xen_pcibk_release_pci_dev(psdev->pdev, r->dev, false);
@@ -228,7 +229,7 @@ static int pcibk_try_take_back(struct pcibk_request *r)
 	return -EALREADY;
 }
 
-/* Wait until something has changed, or it is time for another look */
+/* Sleep until woken, but no longer than PCIBK_RETRY_MS */
 void pcibk_nap(void)
 {
 	DEFINE_WAIT(wait);
@@ -238,7 +239,7 @@ void pcibk_nap(void)
 	finish_wait(&pcibk_wait, &wait);
 }
 
-/* -ENODEV once pciback has lost the function, or is about to; -EAGAIN if it is in reset */
+/* -ENODEV if the function has left pciback or is leaving; -EAGAIN if it is being reset */
 static int pcibk_look(struct pcibk_request *r)
 {
 	struct pcistub_device *psdev;
@@ -255,7 +256,7 @@ static int pcibk_look(struct pcibk_request *r)
 	return 0;
 }
 
-/* Take a step, wait for what is in the way, and note the result */
+/* Try a step until it need not wait any more, and note its result */
 static int pcibk_step(struct pcibk_request *r, int (*try)(struct pcibk_request *r))
 {
 	unsigned long start;
@@ -276,7 +277,7 @@ static int pcibk_step(struct pcibk_request *r, int (*try)(struct pcibk_request *
 		}
 	}
 
-	/* There is nothing that the step could do, or that needs to be done. */
+	/* The step does not apply, or no reset is needed: not worth a note. */
 	if (err == -EALREADY || (err == -ENOTTY && !r->step[0]))
 		return err;
 	if (!r->step[0])
@@ -291,15 +292,15 @@ static int pcibk_step(struct pcibk_request *r, int (*try)(struct pcibk_request *
 	return err;
 }
 
-/* Is it of use to go on to the next step? */
+/* After this result, should the next step be tried? */
 static bool pcibk_may_escalate(int err)
 {
 	return err && err != -EALREADY && err != -EAGAIN && err != -EINTR && err != -ENODEV;
 }
 
 /*
- * What do the other functions of its set mean for the reset of r->dev?  True if that is clean, and
- * the set was reset for a request lately.
+ * Look at the siblings of r->dev and set r->mixed and r->with_guest.  True if r->dev needs no reset
+ * and a recent request has reset the set.
  */
 static bool pcibk_survey(struct pcibk_request *r)
 {
@@ -329,13 +330,13 @@ static int pcibk_reset_steps(struct pcibk_request *r)
 	bool covered;
 
 	pcibk_survey(r);
-	/* Whatever resets a PF, its VFs go with it, and may be anybody's. */
+	/* Any reset of a PF removes its VFs, which others may use. */
 	if (pci_num_vf(r->dev)) {
 		pcibk_note(r, "blocked by %s (VFs enabled)", pci_name(r->dev));
 		return -EBUSY;
 	}
 
-	/* The own method of a function of a mixed card need not reset what all share. */
+	/* On a mixed card a function's own method need not clear what the functions share. */
 	if (r->mixed)
 		set = pcibk_step(r, pcibk_try_set);
 	if (r->mixed && (!set || set == -EINTR || set == -ENODEV))
@@ -346,7 +347,7 @@ static int pcibk_reset_steps(struct pcibk_request *r)
 	if (!r->mixed)
 		set = pcibk_step(r, pcibk_try_set);
 
-	/* The same one level up, as long as the function does not come back */
+	/* Try the bus one level up, as long as the function does not respond */
 	while (set == -ETIMEDOUT && !pci_is_root_bus(r->top->bus->self->bus)) {
 		r->top = r->top->bus->self;
 		up = pcibk_step(r, pcibk_try_set);
@@ -357,7 +358,7 @@ static int pcibk_reset_steps(struct pcibk_request *r)
 	if (!pcibk_may_escalate(set))
 		return set;
 
-	/* What failed before is the answer if nothing stronger is allowed. */
+	/* The result if no strong reset is possible: the error of the strongest one tried */
 	strong = set == -ENOTTY || (set == -EBUSY && own != -ENOTTY) ? own : set;
 	covered = pcibk_survey(r);
 	if (!pcibk_is_request(r) && r->with_guest)
@@ -367,7 +368,7 @@ static int pcibk_reset_steps(struct pcibk_request *r)
 		return 0;
 	}
 
-	/* A weak reset is better than none, and enough where nothing stronger exists. */
+	/* A weak reset is better than none.  It is success if no stronger one exists. */
 	r->weak = true;
 	weak = pcibk_step(r, pcibk_try_function);
 	r->denied = set == -EBUSY && pcibk_is_request(r);
@@ -382,7 +383,10 @@ bool pcibk_is_covered(const struct pcibk_account *reset)
 	return ktime_before(ktime_get(), reset->covered_until);
 }
 
-/* A request's reset counts for its set for a while, for @covered functions once */
+/*
+ * A request has just reset the function with its set.  If @covered, its own first do_flr within
+ * PCIBK_COVERED_MS needs no reset.
+ */
 void pcibk_cover(struct pcistub_device *psdev, bool covered)
 {
 	lockdep_assert_held(&pcistub_devices_lock);
@@ -393,8 +397,8 @@ void pcibk_cover(struct pcistub_device *psdev, bool covered)
 }
 
 /*
- * A request has been answered.  If the function has let go of bus mastering, which is hardwired in
- * some, it shows later whether somebody uses it.
+ * A request has succeeded.  If bus mastering is off now (some functions have it hardwired on), then
+ * bus mastering that is on later shows that somebody uses the function.
  */
 static void pcibk_asked(struct pcistub_device *psdev)
 {
@@ -405,14 +409,14 @@ static void pcibk_asked(struct pcistub_device *psdev)
 	psdev->reset.asked = !(psdev->reset.command & PCI_COMMAND_MASTER);
 }
 
-/* Keep the result, and write it to the log */
+/* Store the result for last_reset, and log it */
 static void pcibk_report(struct pcibk_request *r, int err, s64 ms)
 {
 	struct device *dev = &r->dev->dev;
 	struct pcistub_device *psdev;
 	bool quiet;
 
-	/* Nobody asked: what could not be tried is not worth a line. */
+	/* If nobody requested it, a reset that was not possible is not logged. */
 	quiet = !r->len || (!pcibk_is_request(r) && (err == -EBUSY || err == -ENOTTY ||
 						     err == -ENODEV || err == -EALREADY));
 	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
@@ -435,7 +439,7 @@ static void pcibk_report(struct pcibk_request *r, int err, s64 ms)
 			 str_plural(r->functions), ms);
 }
 
-/* May the function be reset at all?  If so, what follows a release must not come after this. */
+/* May the function be reset at all?  If so, this replaces the reset that a release made due. */
 static int pcibk_begin(struct pcibk_request *r)
 {
 	struct pcistub_device *psdev;
@@ -462,23 +466,23 @@ static int pcibk_begin(struct pcibk_request *r)
 /**
  * pcibk_reset() - reset a function thoroughly
  * @dev: the function; the caller holds a reference
- * @ask: who asks for it
- * @from: the number of the assignment that is to end first, or 0
+ * @ask: the reason
+ * @from: the number of the assignment to end first, or 0
  *
- * By the gentlest method that really resets it: function-level (PCIe 6.0, sec 6.6.2), else a slot
- * reset or a secondary bus reset (sec 6.6.1, and PCI-to-PCI Bridge 1.2, sec 3.2.5.17) of its whole
- * set, else what is left to the PCI core.  One line in the log shows what was done.
+ * Use the gentlest method that really resets the function: a function-level reset (PCIe 6.0, sec
+ * 6.6.2), else a slot reset or a secondary bus reset of its whole set (sec 6.6.1, and PCI-to-PCI
+ * Bridge 1.2, sec 3.2.5.17), else the weak method of the PCI core.  One log line shows the result.
  *
- * Context: process context, no locks held.  Takes as long as a device may take to come back, a
- * minute a step, and waits for what is in the way.
+ * Context: process context, no locks held.  May sleep for a minute in each step, until the device
+ * responds, and waits for locks, for other resets and for releases.
  * Return:
- * * 0          - reset; weakly, if nothing stronger exists, or by do_flr
- * * -EBUSY     - assigned, or only a slot or bus reset would do and is not allowed
+ * * 0          - reset; weakly if no stronger method exists, or if @ask is not PCIBK_ASK_RESET
+ * * -EBUSY     - assigned; or only a reset of the set would be strong, and is not allowed
  * * -ENODEV    - not owned by pciback
- * * -ENOTTY    - nothing at all can reset it
- * * -EAGAIN    - bind, unbind, hotplug or other resets kept the locks
- * * -ETIMEDOUT - a function did not come back
- * * -EIO       - the reset had no effect, or state could not be restored
+ * * -ENOTTY    - no method can reset it
+ * * -EAGAIN    - bind, unbind, hotplug or another reset held the locks for too long
+ * * -ETIMEDOUT - a function did not respond afterwards
+ * * -EIO       - the reset had no effect, or a configuration was not restored
  * * -EINTR     - killed while waiting
  */
 int pcibk_reset(struct pci_dev *dev, enum pcibk_ask ask, unsigned int from)
@@ -501,13 +505,13 @@ int pcibk_reset(struct pci_dev *dev, enum pcibk_ask ask, unsigned int from)
 
 	if (ask == PCIBK_ASK_FAREWELL && (err == -EBUSY || err == -ENOTTY))
 		return 0;
-	/* A result of our own making, which users know as EIO */
+	/* -ENODATA (state not restored) is internal; users see -EIO */
 	return err == -ENODATA ? -EIO : err;
 }
 
 /*
- * What a requested reset of a set has covered ends for all of the set once a function of it is
- * released or seized, or error recovery begins.
+ * End the coverage of all functions in the set of @dev.  Called when a function of the set is
+ * released or seized, and when error recovery begins.
  */
 void pcibk_end_coverage(const struct pci_dev *dev)
 {
@@ -520,7 +524,10 @@ void pcibk_end_coverage(const struct pci_dev *dev)
 			psdev->reset.covered_until = 0;
 }
 
-/* True if it is only noted.  What is set for the function from here on is for its next guest. */
+/*
+ * Handle a farewell.  True if it is only noted: the settings made for the guest end here, and those
+ * made from now on are for the next guest.
+ */
 static bool pcibk_note_farewell(struct pcistub_device *psdev)
 {
 	struct xen_pcibk_dev_data *dev_data = pci_get_drvdata(psdev->dev);
@@ -536,7 +543,7 @@ static bool pcibk_note_farewell(struct pcistub_device *psdev)
 	return false;
 }
 
-/* Has a reset of the set covered the function?  It does so once. */
+/* Does a recent reset of the set cover this request?  Coverage is used up by one request. */
 static bool pcibk_use_coverage(struct pcistub_device *psdev, u16 command)
 {
 	bool covered = !psdev->pdev && psdev->reset.covered &&
@@ -549,14 +556,15 @@ static bool pcibk_use_coverage(struct pcistub_device *psdev, u16 command)
 }
 
 /**
- * pcibk_do_flr() - what toolstacks ask for before they hand a function out or take it away
+ * pcibk_do_flr() - handle a write to do_flr: a request before a hand-out, or a farewell
  * @dev: the function; the caller holds a reference
  *
- * Toolstacks name each function of a card: the reset of a whole card for the first one covers each
- * of the others once, for PCIBK_COVERED_MS, as long as its Command register is what the reset left.
+ * Toolstacks name the functions of a card one by one.  A reset of the whole card for the first one
+ * covers the first request for each other one, for PCIBK_COVERED_MS, if the Command register still
+ * has the value that the reset left.
  *
  * Context: process context, no locks held.
- * Return: as pcibk_reset(); a weak reset is success
+ * Return: as pcibk_reset(), but a weak reset is always success
  */
 int pcibk_do_flr(struct pci_dev *dev)
 {
@@ -575,7 +583,7 @@ int pcibk_do_flr(struct pci_dev *dev)
 
 	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
 		psdev = pcibk_find(dev);
-		/* Somebody else has got it meanwhile. */
+		/* In the meantime it was assigned to another guest. */
 		if (psdev && pcibk_assignment(psdev) && pcibk_assignment(psdev) != from)
 			return -EBUSY;
 		if (psdev && (listed ? pcibk_note_farewell(psdev) :
@@ -588,7 +596,7 @@ int pcibk_do_flr(struct pci_dev *dev)
 /* -- seize, hand out, release, leave ------------------------------------------------ */
 
 /**
- * xen_pcibk_reset_forget - the stub needs its record no more
+ * xen_pcibk_reset_forget - drop the stub's reference to its record
  * @psdev: the record, not on any list
  */
 void xen_pcibk_reset_forget(struct pcistub_device *psdev)
@@ -597,7 +605,10 @@ void xen_pcibk_reset_forget(struct pcistub_device *psdev)
 		kfree(psdev);
 }
 
-/* The work begins with this lock.  If it is queued already, so are its references. */
+/*
+ * Queue work that uses the record.  Queued work holds a reference to the record and to the device.
+ * It takes pcistub_devices_lock first, so it cannot drop them before they are taken here.
+ */
 void pcibk_queue(struct pcistub_device *psdev, struct work_struct *work)
 {
 	lockdep_assert_held(&pcistub_devices_lock);
@@ -614,13 +625,13 @@ void pcibk_work_done(struct pcistub_device *psdev)
 	xen_pcibk_reset_forget(psdev);
 }
 
-/* remove() does not wait for it: once the function is leaving, there is nothing to do. */
+/* The reset after a release.  It does nothing once leaving is set, so remove() need not wait. */
 static void pcibk_work(struct work_struct *work)
 {
 	struct pcistub_device *psdev = container_of(work, struct pcistub_device, reset.work);
 
 	pcibk_reset(psdev->dev, PCIBK_ASK_RELEASE, 0);
-	/* Unless it was released once more meanwhile, or waits for its siblings' release */
+	/* Still due: released again in the meantime, or put off until siblings are released */
 	scoped_guard(spinlock_irq, &pcistub_devices_lock)
 		if (!work_pending(work) &&
 		    !(psdev->reset.put_off && psdev->reset.needs_reset))
@@ -639,14 +650,14 @@ static void pcibk_make_due(struct pcistub_device *psdev)
 		pcibk_queue(psdev, &reset->work);
 }
 
-/* A function has become idle: its reset is due, and so are those that waited for that. */
+/* A function has become idle: its reset is due, and so are those that were put off until now. */
 static void pcibk_idle(struct pcistub_device *psdev)
 {
 	struct xen_pcibk_dev_data *dev_data = pci_get_drvdata(psdev->dev);
 	struct pcibk_account *reset = &psdev->reset;
 	struct pcistub_device *other;
 
-	/* Once the toolstack has named the function, they may be for its next guest. */
+	/* After a noted farewell these settings are already for the next guest. */
 	if (!reset->noted) {
 		dev_data->permissive = 0;
 		dev_data->allow_interrupt_control = 0;
@@ -665,14 +676,14 @@ static void pcibk_idle(struct pcistub_device *psdev)
 }
 
 /**
- * xen_pcibk_reset_seize - begin to keep account of a function
+ * xen_pcibk_reset_seize - initialise the account of a function and save its configuration
  * @psdev: the stub's record of it, not on the list yet
  *
- * Its state is saved, for the caller to store.
+ * The caller stores the saved state.
  *
  * Context: process context, device lock held; the function is enabled.
- * Return: 0, or -ENODEV if it does not answer: nobody, the PCI core among them, should save all
- * ones and put them back
+ * Return: 0, or -ENODEV if the function does not respond: a configuration that reads all ones must
+ * not be saved, since it would be restored later
  */
 int xen_pcibk_reset_seize(struct pcistub_device *psdev)
 {
@@ -699,22 +710,22 @@ int xen_pcibk_reset_seize(struct pcistub_device *psdev)
 }
 
 /**
- * xen_pcibk_reset_hand_out - may a function go to a guest just now?
+ * xen_pcibk_reset_hand_out - may a function be handed out now?
  * @psdev: the stub's record of it
  * @pdev: the backend that wants it
  * @last_try: the caller will not ask again
  *
- * Not while it is reset, by whomever, or in error recovery, nor once it is about to leave pciback,
- * nor if another guest may have it that was refused it.  If the reset that follows its release is
- * still due, that may be worth waiting for.  A function that needs a reset goes with a warning, or
- * not at all (strict).
+ * It may not during a reset, whoever does that, nor during error recovery, nor when it is leaving
+ * pciback, nor if another guest was refused it.  If the reset after its release is still due, the
+ * caller should wait for that.  A function that still needs a reset is handed out with a warning,
+ * or refused (strict).
  *
  * Context: device lock and pcistub_devices_lock held.  Does not wait.
  * Return:
- * * 0       - it goes
+ * * 0       - hand it out
  * * -EAGAIN - not now
- * * -EBUSY  - it needs a reset first
- * * -ENODEV - another guest has it
+ * * -EBUSY  - refused: it needs a reset first
+ * * -ENODEV - it counts as assigned to another guest
  */
 int xen_pcibk_reset_hand_out(struct pcistub_device *psdev,
 			     const struct xen_pcibk_device *pdev, bool last_try)
@@ -744,14 +755,14 @@ int xen_pcibk_reset_hand_out(struct pcistub_device *psdev,
 }
 
 /**
- * xen_pcibk_reset_assign - a backend lists a function, which it has by now, or does not get
+ * xen_pcibk_reset_assign - a backend was given a function, or was refused it
  * @pdev: the backend
  * @dev: the function
  *
- * Both count as assigned: the toolstack has given the function to the guest in Xen, and does not
- * ask pciback.
+ * Either way the function counts as assigned: the toolstack gives it to the guest in Xen without
+ * asking pciback.
  *
- * Context: process context; if the backend has the function, with the device lock held since
+ * Context: process context; if it was given, the device lock has been held since
  * xen_pcibk_reset_hand_out().
  */
 void xen_pcibk_reset_assign(struct xen_pcibk_device *pdev, struct pci_dev *dev)
@@ -775,11 +786,11 @@ void xen_pcibk_reset_assign(struct xen_pcibk_device *pdev, struct pci_dev *dev)
 }
 
 /**
- * xen_pcibk_reset_nth_refused - a function that a backend was refused
+ * xen_pcibk_reset_nth_refused - the nth function that a backend was refused
  * @pdev: the backend
- * @n: how many others to leave out
+ * @n: which one, from 0
  *
- * Return: it, with a reference, or NULL
+ * Return: the function, with a reference; or NULL
  */
 struct pci_dev *xen_pcibk_reset_nth_refused(const struct xen_pcibk_device *pdev, unsigned int n)
 {
@@ -793,9 +804,9 @@ struct pci_dev *xen_pcibk_reset_nth_refused(const struct xen_pcibk_device *pdev,
 }
 
 /**
- * xen_pcibk_reset_unrefuse - the backend does not list such functions any more
+ * xen_pcibk_reset_unrefuse - a function that the backend was refused becomes idle
  * @pdev: the backend; only compared
- * @dev: the function, whether it was refused or not; NULL: all
+ * @dev: the function, which need not have been refused; NULL: all that were refused
  *
  * Context: process context.
  */
@@ -816,7 +827,7 @@ void xen_pcibk_reset_unrefuse(const void *pdev, struct pci_dev *dev)
  * xen_pcibk_reset_released - a guest has lost a function
  * @psdev: the stub's record of it
  *
- * From here on the function is idle.  A work item resets it.
+ * From here on the function is idle.  A work item resets it later.
  *
  * Context: process context, device lock held.  Does not wait.
  */
@@ -832,9 +843,9 @@ void xen_pcibk_reset_released(struct pcistub_device *psdev)
  * xen_pcibk_reset_leave - a function is about to leave pciback
  * @psdev: the stub's record of it, on the list
  *
- * From here on it is neither claimed nor handed out.  A claim that holds it is waited for,
- * uninterruptibly since remove() cannot fail; as long as the PCI core lets a device take to come
- * back, a minute at most.
+ * From here on it is neither claimed nor handed out.  Waits for the claim that holds it, if any.
+ * The wait is uninterruptible, since remove() cannot fail, and takes up to a minute: so long the
+ * PCI core waits for a device to respond.
  *
  * Context: process context, device lock held.
  */
@@ -849,7 +860,7 @@ void xen_pcibk_reset_leave(struct pcistub_device *psdev)
 }
 
 /**
- * xen_pcibk_reset_init - get ready for the first function
+ * xen_pcibk_reset_init - to be called before the first function is seized
  *
  * Return: 0 or -ENOMEM
  */
@@ -860,7 +871,7 @@ int __init xen_pcibk_reset_init(void)
 }
 
 /**
- * xen_pcibk_reset_exit - finish after the last function
+ * xen_pcibk_reset_exit - to be called after the last function has left
  *
  * Context: process context, no locks held; the driver is unregistered.
  */
