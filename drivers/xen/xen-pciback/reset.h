@@ -14,18 +14,18 @@ struct pcibk_claim;
 struct pcistub_device;
 struct xen_pcibk_device;
 
-#define PCIBK_CHAIN_LEN		192	/* of last_reset */
-#define PCIBK_TEXT_LEN		80	/* of a function's name, and why it is in the way */
-#define PCIBK_RETRY_MS		10	/* until the next look at what is in the way */
+#define PCIBK_CHAIN_LEN		192	/* of the text in last_reset */
+#define PCIBK_TEXT_LEN		80	/* of a function's name with the reason why it blocks */
+#define PCIBK_RETRY_MS		10	/* between two tries of a step */
 /*
- * How long a function may take to answer after a slot or bus reset if the core does not wait, or
- * only for the first one: 1 s (PCIe 6.0, sec 6.6.1), and 2^25 clocks (PCI 3.0, sec 4.3.2).
+ * How long a function may take to respond after a slot or bus reset, where the core does not wait
+ * for it: 1 s (PCIe 6.0, sec 6.6.1), and 2^25 clocks (PCI 3.0, sec 4.3.2).
  */
 #define PCIBK_READY_MS		1100
 
 /*
- * Reset methods by their numbers in pci_dev.reset_methods[], which are places in a table of
- * the PCI core's.  If the assertion fails, see whether they have moved.
+ * Reset methods, by their numbers in pci_dev.reset_methods[]: indices into a table of the PCI
+ * core.  If the assertion fails, check whether that table has changed.
  */
 enum pcibk_method {
 	PCIBK_METHOD_NONE,
@@ -40,70 +40,70 @@ enum pcibk_method {
 
 static_assert(PCIBK_METHOD_CXL_BUS + 1 >= PCI_NUM_RESET_METHODS);
 
-/* Who asks for a reset; up to PCIBK_ASK_FLR it is a request for an idle function */
+/* The reason for a reset.  Up to PCIBK_ASK_FLR it is a request. */
 enum pcibk_ask {
-	PCIBK_ASK_RESET,	/* reset_device: thoroughly, or it is an error */
-	PCIBK_ASK_FLR,		/* do_flr: as well as it can be done now */
-	PCIBK_ASK_FAREWELL,	/* do_flr of a function that a guest may still use */
-	PCIBK_ASK_RELEASE,	/* nobody: a guest has released it */
+	PCIBK_ASK_RESET,	/* reset_device: a strong reset, or an error */
+	PCIBK_ASK_FLR,		/* do_flr: the strongest reset that is allowed now */
+	PCIBK_ASK_FAREWELL,	/* do_flr, for a function that a guest may still use */
+	PCIBK_ASK_RELEASE,	/* a guest has released the function */
 };
 
-/* What the resets keep of a function; protected by pcistub_devices_lock */
+/* The account of a function; protected by pcistub_devices_lock */
 struct pcibk_account {
-	refcount_t users;		/* of the memory: the stub, and the work items queued */
+	refcount_t users;		/* of this memory: the stub, and each queued work item */
 	struct work_struct work;	/* the reset that follows a release */
 	struct work_struct plan_work;	/* makes @plan */
-	unsigned int plans_asked;	/* readers of reset_plan */
-	unsigned int plans_made;	/* what @plans_asked was when the last one was begun */
-	struct pcibk_claim *claim;	/* holds the function */
-	const void *refused_by;		/* this backend lists it, but does not get it */
+	unsigned int plans_asked;	/* how often reset_plan was read */
+	unsigned int plans_made;	/* @plans_asked when the latest @plan was begun */
+	struct pcibk_claim *claim;	/* the claim that holds the function, or NULL */
+	const void *refused_by;		/* the backend that was refused it, or NULL */
 	int domain;			/* the guest that has or last had it, or -1 */
-	unsigned int assignment;	/* the number of the last one: none comes again */
-	ktime_t covered_until;		/* a request's reset of the set counts */
-	ktime_t recovering_until;	/* error recovery is under way */
+	unsigned int assignment;	/* the number of the last assignment, unique */
+	ktime_t covered_until;		/* until then a requested reset of the set counts */
+	ktime_t recovering_until;	/* until then error recovery may be under way */
 	u16 command;			/* the Command register after a requested reset */
-	int err;			/* of the last reset, for the claim that holds it */
-	s8 strict;			/* 0, 1, or -1: as strict_reset says */
-	s8 set_reset;			/* 0 or 1: a slot or bus reset may reach it */
-	s8 needs_reset;			/* 0 or 1: no strong one since it was seized or assigned */
+	int err;			/* result of the last reset, for the claim */
+	s8 strict;			/* 0, 1, or -1: use the parameter strict_reset */
+	s8 set_reset;			/* 0 or 1: 1 if a slot or bus reset may reach it */
+	s8 needs_reset;			/* 0 or 1: 0 after a strong reset since its last use */
 	bool resetting;			/* from reset_prepare() to reset_done() */
 	bool leaving;			/* remove() has begun */
 	bool due;			/* the reset after its release is still to come */
-	bool put_off;			/* until its guest has released the others, too */
+	bool put_off;			/* @due, but only when its guest has released siblings */
 	bool used;			/* released or requested since it was seized */
-	bool asked;			/* requested since then, with bus mastering off after */
-	bool covered;			/* @covered_until is not used up */
-	bool noted;			/* do_flr has named it while its guest was using it */
-	bool has_af_flr;		/* read when it was seized */
-	char last[PCIBK_CHAIN_LEN];	/* what last_reset shows */
-	char plan[PCIBK_TEXT_LEN + 8];	/* what reset_plan shows */
+	bool asked;			/* requested since its release; bus mastering went off */
+	bool covered;			/* the next request is covered, until @covered_until */
+	bool noted;			/* a farewell was noted */
+	bool has_af_flr;		/* has a usable AF FLR, as read when it was seized */
+	char last[PCIBK_CHAIN_LEN];	/* the text of last_reset */
+	char plan[PCIBK_TEXT_LEN + 8];	/* the text of reset_plan */
 };
 
-/* A slot or bus reset's hold on its set */
+/* A claim: the hold of one slot or bus reset on its set */
 struct pcibk_claim {
-	struct pci_dev *dev;		/* the function that the reset was asked for */
+	struct pci_dev *dev;		/* the function to reset */
 	struct pci_dev *top;		/* on the bus to reset: @dev, or a bridge above it */
 	enum pcibk_ask ask;
-	bool plan;			/* nothing is to be reset */
-	bool slot;			/* it is a slot reset */
-	bool busy;			/* another reset is under way */
+	bool plan;			/* only for reset_plan: hold nothing */
+	bool slot;			/* a slot reset, not a bus reset */
+	bool busy;			/* another reset of the set is under way */
 	bool stuck;			/* somebody had left the bus reset on */
-	bool noted;			/* do_flr has named the function in the way */
-	struct pci_dev *in_the_way;	/* that function, with a reference, if assigned */
+	bool noted;			/* a farewell was noted for @in_the_way */
+	struct pci_dev *in_the_way;	/* the assigned function that blocks, with a reference */
 	int err;			/* why the set cannot be claimed */
-	unsigned int members;		/* owned functions that the walk has seen */
-	unsigned int changes;		/* what pcibk_changes was before it */
-	char blocker[PCIBK_TEXT_LEN];	/* who is in the way, or did not come back */
-	char link[PCIBK_TEXT_LEN];	/* how the link is worse than before */
-	const struct pci_bus *ready_bus; /* just being restored; only compared */
-	unsigned long ready_by;		/* the functions on it must answer by then (jiffies) */
+	unsigned int members;		/* how many owned functions the walk has seen */
+	unsigned int changes;		/* pcibk_changes before the walk */
+	char blocker[PCIBK_TEXT_LEN];	/* what blocks the reset, or did not respond after it */
+	char link[PCIBK_TEXT_LEN];	/* how the link is slower or narrower than before */
+	const struct pci_bus *ready_bus; /* being restored now; only compared */
+	unsigned long ready_by;		/* when its functions must respond (jiffies) */
 };
 
 extern bool pcibk_auto_reset;
 extern const char * const pcibk_method_names[];
 extern struct workqueue_struct *pcibk_wq;
-extern unsigned int pcibk_changes;	/* functions seized, or leaving; pcistub_devices_lock */
-extern wait_queue_head_t pcibk_wait;	/* woken when what is waited for may have ended */
+extern unsigned int pcibk_changes;	/* counts seizures and removals; pcistub_devices_lock */
+extern wait_queue_head_t pcibk_wait;	/* woken when a reset, claim or assignment ends */
 extern const struct attribute_group *xen_pcibk_reset_driver_groups[];
 extern const struct attribute_group *xen_pcibk_reset_dev_groups[];
 
