@@ -2,17 +2,21 @@
 /*
  * PCI Backend - thorough resets: the reset set, and claims on it
  *
- * A slot or bus reset reaches everything on and below a bus: the reset set.  It is walked first:
- * whatever is there must be owned, or a bridge that only passes the reset on.  Then, under
- * pcistub_devices_lock, all functions of the stub's list that belong to the set must be free and
- * be as many as the walk has counted, and since before the walk pciback may have seized no function
- * nor begun to lose one: from there the claim holds them, remove() waits, and nobody hands them
- * out.  Else it fails with -EAGAIN.
+ * A slot or bus reset resets everything on and below a bus: the reset set.  A claim makes sure that
+ * no other user is hit.  It has two parts:
  *
- * Nothing blocks between that and the core's try-locks.  If one of these fails, its holder may be
- * a remove() that waits for us: the claim is dropped, and made anew later.  There is no lock
- * against hotplug: a function that is added to the bus in the middle of a reset may meet it, as
- * with every user of pci_reset_bus().
+ * 1. A bus walk.  Each device must be owned by pciback, or be a bridge that only passes the reset
+ *    on.  The owned functions are counted.
+ * 2. Under pcistub_devices_lock, a look at all functions of the stub's list that are in the set.
+ *    All must be idle, and as many as the walk has counted.  If a function was seized or began to
+ *    leave since before the walk, the claim fails with -EAGAIN and the caller tries again.
+ *
+ * From then on the claim holds the functions: remove() waits for it, and none is handed out.
+ *
+ * Nothing sleeps between that and the core's try-locks.  If a try-lock fails, the lock's holder may
+ * be a remove() that waits for the claim.  So the claim is dropped and made again later.  Hotplug
+ * is not locked out: a function that is added to the bus during the reset may be reset, too, as
+ * with each user of pci_reset_bus().
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -22,10 +26,10 @@
 #include <linux/delay.h>
 #include "pciback.h"
 
-/* A bus reset that is on for longer than this was not meant to be a pulse. */
+/* A bus reset that is on for longer than this has been left on. */
 #define PCIBK_PULSE_MS		10
 
-/* CXL 3.1, sec 8.1.5: DVSEC of a port, and the bit without which a bus reset has no effect */
+/* CXL 3.1, sec 8.1.5: DVSEC of a port.  While the bit is 0, its bus resets have no effect. */
 #define PCIBK_CXL_PORT		3
 #define PCIBK_CXL_PORT_CTL	0x0c
 #define PCIBK_CXL_UNMASK_SBR	BIT(0)
@@ -41,14 +45,14 @@ static bool pcibk_in_set(const struct pci_dev *dev, const struct pci_bus *top)
 	return false;
 }
 
-/* Would a reset of the set of one function reach the other? */
+/* Does a reset of the set of either function reach the other one? */
 bool pcibk_same_set(const struct pci_dev *a, const struct pci_dev *b)
 {
 	return a == b || (!pci_is_root_bus(a->bus) && pcibk_in_set(b, a->bus)) ||
 	       (!pci_is_root_bus(b->bus) && pcibk_in_set(a, b->bus));
 }
 
-/* A bridge that only passes a reset on, and has nothing of its own to lose */
+/* Does the bridge only pass a reset on, without a driver that would lose state? */
 static bool pcibk_is_transparent(const struct pci_dev *dev)
 {
 	const struct pci_driver *driver = READ_ONCE(dev->driver);
@@ -68,8 +72,8 @@ static bool pcibk_is_masked(struct pci_dev *port)
 }
 
 /*
- * A function that a toolstack has given to a guest without a word looks idle, but bus mastering,
- * which the request before that has turned off, is on.
+ * Bus mastering was off after the last request for the function.  If it is on now, somebody uses
+ * the function: a toolstack has assigned it without telling pciback.
  */
 static bool pcibk_is_in_use(struct pci_dev *dev)
 {
@@ -79,7 +83,7 @@ static bool pcibk_is_in_use(struct pci_dev *dev)
 	return !PCI_POSSIBLE_ERROR(val) && val & PCI_COMMAND_MASTER;
 }
 
-/* The first function that is in the way ends the walk. */
+/* Note what blocks the reset.  The error ends the walk at the first such device. */
 static int pcibk_blocked(struct pcibk_claim *claim, struct pci_dev *dev, const char *why)
 {
 	snprintf(claim->blocker, sizeof(claim->blocker), "%s (%s)", pci_name(dev), why);
@@ -87,7 +91,7 @@ static int pcibk_blocked(struct pcibk_claim *claim, struct pci_dev *dev, const c
 	return claim->err;
 }
 
-/* May a function of the set be reset with it?  If not, @claim says why. */
+/* May this function of the set be reset with it?  If not, @claim says why. */
 static int pcibk_check_member(struct pcibk_claim *claim, struct pcistub_device *psdev)
 {
 	struct pcibk_account *reset = &psdev->reset;
@@ -114,7 +118,7 @@ static int pcibk_check_member(struct pcibk_claim *claim, struct pcistub_device *
 	return 0;
 }
 
-/* Has late initialisation of an owned function failed?  Whoever binds it just now has its lock. */
+/* Has late initialisation of an owned function failed?  If its lock is held it is being bound. */
 static bool pcibk_is_uninitialised(struct pci_dev *dev)
 {
 	bool none;
@@ -126,19 +130,19 @@ static bool pcibk_is_uninitialised(struct pci_dev *dev)
 	return none;
 }
 
-/* Look at one device of the set; ends the walk if that device is in the way */
+/* Check one device of the set; an error ends the walk */
 static int pcibk_claim_one(struct pci_dev *dev, void *data)
 {
 	struct pcibk_claim *claim = data;
 	bool top = dev->bus == claim->top->bus;
 
-	/* VFs may be on buses of their own, which neither walks nor the core see. */
+	/* VFs may be on virtual buses, which neither a walk nor the core sees. */
 	if (pci_num_vf(dev))
 		return pcibk_blocked(claim, dev, "VFs enabled");
-	/* It would be reset as well, but the core neither locks nor saves it. */
+	/* The reset would reach it, but the core would neither lock nor save it. */
 	if (top && claim->slot && dev->slot != claim->top->slot)
 		return pcibk_blocked(claim, dev, "not in the slot");
-	/* The driver of its slot would take a bus reset for a card pulled out. */
+	/* The driver of its slot would mistake a bus reset for the removal of the card. */
 	if (top && !claim->slot && !pci_probe_reset_slot(dev->slot))
 		return pcibk_blocked(claim, dev, "in a slot of its own");
 	if (!pcibk_is_owned(dev))
@@ -149,8 +153,8 @@ static int pcibk_claim_one(struct pci_dev *dev, void *data)
 }
 
 /*
- * What can reset the bus of claim->top?  Asked in a walk, in which the bus keeps still; a device
- * that is gone from the bus may have lost its slot.
+ * Can the bus of claim->top be reset, and is that a slot reset?  Done in a walk, since pci_bus_sem
+ * keeps claim->top on the bus: a device that has left the bus may have lost its slot.
  */
 static int pcibk_probe(struct pci_dev *dev, void *data)
 {
@@ -163,7 +167,7 @@ static int pcibk_probe(struct pci_dev *dev, void *data)
 	return 1;
 }
 
-/* From here all of the set is held, if all of it is as the walk has seen it, and free. */
+/* Hold all functions of the set, if all are idle and just those that the walk has seen. */
 static int pcibk_hold(struct pcibk_claim *claim)
 {
 	struct pci_bus *top = claim->top->bus;
@@ -195,9 +199,9 @@ static int pcibk_hold(struct pcibk_claim *claim)
 }
 
 /*
- * Claim the set of claim->top, or find out what is in the way: -ENOTTY if nothing can reset the
- * set, -EBUSY with claim->blocker, -EAGAIN if locks or another reset are in the way.
- * pcibk_claim_drop() ends it, whatever the result but -ENOTTY.
+ * Claim the set of claim->top.  -ENOTTY: nothing can reset the set.  -EBUSY: claim->blocker says
+ * what blocks it.  -EAGAIN: try again, since a change or another reset is under way.
+ * The caller must call pcibk_claim_drop(), unless the result is -ENOTTY.
  */
 int pcibk_claim(struct pcibk_claim *claim)
 {
@@ -230,7 +234,7 @@ void pcibk_claim_drop(struct pcibk_claim *claim)
 	wake_up_all(&pcibk_wait);
 }
 
-/* Is the port's bus reset on?  @ctl: its Bridge Control register, for the caller */
+/* Is the port's bus reset on?  Its Bridge Control register is stored in @ctl. */
 bool pcibk_is_reset_on(struct pci_dev *port, u16 *ctl)
 {
 	pci_read_config_word(port, PCI_BRIDGE_CONTROL, ctl);
@@ -238,8 +242,8 @@ bool pcibk_is_reset_on(struct pci_dev *port, u16 *ctl)
 }
 
 /*
- * A rescan writes back what it has read from Bridge Control.  If it has read that in the middle of
- * the reset, everything below the port stays in reset from then on.
+ * Was the bus reset left on?  If so, turn it off.  This happens if a rescan reads Bridge Control in
+ * the middle of the reset and later writes the value back.
  */
 static bool pcibk_is_stuck(struct pci_dev *port)
 {
@@ -252,12 +256,12 @@ static bool pcibk_is_stuck(struct pci_dev *port)
 		return false;
 
 	dev_warn(&port->dev, "bus reset was left on by somebody\n");
-	/* Error recovery resets with this lock held. */
+	/* With the lock, since error recovery holds it during its own bus reset. */
 	if (pci_dev_trylock(port)) {
 		pci_write_config_word(port, PCI_BRIDGE_CONTROL, ctl & ~PCI_BRIDGE_CTL_BUS_RESET);
 		pci_dev_unlock(port);
 	}
-	/* The core saves what it reads before the next reset, and writes it back after it. */
+	/* Or the core would save all ones before the next reset, and write them back after it. */
 	msleep(PCIBK_READY_MS);
 	return true;
 }
@@ -271,7 +275,7 @@ static u16 pcibk_link(struct pci_dev *port)
 	return PCI_POSSIBLE_ERROR(status) ? 0 : status;
 }
 
-/* Say so if the link has come back slower or narrower */
+/* If the link is slower or narrower than before, note that for the log */
 static void pcibk_compare_link(struct pcibk_claim *claim, u16 before, u16 after)
 {
 	static const char * const speeds[] = { "?", "2.5", "5", "8", "16", "32", "64" };
@@ -287,8 +291,8 @@ static void pcibk_compare_link(struct pcibk_claim *claim, u16 before, u16 after)
 }
 
 /*
- * A bridge between a member and @top that has lost its bus number: it leads nowhere, whatever
- * answers below it.  The member, which is held, keeps the bridges above it.
+ * Find a bridge between a function of the set and @top that has lost its bus number: it does not
+ * forward to the bus below any more.  The function is held, so the bridges above it stay.
  */
 static struct pci_dev *pcibk_lost_bridge(const struct pci_dev *dev, const struct pci_bus *top)
 {
@@ -303,7 +307,7 @@ static struct pci_dev *pcibk_lost_bridge(const struct pci_dev *dev, const struct
 	return NULL;
 }
 
-/* How the members came through: the first that did not is the result. */
+/* Note the result of each function.  The first error is the result of the claim. */
 static int pcibk_claim_result(struct pcibk_claim *claim, const char *step, int err)
 {
 	struct pcistub_device *psdev;
@@ -318,7 +322,7 @@ static int pcibk_claim_result(struct pcibk_claim *claim, const char *step, int e
 		if (!psdev->reset.err)
 			psdev->reset.err = err ?: lost ? -EIO : 0;
 		pcibk_account(psdev, step, psdev->reset.err, true);
-		/* The same reset would not help the others any better. */
+		/* Another reset of the same set would not help the siblings. */
 		if (!psdev->reset.err || psdev->dev != claim->dev)
 			psdev->reset.due = false;
 		if (psdev->reset.err && !claim->blocker[0]) {
@@ -332,8 +336,8 @@ static int pcibk_claim_result(struct pcibk_claim *claim, const char *step, int e
 }
 
 /*
- * Reset the set that @claim holds.  pci_reset_bus() decides between slot and bus once more: all
- * that either would reach is held.  -EAGAIN if it did not get the locks.
+ * Reset the set that @claim holds.  pci_reset_bus() chooses between slot and bus reset again; the
+ * claim holds everything that either would reach.  -EAGAIN: it did not get the locks.
  */
 int pcibk_claim_reset(struct pcibk_claim *claim, const char *step)
 {
@@ -347,6 +351,6 @@ int pcibk_claim_reset(struct pcibk_claim *claim, const char *step)
 	claim->stuck = pcibk_is_stuck(port);
 	pcibk_compare_link(claim, before, pcibk_link(port));
 
-	/* -ENOTTY is the core's word for a first function that is late or lost. */
+	/* The core returns -ENOTTY if the first function of the bus did not respond in time. */
 	return pcibk_claim_result(claim, step, claim->stuck ? -EIO : err == -ENOTTY ? 0 : err);
 }
