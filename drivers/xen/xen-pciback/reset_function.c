@@ -2,8 +2,8 @@
 /*
  * PCI Backend - thorough resets: one function
  *
- * Which methods a function has of its own, how one of them is run, and what becomes of the
- * function then: its state of bind time is restored, and Xen is told.  reset.c has the rules.
+ * Find the methods that a function has of its own, run one of them, and afterwards restore the
+ * configuration of bind time and notify Xen.  When this is done is up to reset.c.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -20,11 +20,11 @@ module_param_named(auto_reset, pcibk_auto_reset, bool, 0644);
 MODULE_PARM_DESC(auto_reset,
 		 "Reset functions on bind, release and unbind (default: 1). With 0 this is left to writes to reset_device and do_flr.");
 
-/* How long the lock of a bridge is waited for, whose holder may want our device lock */
+/* How long to try for a bridge's lock.  Its holder may wait for our device lock: do not block. */
 #define PCIBK_BRIDGE_MS		1000
-/* An AF FLR that has not ended by then will not */
+/* An AF FLR that took longer than this has failed */
 #define PCIBK_AF_FLR_MS		50000
-/* How long error recovery may take: the core waits a minute for a device */
+/* How long error recovery may take.  The core waits a minute for a device. */
 #define PCIBK_RECOVERY_MS	70000
 
 const char * const pcibk_method_names[] = {
@@ -40,7 +40,7 @@ const char * const pcibk_method_names[] = {
 
 DECLARE_WAIT_QUEUE_HEAD(pcibk_wait);
 
-/* The result of a step, in words */
+/* The result of a step, as the log shows it */
 const char *pcibk_result(int err)
 {
 	switch (err) {
@@ -69,13 +69,13 @@ struct pcistub_device *pcibk_find(const struct pci_dev *dev)
 	return NULL;
 }
 
-/* The answers may be outdated if the caller does not hold the device lock. */
+/* Without the device lock the result may be outdated. */
 bool pcibk_is_owned(const struct pci_dev *dev)
 {
 	return READ_ONCE(dev->driver) == &xen_pcibk_pci_driver;
 }
 
-/* The stub's record of @dev.  The caller holds the device lock, which keeps it. */
+/* The stub's record of @dev.  The caller holds the device lock, which keeps the record alive. */
 struct pcistub_device *pcibk_psdev(struct pci_dev *dev)
 {
 	struct xen_pcibk_dev_data *dev_data = pcibk_is_owned(dev) ? pci_get_drvdata(dev) : NULL;
@@ -91,8 +91,8 @@ const char *pcibk_driver_name(const struct pci_dev *dev)
 }
 
 /*
- * A function that is gone, held in reset or powered off reads all ones.  The Command register
- * is never all ones otherwise (the Vendor ID of a VF is: PCIe 6.0, sec 9.3.4.1.1).
+ * A function that is gone, held in reset or powered off reads all ones.  Otherwise the Command
+ * register is never all ones.  (The Vendor ID may be, of a VF: PCIe 6.0, sec 9.3.4.1.1.)
  */
 bool pcibk_answers(struct pci_dev *dev)
 {
@@ -104,7 +104,7 @@ bool pcibk_answers(struct pci_dev *dev)
 
 /* -- methods ---------------------------------------------------------------- */
 
-/* FLR of conventional PCI is usable only with Transactions Pending (AF ECN, 2006). */
+/* The FLR of conventional PCI needs Transactions Pending, too (AF ECN, 2006). */
 bool pcibk_has_af_flr(struct pci_dev *dev)
 {
 	int pos = pci_find_capability(dev, PCI_CAP_ID_AF);
@@ -115,7 +115,7 @@ bool pcibk_has_af_flr(struct pci_dev *dev)
 	return cap & PCI_AF_CAP_TP && cap & PCI_AF_CAP_FLR;
 }
 
-/* Is there a bus reset among what the core may use for the function? */
+/* May the core use a bus reset for the function? */
 static bool pcibk_may_reset_bus(const struct pcistub_device *psdev)
 {
 	const u8 *methods = pcistub_core_methods(psdev);
@@ -128,9 +128,9 @@ static bool pcibk_may_reset_bus(const struct pcistub_device *psdev)
 }
 
 /*
- * The method that the core begins with if it is asked to reset this function.  None if that
- * may reach others: a bridge's takes the buses below with it, and for a VF "bus" is a reset of
- * the slot, its PF and all VFs in it.
+ * The first method that the core tries to reset this function.  None if it may reach others: a
+ * bridge's reset also resets the buses below, and for a VF "bus" resets the slot with the PF and
+ * all VFs.
  */
 static enum pcibk_method pcibk_core_method(const struct pcistub_device *psdev)
 {
@@ -144,8 +144,8 @@ static enum pcibk_method pcibk_core_method(const struct pcistub_device *psdev)
 }
 
 /*
- * The strong method that a function has for itself: the first that the administrator left it.
- * pciback can run FLR directly; any other only if the core begins with it.
+ * The function's own strong method: the first one that the administrator allows.  pciback can run
+ * FLR directly.  It can run any other method only if that is the first one that the core tries.
  */
 enum pcibk_method pcibk_function_method(const struct pcistub_device *psdev)
 {
@@ -168,7 +168,7 @@ enum pcibk_method pcibk_function_method(const struct pcistub_device *psdev)
 	return PCIBK_METHOD_NONE;
 }
 
-/* PM, which need not reset everything, if the core would begin with it */
+/* The weak method (PM), if it is the first one that the core tries */
 enum pcibk_method pcibk_weak_method(const struct pcistub_device *psdev)
 {
 	enum pcibk_method first = pcibk_core_method(psdev);
@@ -177,8 +177,8 @@ enum pcibk_method pcibk_weak_method(const struct pcistub_device *psdev)
 }
 
 /*
- * Does @method reset all of the function?  If the firmware fails, the core goes on from "acpi"
- * to the next of its list, and does not say so.
+ * Is @method strong?  If "acpi" fails, the core silently tries its next method.  So "acpi" counts
+ * as strong only if that next method is not PM.
  */
 static bool pcibk_is_strong(const struct pcistub_device *psdev, enum pcibk_method method)
 {
@@ -189,7 +189,7 @@ static bool pcibk_is_strong(const struct pcistub_device *psdev, enum pcibk_metho
 
 /* -- what becomes of a function that was reset ------------------------------- */
 
-/* Note the result of @step, and whether the function still needs a reset */
+/* Account for the result of @step: update last_reset and needs_reset */
 void pcibk_account(struct pcistub_device *psdev, const char *step, int err, bool strong)
 {
 	lockdep_assert_held(&pcistub_devices_lock);
@@ -203,10 +203,10 @@ void pcibk_account(struct pcistub_device *psdev, const char *step, int err, bool
 }
 
 /*
- * A PVH dom0's Xen keeps the MSI state and the BARs of the function.  It looks at the function
- * when it is told of a reset, so the BARs must be there.  Some versions report no error if
- * they cannot handle MSI-X, and hide it.  It keeps nothing about VFs, and crashes if it is
- * told of one's reset (4.20).
+ * Notify Xen of a reset.  For a PVH dom0 Xen keeps the MSI state and the BARs of a function, and
+ * reads the function when it is notified: the BARs must have been restored.  Some versions of Xen
+ * report no error if they cannot handle MSI-X, but hide it: check for that.  Xen keeps nothing
+ * about VFs, and Xen 4.20 crashes if it is notified of the reset of a VF.
  */
 static int pcibk_tell_xen(struct pci_dev *dev)
 {
@@ -223,12 +223,12 @@ static int pcibk_tell_xen(struct pci_dev *dev)
 	return err ? -ENODATA : 0;
 }
 
-/* Put a function that no guest has back to what it was when it was seized */
+/* Restore the configuration of bind time.  No guest has the function. */
 static int pcibk_restore(struct pci_dev *dev)
 {
 	struct xen_pcibk_dev_data *dev_data = pci_get_drvdata(dev);
 
-	/* The buses below a bridge depend on its state, which the core restores. */
+	/* The core restores a bridge: the buses below depend on its current state. */
 	if (dev->hdr_type != PCI_HEADER_TYPE_NORMAL)
 		return 0;
 
@@ -238,7 +238,7 @@ static int pcibk_restore(struct pci_dev *dev)
 		return -ENODATA;
 	}
 	pci_restore_state(dev);
-	/* That state may have bus mastering on. */
+	/* Bus mastering may have been on at bind time. */
 	pci_clear_master(dev);
 	xen_pcibk_reset_device(dev);
 	xen_pcibk_config_reset_dev(dev);
@@ -247,8 +247,8 @@ static int pcibk_restore(struct pci_dev *dev)
 }
 
 /*
- * The end of a reset of one function, which went as @err says: its state comes first, then Xen
- * is told.  A function that does not answer is left alone.  Caller holds the device lock.
+ * Finish a reset of one function that had the result @err: first restore the configuration, then
+ * notify Xen.  A function that does not respond is not touched.  Caller holds the device lock.
  */
 static int pcibk_settle(struct pci_dev *dev, int err)
 {
@@ -276,9 +276,10 @@ static int pcibk_settle(struct pci_dev *dev, int err)
  * xen_pcibk_reset_prepare - a reset of a function begins
  * @dev: a function owned by pciback
  *
- * The driver's reset_prepare().  Whoever resets the function, it is not handed out meanwhile,
- * and what its guest asks for is refused (see xen_pcibk_do_one_op()): config accesses would be
- * lost, and MSI may meet a device that does not answer.
+ * The driver's reset_prepare(), for each reset of the function, also by others.  Until it ends the
+ * function is not handed out and the operations of its guest are refused (see
+ * xen_pcibk_do_one_op()): config accesses would be lost, and the device may not respond to MSI
+ * operations.
  *
  * Context: process context, device lock held.
  */
@@ -291,7 +292,7 @@ void xen_pcibk_reset_prepare(struct pci_dev *dev)
 	scoped_guard(spinlock_irq, &pcistub_devices_lock)
 		dev_data->psdev->reset.resetting = true;
 	WRITE_ONCE(dev_data->fenced, true);
-	/* What it had begun before comes to its end. */
+	/* Wait for an operation of the guest that is under way. */
 	if (dev_data->psdev->pdev)
 		flush_work(&dev_data->psdev->pdev->op_work);
 }
@@ -300,13 +301,14 @@ void xen_pcibk_reset_prepare(struct pci_dev *dev)
  * xen_pcibk_reset_done - a reset of a function has ended
  * @dev: a function owned by pciback
  *
- * The driver's reset_done().  A function without a guest gets the state of bind time back and
- * is disabled; one in use keeps what the core has restored.
+ * The driver's reset_done().  A function without a guest gets the configuration of bind time back,
+ * with bus mastering off.  An assigned one keeps what the core has restored.
  *
- * After a slot or bus reset the core waits for the first function of the bus at most, and not at
- * all behind a bridge from PCIe to PCI.  So a claim gives each bus the time that it may take.
+ * After a slot or bus reset the core waits for the first function of the bus only, and behind a
+ * bridge from PCIe to PCI for none.  So if a claim holds the function, wait for it here: up to
+ * PCIBK_READY_MS for all functions of a bus together.
  *
- * Context: process context, device lock held.  Waits for PCIBK_READY_MS at most, for all of a bus.
+ * Context: process context, device lock held.
  */
 void xen_pcibk_reset_done(struct pci_dev *dev)
 {
@@ -335,9 +337,9 @@ void xen_pcibk_reset_done(struct pci_dev *dev)
  * @dev: a function owned by pciback
  * @state: what has become of its link
  *
- * Error recovery may reset the function, or only its siblings.  It asks the driver, which asks
- * the guest; a function without a guest has nobody to ask.  It is not handed out until recovery
- * ends, which older kernels do not report if it fails.
+ * Error recovery may reset the function, or only its siblings.  It calls the driver, which asks the
+ * guest if there is one.  The function is not handed out until recovery ends.  Before Linux 6.18 a
+ * failed recovery is not reported, so this also ends after PCIBK_RECOVERY_MS.
  *
  * Context: process context, device lock held.
  * Return: true if no guest has @dev
@@ -361,13 +363,13 @@ bool xen_pcibk_reset_error(struct pci_dev *dev, pci_channel_state_t state)
  * xen_pcibk_reset_recover - restore a function in error recovery
  * @dev: a function owned by pciback
  *
- * Error recovery resets without saving or restoring, which it leaves to the driver and that to
- * the guest.  Xen is told before and after: as long as it takes a function for enabled, as it
- * was, it ignores what is written to the BARs.  A function without a guest that does not answer
- * needs a reset, but does not keep its siblings from recovering.
+ * Error recovery resets without saving or restoring a configuration.  It leaves that to the driver,
+ * which leaves it to the guest; without a guest it is done here.  Xen is notified before and after:
+ * while it considers the function enabled, it ignores writes to the BARs.  If a function without a
+ * guest does not respond, it still needs a reset, but its siblings may recover.
  *
  * Context: process context, device lock held.
- * Return: true if no guest has @dev, and all was done that can be done
+ * Return: true if no guest has @dev; then the caller has nothing more to do
  */
 bool xen_pcibk_reset_recover(struct pci_dev *dev)
 {
@@ -380,7 +382,7 @@ bool xen_pcibk_reset_recover(struct pci_dev *dev)
 		return false;
 
 	xen_pcibk_reset_prepare(dev);
-	/* What Xen makes of it does not count yet: the BARs are not there. */
+	/* Ignore the result: the BARs are not restored yet. */
 	if (pcibk_answers(dev) && !xen_pv_domain() && !dev->is_virtfn)
 		xen_reset_device(dev);
 	err = pcibk_settle(dev, 0);
@@ -409,10 +411,10 @@ void xen_pcibk_reset_resume(struct pci_dev *dev)
 /* -- a reset of one function -------------------------------------------------- */
 
 /*
- * Run @method.  The function is disabled first, so that no DMA is under way.  Interrupt Disable
- * is the canary: it is set before, if the function lets us, and must be clear afterwards (PCI
- * 3.0, sec 6.2.2), or else the reset had no effect.  Device specific and ACPI methods may
- * restore it themselves.
+ * Run @method.  First the function is disabled, so that no DMA is under way.  Interrupt Disable is
+ * the canary: it is set before the reset, if the function allows that, and each reset clears it
+ * (PCI 3.0, sec 6.2.2).  If it is still set, the reset had no effect.  Device specific and ACPI
+ * methods may restore it themselves, so they are not checked.
  */
 static int pcibk_run(struct pci_dev *dev, enum pcibk_method method)
 {
@@ -424,7 +426,7 @@ static int pcibk_run(struct pci_dev *dev, enum pcibk_method method)
 	pci_set_power_state(dev, PCI_D0);
 	if (!pcibk_answers(dev))
 		return -ETIMEDOUT;
-	/* Without the capability the core would go on to a weaker method. */
+	/* Without the capability the core would use a weaker method. */
 	if (method == PCIBK_METHOD_AF_FLR && !pcibk_has_af_flr(dev))
 		return -ENOTTY;
 
@@ -433,12 +435,12 @@ static int pcibk_run(struct pci_dev *dev, enum pcibk_method method)
 
 	err = method == PCIBK_METHOD_FLR ? pcie_reset_flr(dev, PCI_RESET_DO_RESET) :
 					   __pci_reset_function_locked(dev);
-	/* The core waits a minute for this, and goes on to a weaker method then. */
+	/* If an AF FLR does not end within a minute, the core uses a weaker method. */
 	late = method == PCIBK_METHOD_AF_FLR &&
 	       time_after(jiffies, start + msecs_to_jiffies(PCIBK_AF_FLR_MS));
 	if (late || !pcibk_answers(dev))
 		return -ETIMEDOUT;
-	/* reset_method has no lock: another method may be the first by now. */
+	/* Writes to reset_method take no lock: another method may be the first one now. */
 	if (err == -ENOTTY && method != PCIBK_METHOD_FLR &&
 	    method != pcibk_core_method(pcibk_psdev(dev)))
 		return -EAGAIN;
@@ -454,9 +456,9 @@ static int pcibk_run(struct pci_dev *dev, enum pcibk_method method)
 
 /*
  * Reset one function by @method.  Caller holds the device lock and has blocked config access.
- * If what the core runs may end in a bus reset, the bridge is locked as well; not otherwise:
- * functions behind one bridge are reset in parallel.
- * -EAGAIN if the bridge's lock is not to be had, -ENOTTY if the function has lost the method.
+ * If the core may use a bus reset in the end, the bridge is locked, too.  Otherwise it is not, so
+ * that functions behind one bridge are reset in parallel.
+ * -EAGAIN: the bridge's lock is taken.  -ENOTTY: the function has lost the method.
  */
 int pcibk_reset_function(struct pcistub_device *psdev, enum pcibk_method method)
 {
@@ -483,13 +485,12 @@ int pcibk_reset_function(struct pcistub_device *psdev, enum pcibk_method method)
  * xen_pcibk_reset_locked - reset a function as well as its device lock allows
  * @dev: a function that pciback seizes or gives up
  *
- * The reset on bind and unbind: what the function has for itself, or else what the core has for
- * it alone.  The state of bind time is restored.  What goes wrong is in the log: the caller has
- * no other reset to try.
+ * The reset on bind and unbind: by the function's own method, else by the method that the core has
+ * for it alone.  The configuration of bind time is restored.  A failed reset is logged only, since
+ * the caller has no other reset to try.
  *
- * Context: process context, device lock held.  The bridge may be waited for, for
- * PCIBK_BRIDGE_MS.
- * Return: 0, or -EIO if the state was not restored or Xen did not take the reset
+ * Context: process context, device lock held.  Waits for the bridge's lock, up to PCIBK_BRIDGE_MS.
+ * Return: 0, or -EIO if the configuration was not restored or Xen rejected the notification
  */
 int xen_pcibk_reset_locked(struct pci_dev *dev)
 {
@@ -505,7 +506,7 @@ int xen_pcibk_reset_locked(struct pci_dev *dev)
 	pci_cfg_access_lock(dev);
 	for (;;) {
 		method = pcibk_function_method(psdev) ?: pcibk_core_method(psdev);
-		/* What a PF would lose is not only its own. */
+		/* A reset of a PF removes its VFs, which others may use. */
 		if (pcibk_auto_reset && method && !pci_num_vf(dev))
 			err = pcibk_reset_function(psdev, method);
 		else if (pcibk_answers(dev))
@@ -516,7 +517,7 @@ int xen_pcibk_reset_locked(struct pci_dev *dev)
 	}
 	pci_cfg_access_unlock(dev);
 
-	/* The core finds out late that "bus" is nothing for a card of several functions. */
+	/* -ENOTTY is no failure: the core lists "bus" also where siblings rule it out. */
 	if (!err)
 		dev_info(&dev->dev, "reset: %s\n", psdev->reset.last);
 	else if (err != -ENOTTY)
