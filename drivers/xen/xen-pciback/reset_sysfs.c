@@ -2,7 +2,7 @@
 /*
  * PCI Backend - thorough resets: the files in sysfs
  *
- * Documentation/ABI/testing/sysfs-driver-pciback-reset says what they promise.
+ * Documentation/ABI/testing/sysfs-driver-pciback-reset documents them.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -13,7 +13,7 @@
 #include <linux/sysfs.h>
 #include "pciback.h"
 
-/* From @min to @max digits of hex, then @end; moves *@pos only if so */
+/* Parse @min to @max hex digits followed by @end.  *@pos is advanced only on success. */
 static bool pcibk_parse_hex(const char **pos, int min, int max, char end, unsigned int *val)
 {
 	const char *p = *pos;
@@ -30,7 +30,7 @@ static bool pcibk_parse_hex(const char **pos, int min, int max, char end, unsign
 	return true;
 }
 
-/* [DDDD:]BB:DD.F, white space around it, and not a byte more */
+/* Parse [DDDD:]BB:DD.F with white space around it, and nothing else */
 static int pcibk_parse_bdf(const char *buf, size_t count, unsigned int *domain,
 			   unsigned int *bus, unsigned int *devfn)
 {
@@ -46,7 +46,7 @@ static int pcibk_parse_bdf(const char *buf, size_t count, unsigned int *domain,
 		return -EINVAL;
 	p += strspn(p, space);
 
-	/* Short of the end of what was written, there is a NUL in it. */
+	/* If this is not the end of the input, the input contains a NUL. */
 	if (p != buf + count || slot > 0x1f || func > 7)
 		return -EINVAL;
 
@@ -54,7 +54,7 @@ static int pcibk_parse_bdf(const char *buf, size_t count, unsigned int *domain,
 	return 0;
 }
 
-/* Reset the function that a write names */
+/* Reset the function that the input names */
 static ssize_t pcibk_store(const char *buf, size_t count, bool do_flr)
 {
 	unsigned int domain, bus, devfn;
@@ -107,10 +107,11 @@ const struct attribute_group *xen_pcibk_reset_driver_groups[] = {
 };
 
 /*
- * Per function.  These files may be there before the stub's record is on the list, and are removed
- * before remove(), which waits for readers with the device lock held.  To make a plan a bus is
- * walked, and whoever walks may have to wait for one who wants that lock.  So a work item makes
- * it, for which nobody waits for long.
+ * The files of each function.  They may exist before the stub's record is on the list.  They are
+ * removed before remove() runs, with the device lock held, and the removal waits for readers.
+ *
+ * A plan needs a bus walk, and a walk may have to wait for a task that waits for that device lock.
+ * So a reader must not walk: a work item makes the plan, and a reader waits for it for one second.
  */
 void pcibk_plan_work(struct work_struct *work)
 {
@@ -180,7 +181,7 @@ static ssize_t last_reset_show(struct device *dev, struct device_attribute *attr
 }
 static DEVICE_ATTR_RO(last_reset);
 
-/* Of the files with a number, -1 is the default of those that have one */
+/* The value behind one of the files strict, set_reset and needs_reset; -1 is "default" */
 static s8 *pcibk_value(struct pcistub_device *psdev, const char *name)
 {
 	if (!strcmp(name, "strict"))
@@ -195,7 +196,7 @@ static ssize_t value_show(struct device *dev, struct device_attribute *attr, cha
 
 	guard(spinlock_irq)(&pcistub_devices_lock);
 	psdev = pcibk_find(to_pci_dev(dev));
-	/* Before it has an account, what that begins with */
+	/* Without an account yet: its initial value */
 	value = psdev ? *pcibk_value(psdev, attr->attr.name) :
 			strcmp(attr->attr.name, "strict") ? 1 : -1;
 	return value < 0 ? sysfs_emit(buf, "default\n") : sysfs_emit(buf, "%d\n", value);
