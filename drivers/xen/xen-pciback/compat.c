@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
 /*
- * PCI Backend - the reset methods of a function, where the PCI core has no list
+ * PCI Backend - the reset methods of a function, for kernels whose PCI core has no list of them
  */
 #include <linux/device.h>
 #include <linux/pci.h>
 
-/* The core's numbers for them, where it has a list */
+/* The numbers that the core of later kernels uses for them */
 enum compat_method {
 	COMPAT_METHOD_NONE,
 	COMPAT_METHOD_DEVICE_SPECIFIC,
@@ -15,7 +15,7 @@ enum compat_method {
 	COMPAT_METHOD_BUS,
 };
 
-/* Gone with the driver's hold on the function, as its other managed resources */
+/* A managed resource of the function: freed when the driver is unbound */
 struct compat_methods {
 	u8 list[PCI_NUM_RESET_METHODS];
 };
@@ -48,10 +48,11 @@ static bool compat_has_pm_reset(struct pci_dev *dev)
 }
 
 /*
- * What the core would try, in its order, though it looks anew each time; less
- * the device specific methods, which it does not tell of.  A VF that seems to have
- * no other may have one of these: VFs must have FLR, and it is who does not that
- * has a quirk.  It cannot be reset by its bus but in a slot, with its PF.
+ * Note the methods that the core would try, in its order.  The core checks them
+ * again each time.  Device specific methods cannot be seen from here.  A VF that
+ * seems to have no method is assumed to have one of these: each VF must have FLR,
+ * so one without it has a quirk.  A VF has no bus reset of its own: in a slot that
+ * would be a reset of the slot with the PF.
  */
 static void compat_note_methods(u8 *next, struct pci_dev *dev)
 {
@@ -73,11 +74,11 @@ static void compat_note_methods(u8 *next, struct pci_dev *dev)
 }
 
 /**
- * compat_core_methods - what the PCI core may reset a function by, in its order
- * @pdev: the function, which the driver has
+ * compat_core_methods - the methods that the PCI core may use, in its order
+ * @pdev: the function, bound to the driver
  *
- * They are noted when they are asked for first, which is when the function is
- * seized: later on it may not answer.
+ * They are noted at the first call, when the function is seized: later it may not
+ * respond.
  *
  * Return: a list that ends with 0
  */

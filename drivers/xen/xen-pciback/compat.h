@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause */
 /*
- * PCI Backend - what the driver uses and older kernels do not have
+ * PCI Backend - what the driver uses but older kernels lack
  *
- * Included before all else where the driver is built out of the kernel's tree.
- * Kbuild finds out what HAVE_... there is, and takes headers that a kernel does
- * not have from compat/.
+ * Included before everything else if the driver is built outside the kernel's tree.
+ * Kbuild defines HAVE_... for what the kernel has.  Headers that the kernel lacks
+ * are in compat/.
  */
 #ifndef __XEN_PCIBACK_COMPAT_H__
 #define __XEN_PCIBACK_COMPAT_H__
@@ -25,7 +25,7 @@
 #define kzalloc_obj(p)		kzalloc(sizeof(typeof(p)), GFP_KERNEL)
 #endif
 
-/* It was asked for by the path alone */
+/* Older kernels take the path only */
 #ifndef HAVE_DRIVER_STATE_OF_DEVICE
 #define xenbus_read_driver_state(dev, path)	xenbus_read_driver_state(path)
 #endif
@@ -37,8 +37,8 @@
 #endif
 
 /*
- * xenbus wanted an int that it did not look at.  Where the function is defined,
- * which is where an argument follows, make that of it.
+ * Older kernels want remove() to return an int, and ignore it.  Where remove() is
+ * defined (an argument follows its name) this wraps it in such a function.
  */
 #ifndef HAVE_XENBUS_REMOVE_VOID
 #define xen_pcibk_xenbus_remove(arg)					\
@@ -51,7 +51,7 @@ static int xen_pcibk_xenbus_remove(struct xenbus_device *xdev)		\
 static void compat_xenbus_remove(arg)
 #endif
 
-/* Before all buses had one the override was the PCI device's own */
+/* Older kernels keep the override in struct pci_dev */
 #ifndef HAVE_DEVICE_MATCH_DRIVER_OVERRIDE
 static inline int device_match_driver_override(struct device *dev,
 					       const struct device_driver *drv)
@@ -62,12 +62,12 @@ static inline int device_match_driver_override(struct device *dev,
 }
 #endif
 
-/* Such a kernel cannot set up the GSIs of a PVH dom0's functions */
+/* Without this the kernel cannot set up the GSIs of a PVH dom0's functions */
 #ifndef HAVE_GSI_INFO
 #undef CONFIG_XEN_ACPI
 #endif
 
-/* There is no telling a PVH dom0's Xen then: it keeps what it knew */
+/* Without this a PVH dom0 cannot notify Xen of a reset, and Xen keeps its old data */
 #ifndef HAVE_XEN_RESET_DEVICE
 static inline int xen_reset_device(const struct pci_dev *dev)
 {
@@ -84,11 +84,11 @@ static inline const char *str_plural(size_t num)
 }
 #endif
 
-/* Locks that end with their block */
+/* Locks that are released at the end of their block */
 #ifndef HAVE_GUARD
 #define COMPAT_GUARD(_name, _lock, _unlock)					\
 struct compat_guard_##_name {							\
-	spinlock_t *lock;	/* the one held */				\
+	spinlock_t *lock;	/* the lock held */				\
 	unsigned long flags;							\
 	bool once;								\
 };										\
@@ -123,7 +123,7 @@ COMPAT_GUARD(spinlock_irqsave, spin_lock_irqsave(lock, g.flags),
 	     compat_scope.once = false)
 #endif
 
-/* Before tasks could say that they may be frozen where they wait, they were not counted */
+/* Without this a waiting task must tell the freezer not to count it */
 #ifndef TASK_FREEZABLE
 #include <linux/freezer.h>
 #define TASK_FREEZABLE		0
@@ -138,7 +138,7 @@ COMPAT_GUARD(spinlock_irqsave, spin_lock_irqsave(lock, g.flags),
 })
 #endif
 
-/* No ports that could mask bus resets are known then */
+/* Without this no port that masks bus resets is recognised */
 #ifndef PCI_VENDOR_ID_CXL
 #define PCI_VENDOR_ID_CXL	0x1e98
 #endif
@@ -177,7 +177,7 @@ static inline void pci_dev_unlock(struct pci_dev *dev)
 #define PCI_RESET_DO_RESET	false
 #define PCI_NUM_RESET_METHODS	8
 
-/* That the function has it was seen when it was seized, and noted */
+/* The caller has noted that the function has FLR, when it was seized */
 static inline int pcie_reset_flr(struct pci_dev *dev, bool probe)
 {
 	if (dev->dev_flags & PCI_DEV_FLAGS_NO_FLR_RESET)
@@ -186,8 +186,8 @@ static inline int pcie_reset_flr(struct pci_dev *dev, bool probe)
 }
 
 /*
- * The core does not list a function's methods, so compat.c does.  pciback.h asks
- * for the core's list; that function is not called, but must compile.
+ * The core does not list a function's methods, so compat.c does.  pciback.h has a
+ * function that reads the core's list: it is not called, but must compile.
  */
 #define reset_methods		dev.platform_data
 #include "pciback.h"
@@ -198,7 +198,7 @@ const u8 *compat_core_methods(struct pci_dev *pdev);
 
 #endif /* HAVE_RESET_METHODS */
 
-/* Who has them defines them after this, not before the first header as intended */
+/* Some files define these themselves, after this header: undo what other headers define */
 #ifdef OWN_DEV_FMT
 #undef dev_fmt
 #endif
