@@ -14,8 +14,9 @@ FLAVOUR ?=
 # Where things are made, and where Debian's packages are kept between runs.
 BUILD ?= build
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/xen-pciback-reset
-# make check: only these (name,name); with each fault of scripts/check/mutations/; so many VMs at once
+# make check: only these (name,name); in the order that this number makes; with each fault of scripts/check/mutations/; so many VMs at once
 TESTS ?=
+SHUFFLE ?=
 MUTATE ?=
 VMS ?= 3
 # make check-matrix: only these (kernel-xen or kernel-xen-pvh ...); how many at once
@@ -40,7 +41,7 @@ PREFIX ?= /usr/local
 # V=1: show the commands' own output, and the VM's console
 V ?=
 
-export KERNEL FLAVOUR XEN DOM0 BUILD CACHE TESTS MUTATE VMS PAIRS JOBS N MINUTES SEED ROUNDS
+export KERNEL FLAVOUR XEN DOM0 BUILD CACHE TESTS SHUFFLE MUTATE VMS PAIRS JOBS N MINUTES SEED ROUNDS
 export KSRC V
 
 ifeq ($(KERNEL),newest)
@@ -67,8 +68,8 @@ help: ## this list
 	@echo 'Variables: KERNEL=5.10|6.1|...|newest XEN=4.14|4.17|4.20 ($(KERNEL), $(XEN))'
 	@echo '           FLAVOUR=debug|kcsan|rt DOM0=pv|pvh ($(DOM0))'
 	@echo '           BUILD=$(BUILD) CACHE=$(CACHE)'
-	@echo '           TESTS=name,... MUTATE=1 VMS=3 PAIRS="kernel-xen ..." N=number SEED=number'
-	@echo '           MINUTES=number ROUNDS=number'
+	@echo '           TESTS=name,... SHUFFLE=seed MUTATE=1 VMS=3 PAIRS="kernel-xen ..."'
+	@echo '           N=number SEED=number MINUTES=number ROUNDS=number'
 	@echo '           KSRC=dir TREE=dir BASE=dir STOCK=1 V=1'
 
 deps: ## install what this machine lacks (qemu, a compiler, ...)

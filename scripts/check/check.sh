@@ -6,6 +6,8 @@
 # TESTS=name,...	only these programs; name:test for one test of a program; each
 #			word runs in a VM of its own
 # VMS=N			so many VMs at once [3]: they wait more than they work
+# SHUFFLE=SEED	in another order, in each VM others: no test may depend on what
+#			ran before it
 # LONG=1		only those that take long, which are not run otherwise
 # MUTATE=1		prove that the tests can fail: for each of mutations/*.patch
 #			build a driver with that fault; some test must fail. A line
@@ -24,7 +26,7 @@
 set -eu
 . "${0%/*}/../common.sh"
 
-: "${TESTS:=}" "${MUTATE:=}" "${LONG:=}" "${MODULE:=}" "${VMS:=3}" "${LIMIT:=}"
+: "${TESTS:=}" "${SHUFFLE:=}" "${MUTATE:=}" "${LONG:=}" "${MODULE:=}" "${VMS:=3}" "${LIMIT:=}"
 LONG_TESTS=handovers,guest_hvm,hostile
 # Which share a VM, the longest first, and the rest another one. Where devices were
 # taken out and put in again, Xen lets dom0's own drivers have no MSI-X for them,
@@ -65,6 +67,24 @@ default_tests()
 			grep -vxF "$(echo "$TOGETHER $LONG_TESTS" | tr ' ,' '[\n*]')" |
 			paste -s -d "$together"
 	fi
+}
+
+# shuffle WORD...: the same programs, in the order and the VMs that the seed makes of
+# them. suspend stays alone: the time in its VM is the real one.
+shuffle()
+{
+	echo "$*" | tr ' ,' '[\n*]' | sed '/^suspend\(:\|$\)/d' | while read -r name; do
+		echo "$(echo "$SHUFFLE $name" | md5sum | cut -c 1-32) $name"
+	done | sort | mawk -v vms="$VMS" '
+	{
+		tests[NR % vms] = tests[NR % vms] separator[NR % vms] $2
+		separator[NR % vms] = ","
+	}
+	END {
+		for (vm in tests)
+			print tests[vm]
+	}'
+	echo "$*" | tr ' ,' '[\n*]' | grep '^suspend\(:\|$\)' || :
 }
 
 # guest_command TEST,...: the runner takes a program's arguments
@@ -401,6 +421,13 @@ fi
 
 # shellcheck disable=SC2086
 set -- ${TESTS:-$(default_tests)}
+if [ -n "$SHUFFLE" ]; then
+	# shellcheck disable=SC2046
+	set -- $(shuffle "$@")
+	for tests; do
+		echo "  shuffle  SHUFFLE=$SHUFFLE VMS=$VMS: $tests"
+	done
+fi
 if [ $# -eq 1 ]; then
 	run_tests check "$DRIVER" "$1" 3>&1
 	all_passed=$passed all_failed=$failed all_skipped=$skipped
