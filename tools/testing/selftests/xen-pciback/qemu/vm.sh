@@ -33,11 +33,12 @@
 # all else of this folder that runs in the VM is added here.
 #
 # And: VM_RUN, where the runs' folders are [/tmp/xen-pciback], VM_TIMEOUT seconds
-# before a run is called hung [600], VM_SILENCE seconds without a word before /init
-# [300], VM_CPUS [1], VM_MEMORY in MB [1536], VM_ACCEL [tcg,thread=single], VM_ICOUNT,
-# what goes to QEMU's -icount [shift=1,sleep=off; none with -i or another VM_ACCEL],
-# VM_ENV, assignments to export before COMMAND, and V=1, the same as -v. XEN, KERNEL
-# and FLAVOUR are only printed: what is being booted.
+# before a run is called hung [600], VM_SILENCE seconds of CPU time that QEMU uses
+# without a word of the VM before its /init [60], VM_CPUS [1], VM_MEMORY in MB [1536],
+# VM_ACCEL [tcg,thread=single], VM_ICOUNT, what goes to QEMU's -icount
+# [shift=1,sleep=off; none with -i or another VM_ACCEL], VM_ENV, assignments to export
+# before COMMAND, and V=1, the same as -v. XEN, KERNEL and FLAVOUR are only printed:
+# what is being booted.
 #
 # By -icount time in the VM passes by instructions, 2 ns each, and when it idles jumps to
 # the next timer: what else this machine does changes nothing, and waits cost nothing.
@@ -48,7 +49,7 @@ umask 022
 QEMU_DIR=$(cd "$(dirname "$0")" && pwd)
 : "${VM_XEN:=}" "${VM_KERNEL:=}" "${VM_IMAGES:=}" "${VM_RUN:=${TMPDIR:-/tmp}/xen-pciback}"
 : "${VM_TIMEOUT:=600}" "${VM_CPUS:=1}" "${VM_MEMORY:=1536}" "${VM_ENV:=}"
-: "${VM_ACCEL:=tcg,thread=single}" "${DOM0:=pv}" "${VM_SILENCE:=300}"
+: "${VM_ACCEL:=tcg,thread=single}" "${DOM0:=pv}" "${VM_SILENCE:=60}"
 
 warn()
 {
@@ -198,7 +199,7 @@ qemu()
 		-sandbox on,spawn=deny \
 		-trace pci_cfg_write -trace resettable_phase_hold_exec \
 		-trace 'qdev_reset*' \
-		-D trace.log -display none -no-reboot
+		-D trace.log -display none -no-reboot -pidfile qemu.pid
 }
 
 # What COMMAND prints, out of what the console prints.
@@ -258,10 +259,10 @@ stop()
 {
 	trap '' INT TERM HUP
 	# shellcheck disable=SC2086
-	kill $vm $feed 2>/dev/null || :
+	kill $vm $feed $silence 2>/dev/null || :
 	[ -z "$vm" ] || wait "$vm" || :
 	[ -z "$terminal" ] || stty "$terminal"
-	rm -rf overlay initramfs.cpio feed.in feed.out screen monitor control
+	rm -rf overlay initramfs.cpio feed.in feed.out screen monitor control qemu.pid
 }
 
 dead()
@@ -273,29 +274,43 @@ dead()
 	exit "$2"
 }
 
-vm='' feed='' terminal=''
+vm='' feed='' silence='' terminal=''
 trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
+# cpu_seconds: what QEMU has used
+cpu_seconds()
+{
+	awk -v hz="$(getconf CLK_TCK)" '{ print int(($14 + $15) / hz) }' \
+		"/proc/$(cat qemu.pid)/stat" 2>/dev/null || echo 0
+}
+
 # A machine that says nothing more before anything of ours runs will not come to that.
-# The kernel is silent until then, for most of a minute if many boot at once.
+# Most of what the kernel does until then it does silently, in a few seconds of CPU
+# time, however busy this machine is; one that hangs uses more, unless it is idle.
 end_if_silent()
 {
-	said=''
+	said='' begun=0 checks=0
 	until grep -q 'vm: up' console.log; do
 		now=$(stat -c %s console.log)
-		[ "$now" != "$said" ] || break
-		said=$now
-		sleep "$VM_SILENCE"
+		if [ "$now" != "$said" ]; then
+			said=$now begun=$(cpu_seconds) checks=0
+		fi
+		checks=$((checks + 1))
+		if [ $(($(cpu_seconds) - begun)) -ge "$VM_SILENCE" ] ||
+			[ "$checks" -ge "$VM_SILENCE" ]; then
+			kill "$vm"
+			return
+		fi
+		sleep 5
 	done
-	grep -q 'vm: up' console.log || kill "$vm"
 }
 
 # boot: until the VM has powered off; sets rc
 boot()
 {
-	rm -f feed.in feed.out screen
+	rm -f feed.in feed.out screen qemu.pid
 	mkfifo feed.in feed.out screen
 	: >trace.log
 	: >console.log
@@ -331,6 +346,7 @@ boot()
 	wait "$vm" || rc=$?
 	vm=''
 	kill "$silence" 2>/dev/null || :
+	silence=''
 	[ -n "$interactive" ] || wait "$shown" || :
 }
 
