@@ -531,6 +531,5 @@ int load_pciback(const char *parameters)
 
 const char *fn_bound_last_reset(struct fn fn)
 {
-	return kernel_since(5, 15) && !fn_has_file(fn, "reset_method") ?
-	       "none" : "bus: not supported";
+	return kernel_since(5, 15) ? "none" : "bus: not supported";
 }

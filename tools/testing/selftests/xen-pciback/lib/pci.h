@@ -149,9 +149,8 @@ long long now_ms(void);
 /* Is the kernel this one, or a later one? */
 bool kernel_since(unsigned int major, unsigned int minor);
 /*
- * What last_reset says when a function has been bound that has no reset of its own. The
- * core tries to find out before 5.15; and of one that it found by a rescan, since it
- * asks the slot before it knows that there are more functions in it.
+ * What last_reset says when a function has been bound that has no reset of its own: the
+ * core tries to find out before 5.15.
  */
 const char *fn_bound_last_reset(struct fn fn);
 int load_module(const char *name);

@@ -23,8 +23,8 @@ static const struct {
 } devices[] = {
 	{ 0x10, "nvme,id=card10,bus=port10,drive=disk,serial=xen-pciback" },
 	{ 0x12, "e1000e,id=card12,bus=port12,romfile=" },
-	{ 0x13, "qemu-xhci,bus=port13,addr=0.2" },
-	{ 0x13, "e1000e,bus=port13,addr=0.1,romfile=" },
+	{ 0x13, "qemu-xhci,bus=port13,addr=0.2,multifunction=on" },
+	{ 0x13, "e1000e,bus=port13,addr=0.1,multifunction=on,romfile=" },
 	{ 0x13, "e1000e,id=card13,bus=port13,addr=0.0,multifunction=on,romfile=" },
 };
 

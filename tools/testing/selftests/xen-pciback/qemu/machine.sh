@@ -25,6 +25,10 @@
 #   00:1d.0	0d:00.0-7 e1000e		PM, slot (all eight)
 #   00:1e.0	0e:00.0 nvme with 64 VFs	FLR, PF and VFs
 #
+# Each function of a card says that there are more (multifunction), not only the first:
+# else the kernel takes one that it finds again for one that is alone in its slot, and
+# gives it a slot reset of its own.
+#
 # 00:19.0 is not to be tested: it brings QEMU's trace into the VM, 20,000 lines
 # a second and more, where a serial port takes 400; and the tests' words to QEMU's
 # monitor out of it.
@@ -63,8 +67,8 @@ $(port 12)
 -device e1000e,id=card12,bus=port12,romfile=
 $(port 13)
 -device e1000e,id=card13,bus=port13,addr=0.0,multifunction=on,romfile=
--device e1000e,bus=port13,addr=0.1,romfile=
--device qemu-xhci,bus=port13,addr=0.2
+-device e1000e,bus=port13,addr=0.1,multifunction=on,romfile=
+-device qemu-xhci,bus=port13,addr=0.2,multifunction=on
 $(port 14)
 -device pcie-pci-bridge,id=conventional,bus=port14
 -device e1000,bus=conventional,addr=1.0,romfile=
