@@ -22,7 +22,7 @@ VMS ?= 3
 # make check-matrix: only these (kernel-xen or kernel-xen-pvh ...); how many at once
 PAIRS ?=
 JOBS ?=
-# make fuzz: how many inputs; make stress: for how long; both: what of
+# make fuzz: how many inputs; make stress, check-long: for how long; all: what of
 N ?= 1000000
 MINUTES ?= 60
 SEED ?=
@@ -103,9 +103,9 @@ check-debug: ## make check on kernels that find mistakes: lockdep, KCSAN, ... (b
 	@scripts/deps.sh vm
 	@PAIRS='$(or $(PAIRS),$(foreach f,debug kcsan,$(KERNEL)-$(XEN)-$f))' scripts/check/matrix.sh
 
-check-long: ## run those that take long (20 hand-overs, HVM guests, ...)
+check-long: ## hand-overs, HVM guests, hostile ones for six hours, each mutation (MINUTES=360 SEED=)
 	@scripts/deps.sh vm
-	@LONG=1 scripts/check/check.sh
+	@MINUTES='$(filter-out $(if $(filter file,$(origin MINUTES)),%),$(MINUTES))' scripts/check/long.sh
 
 fuzz: ## addresses, damaged ones and noise, against a reference parser (N=1000000 SEED=)
 	@scripts/deps.sh vm fuzz

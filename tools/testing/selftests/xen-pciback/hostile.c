@@ -523,7 +523,7 @@ FIXTURE_TEARDOWN(hostile)
 	klog_end(self->klog);
 }
 
-TEST_F_TIMEOUT(hostile, all, 3000)
+TEST_F_TIMEOUT(hostile, all, 100000)
 {
 	unsigned int seconds = setting("STRESS_SECONDS", 20), i, t;
 	struct witness *witness = &shared->witness;

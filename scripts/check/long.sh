@@ -1,0 +1,63 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# long.sh: what takes too long for "make check":
+#
+#	handovers, guest_hvm		twenty hand-overs in a row, HVM guests
+#	races				with five times as many rounds
+#	escalation:dead			the core's patience, by a clock that does not jump
+#	stress, hostile			for MINUTES in all, with each seed as long
+#	make check MUTATE=1		each fault of mutations/
+#
+# MINUTES=number	[360]
+# SEED="number ..."	[three at random]: what failed says which it was
+#
+# Each runs to its end, whatever has failed before it. The last line is "N passed,
+# N failed, N skipped".
+set -eu
+. "${0%/*}/../common.sh"
+
+[ "${MINUTES:-}" ] || MINUTES=360
+[ "${SEED:-}" ] || SEED=$(od -A n -N 6 -t u2 /dev/urandom)
+LOG=$BUILD/long
+RESULTS=$LOG/results
+mkdir -p "$LOG"
+: >"$RESULTS"
+
+# run NAME ASSIGNMENT...: check.sh, with these in its environment
+run()
+{
+	log=$LOG/$1
+	shift
+	echo "  long     $*"
+	env "$@" "$SCRIPT_DIR/check/check.sh" 2>&1 | tee "$log"
+	tail -n 1 "$log" | grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' \
+		>>"$RESULTS" || echo '0 passed, 1 failed, 0 skipped' >>"$RESULTS"
+}
+
+# One VM a program; stress and hostile have two CPUs each
+run guests LONG=1 TESTS='handovers guest_hvm'
+run races LONG=1 VM_ENV='RACES_ROUNDS=200' TESTS=races
+run patience LONG=1 VM_ICOUNT= TESTS=escalation:dead
+# shellcheck disable=SC2086
+set -- $SEED
+seconds=$((MINUTES * 60 / $# / 2))
+for seed; do
+	for test in stress hostile; do
+		run "$test-$seed" LONG=1 VM_CPUS=2 \
+			VM_ENV="STRESS_SECONDS=$seconds STRESS_SEED=$seed" \
+			LIMIT=$((seconds + 1800)) VM_TIMEOUT=$((seconds + 7200)) \
+			TESTS="$test"
+	done
+done
+run mutations MUTATE=1 TESTS=
+
+mawk '{
+	passed += $1
+	failed += $3
+	skipped += $5
+}
+END {
+	print passed + 0 " passed, " failed + 0 " failed, " skipped + 0 " skipped"
+	exit failed > 0
+}' "$RESULTS"
