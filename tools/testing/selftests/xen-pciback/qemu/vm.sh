@@ -37,7 +37,8 @@
 # without a word of the VM before its /init [60], VM_CPUS [1], VM_MEMORY in MB [1536],
 # VM_ACCEL [tcg,thread=single], VM_ICOUNT, what goes to QEMU's -icount
 # [shift=1,sleep=off; none with -i or another VM_ACCEL], VM_ENV, assignments to export
-# before COMMAND, and V=1, the same as -v. XEN, KERNEL and FLAVOUR are only printed:
+# before COMMAND, VM_COVERAGE=1, which has trace.log show each block of a module's code
+# that runs there, and V=1, the same as -v. XEN, KERNEL and FLAVOUR are only printed:
 # what is being booted.
 #
 # By -icount time in the VM passes by instructions, 2 ns each, and when it idles jumps to
@@ -49,7 +50,10 @@ umask 022
 QEMU_DIR=$(cd "$(dirname "$0")" && pwd)
 : "${VM_XEN:=}" "${VM_KERNEL:=}" "${VM_IMAGES:=}" "${VM_RUN:=${TMPDIR:-/tmp}/xen-pciback}"
 : "${VM_TIMEOUT:=600}" "${VM_CPUS:=1}" "${VM_MEMORY:=1536}" "${VM_ENV:=}"
-: "${VM_ACCEL:=tcg,thread=single}" "${DOM0:=pv}" "${VM_SILENCE:=60}"
+: "${VM_ACCEL:=tcg,thread=single}" "${DOM0:=pv}" "${VM_SILENCE:=60}" "${VM_COVERAGE:=}"
+
+# Where the kernel puts modules, with and without CONFIG_RANDOMIZE_BASE
+MODULES_AREA=0xffffffffa0000000..0xfffffffffeffffff
 
 warn()
 {
@@ -199,6 +203,7 @@ qemu()
 		-sandbox on,spawn=deny \
 		-trace pci_cfg_write -trace resettable_phase_hold_exec \
 		-trace 'qdev_reset*' \
+		${VM_COVERAGE:+-d in_asm -dfilter "$MODULES_AREA"} \
 		-D trace.log -display none -no-reboot -pidfile qemu.pid
 }
 
