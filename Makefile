@@ -54,7 +54,7 @@ DRIVER := $(OUT)/$(if $(STOCK),stock/)xen-pciback.ko
 # The scripts' own makes are not part of this one.
 unexport MAKEFLAGS MAKELEVEL
 
-.PHONY: help deps module vm run check check-matrix check-debug check-long fuzz stress outcomes compare \
+.PHONY: help deps module vm run check check-matrix check-debug check-long coverage fuzz stress outcomes compare \
 	bench shell lint docs patches bisect-check deb deb-check install uninstall clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -106,6 +106,10 @@ check-debug: ## make check on kernels that find mistakes: lockdep, KCSAN, ... (b
 check-long: ## hand-overs, HVM guests, hostile ones for six hours, each mutation (MINUTES=360 SEED=)
 	@scripts/deps.sh vm
 	@MINUTES='$(filter-out $(if $(filter file,$(origin MINUTES)),%),$(MINUTES))' scripts/check/long.sh
+
+coverage: ## make check, and which lines of the driver it never reached (TESTS=name,...)
+	@scripts/deps.sh vm coverage
+	@scripts/check/coverage.sh
 
 fuzz: ## addresses, damaged ones and noise, against a reference parser (N=1000000 SEED=)
 	@scripts/deps.sh vm fuzz

@@ -3,7 +3,7 @@
 #
 # deps.sh [SET]...: install what this machine lacks, from its own Debian: what
 # builds the module, for "vm" what runs it, for "kernel" what builds a whole kernel, and
-# for "bench", "lint", "docs", "deb" and "fuzz" what these need.
+# for "bench", "coverage", "lint", "docs", "deb" and "fuzz" what these need.
 # Everything else (kernel, Xen, what runs in the VM) is only unpacked, by
 # fetch.sh and unpack.sh. Nothing is asked of apt when nothing is missing.
 set -eu
@@ -55,6 +55,14 @@ needs_bench()
 	cat <<-END
 		/usr/bin/gnuplot			gnuplot-nox
 		/usr/bin/objdump			binutils
+	END
+}
+
+needs_coverage()
+{
+	cat <<-END
+		/usr/bin/objdump			binutils
+		/usr/bin/python3			python3
 	END
 }
 
