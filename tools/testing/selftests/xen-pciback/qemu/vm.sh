@@ -293,9 +293,12 @@ cpu_seconds()
 
 # A machine that says nothing more before anything of ours runs will not come to that.
 # Most of what the kernel does until then it does silently, in a few seconds of CPU
-# time, however busy this machine is; one that hangs uses more, unless it is idle.
+# time, however busy this machine is; one that hangs uses more, unless it is idle. The
+# sleep is ended, too: it would keep open what else is, such as a lock of the caller's.
+# shellcheck disable=SC2317
 end_if_silent()
 {
+	trap 'kill $!; exit' TERM
 	said='' begun=0 checks=0
 	until grep -q 'vm: up' console.log; do
 		now=$(stat -c %s console.log)
@@ -308,7 +311,8 @@ end_if_silent()
 			kill "$vm"
 			return
 		fi
-		sleep 5
+		sleep 5 &
+		wait $!
 	done
 }
 
