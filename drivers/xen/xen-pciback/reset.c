@@ -715,7 +715,7 @@ int xen_pcibk_reset_seize(struct pcistub_device *psdev)
  * @pdev: the backend that wants it
  * @last_try: the caller will not ask again
  *
- * It may not during a reset, whoever does that, nor during error recovery, nor when it is leaving
+ * It may not during a reset by anybody, nor during error recovery, nor when it is leaving
  * pciback, nor if another guest was refused it.  If the reset after its release is still due, the
  * caller should wait for that.  A function that still needs a reset is handed out with a warning,
  * or refused (strict).
