@@ -95,8 +95,8 @@ without_packages()
 		grep " /lib/modules/$release/kernel/.*/xen-pciback.ko"
 }
 
-# One write resets the whole card. The driver is told not to do that by itself
-# when it gets the card, so this one is the only one: QEMU tells.
+# One write resets the whole card. auto_reset=N keeps the driver from doing that
+# when it gets the card, so this one is the only one in QEMU's trace.
 in_vm()
 {
 	rm -rf "$WORK/overlay"

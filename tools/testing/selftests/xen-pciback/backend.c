@@ -52,7 +52,7 @@ TEST_F(played, busy_sibling_makes_no_storm)
 
 /*
  * Connects when the second function, which is in a reset, is looked at: it connects
- * with both, or the toolstack has been told of an error.
+ * with both, or the toolstack has got an error.
  */
 TEST_F(played, connects_with_all_or_an_error)
 {

@@ -393,7 +393,7 @@ int main(int argc, char **argv)
 	subject = argv[1];
 	who = argv[2];
 
-	/* Nothing is to happen by itself; the stock driver does not anyway */
+	/* No automatic resets; the stock driver does none anyway */
 	if (!access("/sys/module/xen_pciback/parameters/auto_reset", F_OK) &&
 	    set_parameter("auto_reset", "0"))
 		errx(1, "auto_reset");

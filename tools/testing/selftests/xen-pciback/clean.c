@@ -152,7 +152,7 @@ TEST_F(clean, do_flr_weakly)
 	EXPECT_EQ(1, fn_needs_reset(self->card.first));
 }
 
-/* auto_reset=0: nothing by itself, neither on bind nor on unbind; it marks */
+/* auto_reset=0: no automatic reset, neither on bind nor on unbind; it marks */
 TEST_F(clean, auto_reset_off)
 {
 	ASSERT_EQ(0, set_parameter("auto_reset", "0"));
@@ -201,7 +201,7 @@ TEST_F(clean, by_the_core)
 	EXPECT_STREQ("none", fn_last_reset(self->card.second));
 }
 
-/* Whoever reads is not heard of by the function: it may be a guest's */
+/* A read does not touch the function: it may be a guest's */
 TEST_F(clean, reading)
 {
 	if (!fault_available())
@@ -237,7 +237,7 @@ TEST_F(clean, do_flr_errors)
 }
 
 /*
- * The plan tells the truth: for each way to be reset, what it says before and
+ * The plan is right: for each way to be reset, what it says before and
  * what the hardware does then.
  */
 struct plan {

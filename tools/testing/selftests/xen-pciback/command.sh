@@ -140,7 +140,7 @@ make_clean()
 	done 2>/dev/null
 }
 
-# Nobody's again, whoever had them
+# Nobody's again, whatever driver had them
 take_all()
 {
 	for path in "$PCIBACK"/*:*:*.*; do

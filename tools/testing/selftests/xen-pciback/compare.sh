@@ -7,7 +7,7 @@
 #
 #	row	DEVICES	STEP	MS	HARDWARE	LEFT
 #
-# MS is how long xl took, HARDWARE what QEMU saw by itself, LEFT which functions
+# MS is how long xl took, HARDWARE what QEMU saw, LEFT which functions
 # still had the address for their DMA that the guest had programmed. "make compare"
 # makes a table of it.
 set -u

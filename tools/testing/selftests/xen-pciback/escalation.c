@@ -23,7 +23,7 @@
 /* The core gives a function a minute to come back */
 #define CORE_WAIT	200
 
-/* What may happen to an FLR, and what comes of it */
+/* What may happen to an FLR, and the result */
 FIXTURE(flr)
 {
 	struct fn port, fn;

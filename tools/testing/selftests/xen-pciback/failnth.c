@@ -26,7 +26,7 @@
 #define SLOTS		PCIBACK_DIR "/slots"
 #define MODULE		"/lib/modules/xen-pciback.ko"
 
-/* Whoever was not answered by then never is: what was to be read told nothing */
+/* A reader without an answer by then gets none */
 #define ANSWER_MS	(2000 * SLOWER)
 
 #define TIMEOUT		1200
@@ -405,9 +405,9 @@ TEST_F_TIMEOUT(failnth, parameters, TIMEOUT)
 }
 
 /*
- * The driver itself: it is loaded, or it is as if nobody had tried. For want of a
- * folder for the module's drivers the driver core says -EINVAL. What it is to hide it
- * has or has not.
+ * The driver itself: either it is loaded, or nothing has changed. If the folder for the
+ * module's drivers is missing, the driver core says -EINVAL. A function that it is to
+ * hide it owns or not.
  */
 TEST_F_TIMEOUT(failnth, load, TIMEOUT)
 {

@@ -63,7 +63,7 @@ TEST_F(fault, af_shows)
 	expect_unchanged(NOBODY);
 }
 
-/* Status tells of a list, even if the function has none */
+/* Status announces a list, even if the function has none */
 TEST_F(fault, af_is_the_only_capability)
 {
 	struct fn fn = self->conventional;

@@ -339,7 +339,7 @@ TEST_F_TIMEOUT(guest_pv, assignable, 300)
 		EXPECT_LE(0, fn_needs_reset(self->card.fns[i]));
 	}
 	hw_end(&self->hw);
-	/* Only what each has by itself: that is done when xl is */
+	/* Only the own reset of each: that is done when xl is */
 	EXPECT_EQ(0, hw_sbrs(&self->hw, self->card.port));
 	EXPECT_EQ(0, hw_all_resets(&self->hw));
 	xl_forget();

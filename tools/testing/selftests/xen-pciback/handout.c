@@ -90,7 +90,7 @@ TEST_F(played, released_flr_does_nothing)
 	expect_restored();
 }
 
-/* It has PM by itself, but is reset by its slot */
+/* Its own method is PM, but it is reset by its slot */
 TEST_F(played, released_pm)
 {
 	adopt(self->nic);
@@ -170,8 +170,8 @@ TEST_F(played, part_of_card)
 }
 
 /*
- * A card that two guests share: not reset while either runs, whoever goes
- * first, and reset once when the second has gone.
+ * A card that two guests share: not reset while either runs, whichever ends
+ * first, and reset once when the second has ended.
  */
 TEST_F(played, card_of_two_guests)
 {
@@ -220,7 +220,7 @@ TEST_F(played, left_to_the_toolstack)
 
 /*
  * How xenopsd resets a function (ocaml/xenopsd/xc/device.ml): by its reset file,
- * else by do_flr, with the address and no newline; whatever comes of it.
+ * else by do_flr, with the address and no newline; whatever the result is.
  */
 static void xenopsd_reset(struct fn fn)
 {
@@ -307,7 +307,7 @@ TEST_F(played, frontend)
 					PCI_CACHE_LINE_SIZE, 1, 0x20));
 	EXPECT_EQ(0x20, fn_read(self->nvme, PCI_CACHE_LINE_SIZE, 1));
 
-	/* The guest does not lose what it had written to whoever asks for a reset */
+	/* A request for a reset does not undo what the guest had written */
 	watched(-EBUSY, reset_device(self->nvme));
 	EXPECT_EQ(0, hw_all_writes(&self->hw, self->nvme));
 	EXPECT_EQ(0, guest_config_read(&self->guest, self->nvme, PCI_COMMAND, 2,

@@ -44,7 +44,7 @@
 #define MAX_WANTED	3
 
 #define WAIT_MS		(5000 * SLOWER)
-/* Whoever has not come back so long after the end hangs */
+/* A task that runs so long after the end hangs */
 #define STUCK_MS	(300000 * SLOWER)
 
 #define NO_BRIDGE	(-1)
@@ -379,7 +379,7 @@ static void start_guest(void)
 		start_forger();
 }
 
-/* The nodes are gone, and whoever wants its functions can have them */
+/* The nodes are gone, and its functions can be handed out */
 static void end_guest(void)
 {
 	bool had[NR_FNS];

@@ -159,7 +159,7 @@ static const struct input inputs[] = {
 
 #define MAX_LEN		64
 
-/* Fill in the bus; the length that comes of it */
+/* Fill in the bus; return the length of the result */
 static size_t compose(const struct input *input, struct fn fn, char *text)
 {
 	size_t len = input->len ?: strlen(input->text), i, n = 0;

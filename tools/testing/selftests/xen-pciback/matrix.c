@@ -16,7 +16,7 @@
 #include "lib/hw.h"
 #include "lib/pci.h"
 
-/* What the function can do by itself */
+/* The function's own method */
 enum own { OWN_FLR, OWN_PM, OWN_NOTHING };
 /* Where it is: with two others in a slot, alone in a slot, on the root bus */
 enum place { IN_CARD, ALONE, ON_ROOT };
@@ -159,7 +159,7 @@ static bool by_itself(const struct cell *cell, struct outcome *outcome)
 }
 
 /*
- * A function that comes is reset by itself, as ever, and its siblings are not concerned.
+ * On bind only the function itself is reset, as ever, and not its siblings.
  * What a guest has given back is reset thoroughly, or as well as can be: by one reset.
  */
 static struct outcome expected_of_nobody(const struct cell *cell)

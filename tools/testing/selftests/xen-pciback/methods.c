@@ -344,7 +344,7 @@ TEST_F(reset, asleep)
 }
 
 /*
- * Whoever resets: the core's own reset file restores bind time, too. It does not tell what
+ * After any reset: the core's own reset file restores bind time, too. It does not tell what
  * it has reset, so that does not count.
  */
 TEST_F(reset, by_the_core)
@@ -364,7 +364,7 @@ TEST_F(reset, by_the_core)
 }
 
 /*
- * And its reset_subordinate, which asks nobody and tells nothing: the state is
+ * And its reset_subordinate, which asks nobody and reports nothing: the state is
  * right afterwards, but what was clean is, and what was not is not.
  */
 TEST_F(reset, by_the_core_below_a_bridge)

@@ -357,7 +357,7 @@ static int unbound_under_guest(struct scene *s)
 	       fn_release(s->nvme) ?: fn_adopt(s->nvme);
 }
 
-/* -- whoever else there is -------------------------------------------------- */
+/* -- other users ------------------------------------------------------------ */
 
 static int not_owned(struct scene *s)
 {

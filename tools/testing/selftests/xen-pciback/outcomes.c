@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What may go wrong, and what comes of it: what the driver answers and says, what
+ * Failures and their results: what the driver answers and says, what
  * it leaves behind, and whether the next guest gets the function. A row each,
  *
  *	fault: what | who asked | errno, log | state | next guest
@@ -198,7 +198,7 @@ TEST_F_TIMEOUT(outcome, all, TIMEOUT)
 		s->klog = klog_begin();
 		hw_begin(&hw);
 		ret = want->play(s);
-		/* What pciback does by itself is still to come */
+		/* The automatic reset by pciback is still to come */
 		fn_quiesce(s->fn);
 		hw_end(&hw);
 		if (!*s->words)

@@ -89,7 +89,7 @@ TEST_F(played, set_reset_0_leaves_the_own_reset)
 	expect_flrs(1);
 }
 
-/* It keeps its siblings from it, and is named, whoever asks */
+/* It blocks its siblings, and is named, for each kind of reset */
 TEST_F(played, set_reset_0_blocks_the_card)
 {
 	adopt_card();

@@ -76,7 +76,7 @@ TEST_F(card, sibling_driven_by_dom0)
 	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
 }
 
-/* A sibling of nobody's is not ours either */
+/* A sibling without a driver is not owned either */
 TEST_F(card, sibling_without_driver)
 {
 	char what[80];

@@ -382,7 +382,7 @@ TEST_F(scale, nested_hotplug)
 	ASSERT_EQ(0, set_vfs(self->pf, nr));				\
 } while (0)
 
-/* Nothing on the PF's bus tells of them, but what resets the PF takes them along */
+/* Nothing on the PF's bus shows them, but a reset of the PF removes them */
 TEST_F(scale, virtual_bus)
 {
 	struct fn port = topology_port(0), mate;

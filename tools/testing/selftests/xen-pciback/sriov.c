@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * SR-IOV: a VF has a function-level reset of its own. What resets the PF takes
- * its VFs with it, whoever has them, so it does not happen while there are any.
+ * its VFs with it, so it does not happen while there are any.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -105,7 +105,7 @@ TEST_F(sriov, vf_without_flr)
 
 /*
  * The core takes a VF for a card of its own, and resets its slot: nothing is reset
- * by itself then, or the PF and all its VFs would be
+ * alone then, or the PF and all its VFs would be
  */
 TEST_F(sriov, vf_by_bus)
 {

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # story.sh: what `make run` shows, in the VM. Resets one device after the other
-# with the commands a person would type, and tells for each the result, the
+# with the commands a person would type, and shows for each the result, the
 # driver's log line, and what the hardware saw.
 #
 # COLOR=1 in the environment: for a terminal that shows colours. With the stock
@@ -45,7 +45,7 @@ adopt()
 	done
 }
 
-# type_it EXPECTED COMMAND: show a command, run it, and tell what came of it;
+# type_it EXPECTED COMMAND: show a command, run it, and show its result;
 # EXPECTED is 0 or what the shell says of a write that fails
 type_it()
 {

@@ -10,7 +10,7 @@
  * unloaded and nothing of it stays behind.
  *
  * STRESS_SECONDS [20] from STRESS_SEED [1]: each task does the same each time, but
- * when it comes to it, and so what comes of it, is up to the scheduler.
+ * when it comes to it, and so its result, is up to the scheduler.
  * "make stress" does more of it. What the tasks do is in tasks/; here they are started
  * and looked after, and what has come of it is judged.
  */
@@ -25,7 +25,7 @@
 #include "lib/release.h"
 #include "tasks/tasks.h"
 
-/* Whoever has not come back by then hangs */
+/* A task that has not come back by then hangs */
 #define STUCK_S		400
 #define PROGRESS_S	30
 /* For all that comes after, which is not counted */
@@ -390,7 +390,7 @@ TEST_F_TIMEOUT(stress, all, TIMEOUT)
 	EXPECT_EQ(0, witness->violations) {
 		TH_LOG("seed %u: %s", first_seed, witness->first);
 	}
-	/* Whoever hangs does so with locks held */
+	/* A task that hangs holds locks */
 	ASSERT_EQ(0, shared->failures) {
 		TH_LOG("seed %u: %s", first_seed, shared->first);
 	}

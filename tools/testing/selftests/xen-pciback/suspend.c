@@ -242,7 +242,7 @@ TEST_F_TIMEOUT(suspend, to_ram, TIMEOUT)
 
 /*
  * A function that is released while all is frozen, by xenwatch, which never is: that is
- * in the middle of it, and goes on by itself then. The reset is due, and waits for the
+ * in the middle of it, and goes on then. The reset is due, and waits for the
  * thaw.
  */
 TEST_F_TIMEOUT(suspend, pending, TIMEOUT)

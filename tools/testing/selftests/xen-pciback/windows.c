@@ -317,8 +317,8 @@ TEST_F(window, handout_while_unbound)
 }
 
 /*
- * Is detached while it is removed: both wait for the device lock, and whoever comes
- * second finds it as long as it needs it.
+ * Is detached while it is removed: both wait for the device lock, and the one that
+ * comes second finds the function as long as it needs it.
  */
 TEST_F(window, detach_while_removed)
 {

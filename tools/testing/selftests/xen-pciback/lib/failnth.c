@@ -52,7 +52,7 @@ int fail_in_driver(void)
 
 /*
  * Not those of @function, of the kernel's. The end of a watch that has no memory is
- * lost: for whoever gets to the same address later, xenstored knows that watch already.
+ * lost: xenstored has that watch already, for a later one at the same address.
  */
 static int fail_not_in(const char *function)
 {

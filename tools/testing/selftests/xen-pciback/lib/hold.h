@@ -18,7 +18,7 @@ bool hold_available(void);
 int hold_load(void);
 int hold_unload(void);
 
-/* Hold whoever calls @function next: before, or after it is done. One at a time. */
+/* Hold the task that calls @function next: before, or after it is done. One at a time. */
 int hold_at_entry(const char *function);
 int hold_at_return(const char *function);
 /* Wait until somebody is held; false if it does not come to that */
@@ -27,7 +27,7 @@ bool hold_wait(void);
 int hold_next(void);
 /* Let go who is held, and hold nobody any more */
 int hold_let_go(void);
-/* Who comes from here on goes by itself after so long, which the kernel's log tells */
+/* From here on a held task goes on after so long, and the kernel's log shows that */
 int hold_for(unsigned int ms);
 #define HOLD_IS_OVER	"nobody lets"
 

@@ -40,7 +40,7 @@ int owned_release(struct owned *owned);
  */
 unsigned int owned_changed(const struct owned *owned, size_t len);
 
-/* Wait until pciback has made all of them clean by itself, as fn_wait_clean() */
+/* Wait until pciback has reset all of them after a release, as fn_wait_clean() */
 bool owned_wait_clean(const struct owned *owned);
 
 #endif

@@ -92,12 +92,12 @@ void fn_edit(struct fn fn, uint16_t command);
 #define EDIT_ENABLED	(PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER)
 
 /*
- * Wait until no reset is under way or due that pciback does by itself, of this function,
+ * Wait until no automatic reset by pciback is under way or due, of this function,
  * which it owns, or another one. Asks for nothing, and resets nothing.
  */
 void fn_quiesce(struct fn fn);
 /*
- * Wait until pciback has made it clean by itself, without asking for anything.
+ * Wait until pciback has reset it without a request.
  * False if it does not come to that.
  */
 bool fn_wait_clean(struct fn fn);

@@ -123,7 +123,7 @@ FIXTURE_TEARDOWN(played)
 	ASSERT_EQ(0, fault_rediscover(self->invented));			\
 } while (0)
 
-/* And whatever comes of it later on */
+/* And whatever the result is */
 #define watched_settle(ret, what) do {					\
 	hw_begin(&self->hw);						\
 	ASSERT_EQ(ret, what);						\

@@ -171,7 +171,7 @@ make_initramfs()
 	} >initramfs.cpio
 }
 
-# Xen, which boots dom0, or the same kernel by itself, by its PVH entry.
+# Xen, which boots dom0, or the same kernel alone, by its PVH entry.
 # console.log has all that was said, filtered or not. log_buf_len: the dmesg at
 # the end is to have the first warning, too.
 qemu()
@@ -240,7 +240,7 @@ show()
 		say(verbose ? "" : "\n" $0)
 	}
 	# The kernel and Xen also speak here, see console.log; now and then in the middle
-	# of a line, which then goes on. A PVH dom0 tells of GSIs without the time.
+	# of a line, which then goes on. A PVH dom0 reports GSIs without the time.
 	running && !verbose &&
 	match($0, /\(XEN\) |\[ *[0-9]+\.[0-9]+\] |Already setup the GSI :[0-9]+$/) {
 		begun = begun substr($0, 1, RSTART - 1)

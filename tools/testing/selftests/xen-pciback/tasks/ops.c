@@ -45,7 +45,7 @@ const struct op_answers ops[NR_OPS] = {
 	[OP_PRESS] = { "attention button" },
 	[OP_POWER_OFF] = { "slot powered off" },
 	/*
-	 * What is broken or a guest's need not recover; and whoever does not answer,
+	 * What is broken or a guest's need not recover; and a guest that does not answer,
 	 * in the middle of a reset, has all errors masked
 	 */
 	[OP_AER] = { "error recovery", { EIO, ENODEV, EPERM, EINVAL } },

@@ -76,7 +76,7 @@ void step_rules(void)
 		begin(OP_SET_RESET);
 		end(OP_SET_RESET, i, fn_set(fn_of(i), "set_reset", "1"));
 	} else {
-		/* Whoever has the core reset it has looked at the methods */
+		/* A task that has the core reset it has read the methods */
 		pthread_mutex_lock(&shared->subjects[set_of(i)].core);
 		begin(OP_RESET_METHOD);
 		end(OP_RESET_METHOD, i, set_reset_method(i, method));

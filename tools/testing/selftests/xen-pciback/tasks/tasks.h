@@ -98,7 +98,7 @@ void begin(enum op op);
 int end(enum op op, unsigned int i, int ret);
 __printf(1, 2)
 void say(const char *fmt, ...);
-/* It is over: whoever looks for the cause wants nothing more in the log */
+/* It is over: nothing more may hide the cause in the log */
 __printf(1, 2)
 void fail(const char *fmt, ...);
 
@@ -108,7 +108,7 @@ struct subject {
 	pthread_mutex_t lock;
 	/* Of those that may change who has it */
 	unsigned int under_way;
-	bool overlapped;		/* So what came of it is not known */
+	bool overlapped;		/* So its result is not known */
 	bool marked;
 	int guest;			/* Who has it, as far as known */
 	/* Of its set: only the first function's count */
@@ -130,7 +130,7 @@ struct shared {
 	unsigned int strict;		/* Odd: changes just now */
 	bool strict_on;
 	bool stop;
-	/* Whoever lays config accessors over a bus, or takes them off */
+	/* Held while config accessors are laid over a bus, or taken off */
 	pthread_mutex_t accessors;
 	struct task tasks[MAX_TASKS];
 	unsigned int times[NR_OPS], good[NR_OPS], refused[NR_OPS][NR_ERRNOS];

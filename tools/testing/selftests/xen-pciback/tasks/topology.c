@@ -26,7 +26,7 @@ static void remove_and_rescan(unsigned int set, unsigned int pause)
 	}
 	pause_ms(pause);
 	/*
-	 * Its bus alone: whoever looks for what is below a bridge puts back what
+	 * Its bus alone: a rescan of what is below a bridge puts back what
 	 * he found in its control register, and may have found a reset there.
 	 */
 	snprintf(path, sizeof(path), "/sys/class/pci_bus/%04x:%02x/rescan",

@@ -857,7 +857,7 @@ static int pcif_set_quirk(struct pcif_knob *knob, bool on)
 
 	device_lock(&dev->dev);
 	if (on && !knob->val && dev->dev_flags & quirk) {
-		/* Its own, and not ours to take away */
+		/* Its own: do not take it away */
 		err = -EEXIST;
 	} else if (on != knob->val) {
 		dev->dev_flags ^= quirk;
@@ -1126,7 +1126,7 @@ static int pcif_remove(int domain, u8 bus, u8 devfn)
 	if (!fn)
 		return -ENODEV;
 
-	/* Waits for whoever is in one of the files */
+	/* Waits for the users of its files */
 	debugfs_remove_recursive(fn->dir);
 	pcif_unset_quirks(fn);
 	kfree_rcu(fn, rcu);

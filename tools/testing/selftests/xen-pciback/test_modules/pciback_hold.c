@@ -7,19 +7,19 @@
  * the first task that comes to a kernel function, for as long as it takes to do
  * in peace what is to happen meanwhile.  Everything is in debugfs:
  *
- *   pciback_hold/entry		write a function's name: whoever calls it next is
+ *   pciback_hold/entry		write a function's name: the task that calls it next is
  *				held before anything of it is done
  *   pciback_hold/return	the same, held when all of it is done
  *   pciback_hold/held		the PID of who is held; 0: nobody
- *   pciback_hold/next		write 1: go on, and hold whoever comes next; only
+ *   pciback_hold/next		write 1: go on, and hold the task that comes next; only
  *				of those held at the return
  *   pciback_hold/let_go	write 1: go on, and hold nobody any more
  *   pciback_hold/patience_ms	how long at most who comes from here on is held
  *
- * One function at a time, and one task: all others go through.  Whoever is held
- * sleeps, with the locks that it has by then.  So the function must be one that
- * may sleep, and it is up to whoever names it that this is so; nor may it take
- * arguments on the stack.  A task that nobody lets go goes by itself when that is
+ * One function at a time, and one task: all others go through.  A task that
+ * is held sleeps, with the locks that it has.  So the function must be one that
+ * may sleep, which the test that names it has to make sure of; nor may it take
+ * arguments on the stack.  A task that is not let go goes on anyway when that is
  * over, before the kernel thinks that those who wait for it hang; or, if it is made
  * shorter, while all of user space is frozen.
  *

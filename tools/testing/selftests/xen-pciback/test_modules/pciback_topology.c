@@ -51,7 +51,7 @@
  * began a secondary bus reset.
  *
  * Nothing but config accesses can get at these functions.  Xen could not find
- * them: it is not told of them, see topo_notify().  So pciback can own them and
+ * them: it is not notified of them, see topo_notify().  So pciback can own them and
  * hand them out, but no real guest can have one.
  *
  * Locks: config accesses come from any context, hence a raw spinlock for all.
@@ -579,7 +579,7 @@ static struct topo_function *topo_alloc(const struct topo_kind *kind)
 	return fn;
 }
 
-/* One function more on @bus, by itself or with its VFs or a bus of its own */
+/* One function more on @bus, alone, or with its VFs or a bus of its own */
 static struct topo_function *topo_add(struct topo_bus *bus, bool devices,
 				      const struct topo_kind *kind)
 {
