@@ -99,7 +99,7 @@ check-matrix: ## make check for each kernel with the hypervisors it is used with
 	@scripts/deps.sh vm
 	@scripts/check/matrix.sh
 
-check-debug: ## make check on kernels that find mistakes: lockdep, KCSAN, ... (built here)
+check-debug: ## make check on debug kernels, built here: lockdep and the like, KCSAN
 	@scripts/deps.sh vm
 	@PAIRS='$(or $(PAIRS),$(foreach f,debug kcsan,$(KERNEL)-$(XEN)-$f))' scripts/check/matrix.sh
 
@@ -119,7 +119,7 @@ stress: ## everything at once, at random, for MINUTES=60 (SEED=)
 	@scripts/deps.sh vm
 	@scripts/check/stress.sh
 
-outcomes: ## what goes wrong and what comes of it, as a table
+outcomes: ## inject failures, and tabulate the results
 	@scripts/deps.sh vm
 	@scripts/check/outcomes.sh
 

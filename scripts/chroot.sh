@@ -13,7 +13,7 @@ set -eu
 . "${0%/*}/common.sh"
 
 # Beside the essential ones: what kbuild and the kselftests want, make lint, and
-# whoever sets PACKAGES_MORE
+# the caller sets PACKAGES_MORE
 : "${PACKAGES_MORE:=}"
 PACKAGES=clang,gcc,libc6-dev,libelf1,make,rsync,sparse${PACKAGES_MORE:+,$PACKAGES_MORE}
 

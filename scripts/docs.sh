@@ -77,7 +77,7 @@ make_tree()
 		   :rst:
 	END
 	landing >"$TREE/Documentation/index.rst"
-	# In a narrow window what is wide scrolls by itself, and not the page.
+	# In a narrow window a wide table scrolls, and not the page.
 	cat >>"$TREE/Documentation/sphinx-static/custom.css" <<-END
 		div.body { min-width: 0; overflow-wrap: break-word; }
 		div.body table.docutils { display: block; overflow-x: auto; }

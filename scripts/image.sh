@@ -11,7 +11,7 @@
 set -eu
 . "${0%/*}/common.sh"
 
-# Not loaded by themselves: a test that wants a driver says modprobe. Some
+# Not loaded automatically: a test that wants a driver says modprobe. Some
 # kernels have some of them built in.
 MODULES='
 	aer_inject

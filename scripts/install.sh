@@ -18,7 +18,7 @@ release=$(make -s -C "$KSRC" kernelrelease 2>/dev/null) ||
 	die "no kernel headers to build with: $KSRC"
 module=$DESTDIR/lib/modules/$release/updates/xen-pciback.ko
 
-# Whoever installs into a DESTDIR runs it where the module ends up.
+# With DESTDIR it must be run where the module ends up.
 run_depmod()
 {
 	[ -n "$DESTDIR" ] || depmod "$release"

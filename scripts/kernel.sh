@@ -8,7 +8,7 @@
 #	vmlinux, modules/	for the machine
 #	headers/		what an external module is built against
 #
-# An option that did not come through, for want of another one, is an error.
+# An option that was dropped, since another one is missing, is an error.
 set -eu
 . "${0%/*}/common.sh"
 

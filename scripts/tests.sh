@@ -54,7 +54,7 @@ build_tests()
 	strip -g "$INSTALLED"/xen-pciback/test_modules/*.ko
 }
 
-# What is built to find mistakes takes its time.
+# Debug kernels are slower.
 built_flavour && slower=3 || slower=1
 
 "$SCRIPT_DIR/fetch.sh" linux xentools

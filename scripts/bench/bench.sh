@@ -13,7 +13,7 @@
 # Left in $BUILD/$KERNEL/bench: rows (all measurements, with what the hardware
 # saw), results.tsv (medians), goals.tsv, report.txt, plots as *.svg; and
 # speed.txt, a table for the kernel's documentation, where a copy of
-# it is Documentation/admin-guide/xen-pciback/speed.txt. The exit status tells
+# it is Documentation/admin-guide/xen-pciback/speed.txt. The exit status says
 # whether it ran and all numbers of resets are as they should be, not how fast.
 #
 # ROUNDS=number		of each measurement [5]

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# bisect.sh: whoever bisects the series of patches.sh must find each commit that
+# bisect.sh: a person who bisects the series of patches.sh must find each commit that
 # changes the driver working: built without a warning (W=1), and passing in the
 # VM what can be asked of it so far; and each that changes the tests must build. Then
 # their cover letters say so. And what tree.sh makes of the same must build for those

@@ -16,7 +16,7 @@
 # MODULE=FILE		that driver, not the one built of the series $KERNEL
 # LIMIT=SECONDS		a program that takes longer hangs [1800; LONG=1: 7200]
 #
-# FLAVOUR=debug or kcsan runs on a kernel that finds mistakes; only mutations with
+# FLAVOUR=debug or kcsan runs on a debug kernel; only mutations with
 # "Flavour: debug" or "Flavour: kcsan" are for it.
 #
 # The last line is "N passed, N failed, N skipped". Also a failure: no test at
@@ -33,7 +33,7 @@ LONG_TESTS=handovers,guest_hvm,hostile
 # and command.sh needs some: not with races, nor with hotplug.
 TOGETHER='guest_pv suspend races failnth,matrix escalation,af_flr,quirks,faults,fault_module,reload,hotplug outcomes,stress'
 TOGETHER="$TOGETHER command.sh guide.sh backend,refused,waits requests,coverage,releases,policy"
-# In a PVH dom0; the README of the selftests tells of the rest
+# In a PVH dom0; the selftests' README has the rest
 PVH_TESTS=methods,refusals,clean
 LONG_TIMEOUT=7200
 MUTATIONS=$SCRIPT_DIR/check/mutations
@@ -47,7 +47,7 @@ has_any()
 		grep -qxF "$(echo "$1" | tr ',' '\n')"
 }
 
-# Those to be run if none are named, a word for each VM. A kernel that finds mistakes
+# Those to be run if none are named, a word for each VM. A debug kernel
 # has one for each program: lockdep is off after the first report.
 default_tests()
 {
@@ -214,8 +214,7 @@ complaints()
 }
 
 # leaks CONSOLE-LOG: what kmemleak found (init) that pciback or a test's module has
-# allocated. Not what others have: that is not ours to mend, and there are false
-# ones among it, since Xen's pages are not searched for pointers. A module that is
+# allocated. Not what others have lost: some of those reports are false, since Xen's pages are not searched for pointers. A module that is
 # gone has no name there, only an address in the space of modules; only ours go.
 leaks()
 {

@@ -4,7 +4,7 @@
 # fuzz.sh: does the driver take the addresses that a reference parser
 # (lib/bdf.c) takes, and no others?
 #
-# N=number	inputs for the driver's parser by itself, built for user space
+# N=number	inputs for the driver's parser alone, built for user space
 #		with ASan and UBSan: by libFuzzer, from good addresses and a
 #		dictionary; and a tenth of that (1000 at least) for the driver
 #		in the VM, by input_fuzz.c [1000000]

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # known-test.sh: does known.awk leave out what is known, and nothing else? Of each file
-# in reports/ no line that tells of trouble may stay; of each NAME.new all, also when it
+# in reports/ no line that reports trouble may stay; of each NAME.new all, also when it
 # comes after a known one that was cut.
 set -eu
 . "${0%/*}/../common.sh"

@@ -8,6 +8,9 @@
 #	kernel-doc		our C files
 #	get_maintainer		MAINTAINERS; that each file has a maintainer
 #	codespell		all files of the repository
+#	words			the same files: none of the opaque phrases in words.txt; and
+#				how many sentences of more than 30 words the pages have,
+#				which is no finding
 #	scripts			shellcheck, every shell script
 #	manual page		rst2man: a warning is an error
 #	documentation		the kernel's tools for it: a warning is an error
@@ -149,6 +152,46 @@ check_spelling()
 	cd "$BUILD/lint/spelling" || return
 	find . -name '*.patch' -exec sed -i 's/^[- @].*//' {} +
 	codespell --check-hidden .
+}
+
+# Phrases that a reader must read twice, and what to say instead: in a dictionary for
+# codespell, which finds words of several parts by an expression of all of them
+check_words()
+{
+	words=$SCRIPT_DIR/check/words.txt
+	cd "$BUILD/lint/spelling" || return
+	codespell --check-hidden --skip words.txt -D "$words" \
+		-r "(?i:\\b($(sed 's/->.*//' "$words" | paste -s -d '|'))\\b)" .
+}
+
+# long_sentences: those of more than 30 words in what users read, a line each
+long_sentences()
+{
+	for page in README Documentation/ABI/testing/* \
+		Documentation/admin-guide/xen-pciback/*.rst tools/xen/*.rst; do
+		mawk -v page="$page" '
+		function sentence()
+		{
+			if (words > 30)
+				print page ":" first ": " words " words"
+			words = 0
+		}
+		# A blank line, a list, a directive or a table ends one, too
+		/^[ \t]*$/ || /^[ \t]*([-*#|]|\.\. |[0-9]+\. |[=+-]+$|``)/ {
+			sentence()
+		}
+		/^[ \t]*(#|\.\. |[=+|]|[-=]+$)/ {
+			next
+		}
+		{
+			for (i = 1; i <= NF; i++) {
+				if (!words++)
+					first = FNR
+				if ($i ~ /[.:;?!][")]*$/)
+					sentence()
+			}
+		}' "$TOP/$page"
+	done
 }
 
 scripts()
@@ -336,6 +379,10 @@ check "checkpatch --strict: our patches" check_patches
 check "kernel-doc: our sources" check_kernel_doc
 check "get_maintainer, parse-maintainers: MAINTAINERS" check_maintainers
 check "codespell: all files" check_spelling
+check "words.txt: all files" check_words
+(cd "$TOP" && long_sentences) >"$LOG/long_sentences"
+printf '  %-8s %-52s %s\n' lint "sentences of more than 30 words: $LOG/long_sentences" \
+	"$(wc -l <"$LOG/long_sentences")"
 check "shellcheck: all scripts" check_scripts
 check "rst2man: the manual page" check_manual
 check "sphinx: the documentation" check_docs

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # outcomes.sh: have things go wrong, by selftests/xen-pciback/outcomes.c, and
-# print what came of it as a table for the kernel's documentation, where a copy
+# print the results as a table for the kernel's documentation, where a copy
 # of it is Documentation/admin-guide/xen-pciback/outcomes.txt.
 set -eu
 . "${0%/*}/../common.sh"
@@ -14,7 +14,7 @@ table()
 {
 	made_by outcomes
 	cat <<-END
-		.. list-table:: What goes wrong, and what comes of it: Linux $KERNEL, in QEMU
+		.. list-table:: Failures and their results: Linux $KERNEL, in QEMU
 		   :header-rows: 1
 		   :widths: 20 10 30 25 15
 

@@ -99,7 +99,7 @@ merge()
 	return 1
 }
 
-# As its owner will apply it, and what comes of it is what was merged.
+# Apply it as its owner will, and check that this gives what was merged.
 write()
 {
 	cd "$work"
