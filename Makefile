@@ -1,44 +1,46 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Thorough resets for xen-pciback. "make help" lists the targets; what they
-# do is in scripts that can be run by hand: scripts/.
+# Thorough resets for xen-pciback. "make help" lists the targets. Each runs a script of
+# scripts/, which can also be run by hand.
 
-# The kernel (any that Debian has from 5.10 on, or newest) and the hypervisor (4.14, 4.17,
-# 4.20) of the VM, and what kind of guest dom0 is (pv; pvh from 6.12 and 4.20 on)
+# The VM's kernel (any from 5.10 on that Debian has, or newest), its hypervisor (4.14, 4.17,
+# 4.20) and the type of dom0 (pv; pvh with kernel 6.12 and Xen 4.20 or later)
 KERNEL ?= 6.12
 XEN ?= 4.17
 DOM0 ?= pv
-# Another configuration of it: rt is Debian's, debug and kcsan are built here of its
-# source
+# Another configuration of that kernel: rt is Debian's; debug and kcsan are built here from
+# its source
 FLAVOUR ?=
-# Where things are made, and where Debian's packages are kept between runs.
+# Where everything is built, and where Debian's packages are kept between runs
 BUILD ?= build
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/xen-pciback-reset
-# make check: only these (name,name); in the order that this number makes; with each fault of scripts/check/mutations/; so many VMs at once
+# make check: run only these tests (name,name); shuffle them by this number; run them on each
+# faulty driver of scripts/check/mutations/; number of VMs at the same time
 TESTS ?=
 SHUFFLE ?=
 MUTATE ?=
 VMS ?= 3
-# make check-matrix: only these (kernel-xen or kernel-xen-pvh ...); how many at once
+# make check-matrix: only these pairs (kernel-xen or kernel-xen-pvh ...); how many at a time
 PAIRS ?=
 JOBS ?=
-# make fuzz: how many inputs; make stress, check-long: for how long; all: what of
+# make fuzz: number of inputs; make stress, check-long: minutes; all three: the seed of what
+# is random
 N ?= 1000000
 MINUTES ?= 60
 SEED ?=
-# make bench: how often each is measured
+# make bench: how often each figure is measured
 ROUNDS ?= 5
 # make module: a kernel tree or headers to build against
 KSRC ?=
-# make patches: for this kernel tree instead; and what its owner made it from
+# make patches: make one patch for this kernel tree; BASE is the tree that it was made from
 TREE ?=
 BASE ?=
-# make module, run, shell: the stock driver
+# make module, run, shell: use the stock driver
 STOCK ?=
-# make install: what goes before all paths, and before the command's
+# make install: a prefix of all paths, and of the command's paths
 DESTDIR ?=
 PREFIX ?= /usr/local
-# V=1: show the commands' own output, and the VM's console
+# V=1: show the output of the commands, and the VM's console
 V ?=
 
 export KERNEL FLAVOUR XEN DOM0 BUILD CACHE TESTS SHUFFLE MUTATE VMS PAIRS JOBS N MINUTES SEED ROUNDS
@@ -51,7 +53,7 @@ endif
 OUT := $(BUILD)/$(KERNEL)$(addprefix -,$(FLAVOUR))
 DRIVER := $(OUT)/$(if $(STOCK),stock/)xen-pciback.ko
 
-# The scripts' own makes are not part of this one.
+# Do not pass this make's options to the makes that scripts run.
 unexport MAKEFLAGS MAKELEVEL
 
 .PHONY: help deps module vm run check check-matrix check-debug check-long coverage fuzz stress outcomes compare \
@@ -59,7 +61,7 @@ unexport MAKEFLAGS MAKELEVEL
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
-help: ## this list
+help: ## show this list
 	@echo 'Thorough resets for xen-pciback. Targets:'
 	@echo
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -75,11 +77,11 @@ help: ## this list
 deps: ## install what this machine lacks (qemu, a compiler, ...)
 	@scripts/deps.sh vm lint docs
 
-module: ## build build/6.12/xen-pciback.ko (KSRC=dir: for that kernel; STOCK=1: unpatched)
+module: ## build build/6.12/xen-pciback.ko (KSRC=dir: for that kernel; STOCK=1: the stock driver)
 	@scripts/deps.sh
 	@scripts/module.sh $(if $(STOCK),--stock)
 
-# Not for people: all that the VM needs.
+# A step of other targets: build all that the VM needs
 vm: module
 	@scripts/deps.sh vm
 	@scripts/fetch.sh linux xen tools dash
@@ -91,11 +93,11 @@ run: vm ## boot Xen and dom0, and show what reset_device does
 	@VM_ENV="COLOR=$$(test -t 1 && echo 1)" \
 		scripts/boot.sh -n run -m '$(DRIVER)' -d $(OUT)/selftests /selftests/xen-pciback/story.sh
 
-check: ## run the kselftests in the VM (TESTS=name,... only these; MUTATE=1: can they fail?)
+check: ## run the kselftests in the VM (TESTS=name,...: only these; MUTATE=1: show that they can fail)
 	@scripts/deps.sh vm
 	@scripts/check/check.sh
 
-check-matrix: ## make check for each kernel with the hypervisors it is used with
+check-matrix: ## run make check for each pair of kernel and Xen, and tabulate the results
 	@scripts/deps.sh vm
 	@scripts/check/matrix.sh
 
@@ -103,19 +105,19 @@ check-debug: ## make check on debug kernels, built here: lockdep and the like, K
 	@scripts/deps.sh vm
 	@PAIRS='$(or $(PAIRS),$(foreach f,debug kcsan,$(KERNEL)-$(XEN)-$f))' scripts/check/matrix.sh
 
-check-long: ## hand-overs, HVM guests, hostile ones for six hours, each mutation (MINUTES=360 SEED=)
+check-long: ## run the long tests: hand-overs, HVM guests, hostile ones, each mutation (MINUTES=360 SEED=)
 	@scripts/deps.sh vm
 	@MINUTES='$(filter-out $(if $(filter file,$(origin MINUTES)),%),$(MINUTES))' scripts/check/long.sh
 
-coverage: ## make check, and which lines of the driver it never reached (TESTS=name,...)
+coverage: ## run make check, and list the driver's lines that no test reached (TESTS=name,...)
 	@scripts/deps.sh vm coverage
 	@scripts/check/coverage.sh
 
-fuzz: ## addresses, damaged ones and noise, against a reference parser (N=1000000 SEED=)
+fuzz: ## compare the driver's parser with a reference on random input (N=1000000 SEED=)
 	@scripts/deps.sh vm fuzz
 	@scripts/check/fuzz.sh
 
-stress: ## everything at once, at random, for MINUTES=60 (SEED=)
+stress: ## run all operations at random and at the same time, for MINUTES=60 (SEED=)
 	@scripts/deps.sh vm
 	@scripts/check/stress.sh
 
@@ -123,33 +125,33 @@ outcomes: ## inject failures, and tabulate the results
 	@scripts/deps.sh vm
 	@scripts/check/outcomes.sh
 
-compare: ## hand-overs on the stock driver and on this one, as a table
+compare: ## tabulate what hand-overs reset, with the stock driver and with this one
 	@scripts/deps.sh vm
 	@scripts/check/compare.sh
 
-bench: ## how fast, beside the stock driver and vfio-pci: tables, plots (ROUNDS=5)
+bench: ## measure speed against the stock driver and vfio-pci: tables, plots (ROUNDS=5)
 	@scripts/deps.sh vm bench
 	@scripts/bench/bench.sh
 
-shell: vm ## a root shell in that dom0; leaving it powers off
+shell: vm ## open a root shell in that dom0; leaving it powers off
 	@scripts/tests.sh
 	@scripts/image.sh xentools
 	@scripts/boot.sh -n shell -m '$(DRIVER)' -i -x -d $(OUT)/selftests
 
-lint: ## checkpatch, compilers' warnings, sparse, coccicheck, ... for each kernel
+lint: ## run checkpatch, compilers' warnings, sparse, coccicheck, ... (KERNEL=: only for that)
 	@scripts/deps.sh lint docs
 	@scripts/check/lint.sh $(if $(filter-out file,$(origin KERNEL)),$(KERNEL))
 
-docs: ## the guide, the manual and the reference as HTML, in build/docs
+docs: ## make HTML of the README, the guide, the manual and the reference, in build/docs
 	@scripts/deps.sh docs
 	@scripts/docs.sh
 
-patches: ## the change as series for mail (TREE=dir BASE=dir, KERNEL=: one for that tree)
+patches: ## make the series for mail (TREE=dir BASE=dir, KERNEL=: one patch for that tree)
 	@scripts/deps.sh vm
 	@$(if $(TREE),,scripts/series/patches.sh)
 	@$(if $(TREE)$(filter-out file,$(origin KERNEL)),scripts/series/tree.sh $(addsuffix ',$(addprefix ',$(TREE) $(BASE))))
 
-bisect-check: ## see that each commit of these builds and passes its tests, and TREE= merges
+bisect-check: ## check that each commit of the series builds and passes its tests
 	@scripts/deps.sh vm
 	@scripts/check/bisect.sh
 
@@ -157,14 +159,14 @@ deb: ## build the Debian packages (DKMS, and the command) into build/deb
 	@scripts/deps.sh deb
 	@debian/deb.sh
 
-deb-check: ## install, upgrade, remove and purge them in a chroot; their module in the VM
+deb-check: ## install, upgrade, remove and purge them in a chroot; test their module in the VM
 	@scripts/deps.sh vm deb
 	@debian/deb-test.sh
 
-install: ## module and command without packages (DESTDIR=dir PREFIX=/usr/local KSRC=dir)
+install: ## install module and command without packages (DESTDIR= PREFIX=/usr/local KSRC=)
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' scripts/install.sh
 
-uninstall: ## remove what "make install" has put there
+uninstall: ## remove what "make install" has installed
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' scripts/install.sh uninstall
 
 clean: ## remove what was built

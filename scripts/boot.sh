@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# boot.sh [OPTION]... [COMMAND]: boot what the scripts here have made, by the
-# selftests' qemu/vm.sh, which says what the options are. The runs' folders are
-# $BUILD/$KERNEL/run/NAME. A FLAVOUR has two CPUs, and memory for what it notes.
+# boot.sh [OPTION]... [COMMAND]: boot the VM that the other scripts have built, by the
+# selftests' qemu/vm.sh, which documents the options. Each run has a folder,
+# $BUILD/$KERNEL/run/NAME. A FLAVOUR gets two CPUs and more memory.
 set -eu
 . "${0%/*}/common.sh"
 lock_out

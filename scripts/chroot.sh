@@ -1,14 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# chroot.sh SUITE [COMMAND [ARG]...]: run COMMAND, in this folder, with the
-# compiler and the libraries of a Debian: a kernel's headers come with programs
-# that want them, and what runs in the VM is linked with some.
+# chroot.sh SUITE [COMMAND [ARG]...]: run COMMAND in the current folder with the
+# compiler and the libraries of the Debian SUITE. The programs in a kernel's headers
+# need those, and the tests are linked with some.
 #
-# If this machine is such a Debian itself, its own do. Else mmdebstrap makes one
-# in $CACHE/chroot, once; without a COMMAND that is all. The folders of the
-# project and of what is built are the same inside, and ccache's; nothing else of
-# this machine is there.
+# If this machine runs that SUITE, COMMAND runs here. Otherwise it runs in a chroot that
+# mmdebstrap makes once, in $CACHE/chroot. Without a COMMAND only the chroot is made.
+# Inside are the project's folder, the folder of what is built and ccache's, at the same
+# paths, and nothing else of this machine.
 set -eu
 . "${0%/*}/common.sh"
 

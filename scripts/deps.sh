@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# deps.sh [SET]...: install what this machine lacks, from its own Debian: what
-# builds the module, for "vm" what runs it, for "kernel" what builds a whole kernel, and
-# for "bench", "coverage", "lint", "docs", "deb" and "fuzz" what these need.
-# Everything else (kernel, Xen, what runs in the VM) is only unpacked, by
-# fetch.sh and unpack.sh. Nothing is asked of apt when nothing is missing.
+# deps.sh [SET]...: install the programs that this machine lacks, from its own Debian.
+# Always: what builds the module. SET vm: what runs it; kernel: what builds a whole
+# kernel; bench, coverage, lint, docs, deb, fuzz: what these make targets need.
+# All else (kernel, Xen, what runs in the VM) is only unpacked, by fetch.sh and
+# unpack.sh. If nothing is missing, apt is not called.
 set -eu
 . "${0%/*}/common.sh"
 

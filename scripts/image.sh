@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# image.sh [PART]...: make what is the same in each run of the VM's initramfs,
-# in $BUILD/$KERNEL. qemu/vm.sh appends a small archive of its own.
+# image.sh [PART]...: make the parts of the VM's initramfs that are the same for each
+# run, in $BUILD/$KERNEL. qemu/vm.sh appends a small archive for the run.
 #
 #	base	base.cpio, for all [this one]
 #	xentools	xentools.cpio, Xen's tools, for boot.sh -x

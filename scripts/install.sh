@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# install.sh [uninstall]: the module for the running kernel (KSRC=DIR: for that
-# one), in updates/ where modprobe looks before it takes the kernel's own, and
-# the command with all that belongs to it.
+# install.sh [uninstall]: install the module for the running kernel (KSRC=DIR: for that
+# kernel) in updates/, which modprobe prefers to the kernel's own module; and the command
+# with its manual page, its service and the toolstacks' scripts. Or remove all of these.
 #
-# DESTDIR goes before all paths, PREFIX [/usr/local] before the command's.
+# DESTDIR is a prefix of all paths, PREFIX [/usr/local] of the command's paths.
 set -eu
 . "${0%/*}/common.sh"
 

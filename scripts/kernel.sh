@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # kernel.sh: build the kernel of a FLAVOUR that Debian does not have, from Debian's
-# source, FLAVOUR.config, and little more than the VM needs (dom0.config). It stays
-# in $CACHE for as long as source and configuration do:
+# source, with FLAVOUR.config and little more than the VM needs (dom0.config). It is
+# kept in $CACHE until the source, the configuration or this script changes:
 #
 #	vmlinux, modules/	for the machine
 #	headers/		what an external module is built against

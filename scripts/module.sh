@@ -3,14 +3,17 @@
 #
 # module.sh [--stock | --plain] [--sources] [-o DIR] [PATCH]...: build DIR/xen-pciback.ko
 #
-# The upstream driver of the newest kernel ($BASE_KERNEL), from Debian's source, with the
-# patches of drivers/xen/xen-pciback/patches and the files beside them, built for
-# $KERNEL by its compiler (--stock: $KERNEL's own driver, without both; --plain: with
-# what is needed to build it, and no more); and on top each PATCH. The sources it was built from are left in DIR/xen-pciback/ (--sources: and that
-# is all). DIR is $BUILD/$KERNEL, or stock/ there.
+# The driver is the upstream one of the newest kernel ($BASE_KERNEL), from Debian's
+# source, with the patches of drivers/xen/xen-pciback/patches, the files beside them, and
+# each PATCH on top. It is built for $KERNEL with the compiler of that kernel's Debian.
+# The sources remain in DIR/xen-pciback/. DIR is $BUILD/$KERNEL, or stock/ there.
 #
-# KSRC=TREE builds against that kernel tree or those headers instead (--stock: what is
-# built is that tree's, too, if it has the sources).
+#	--stock		$KERNEL's own driver, without our patches and files
+#	--plain		the newest driver, with only what $KERNEL needs to build it
+#	--sources	do not build
+#
+# KSRC=TREE builds for that kernel tree or those headers instead (--stock: the driver of
+# that tree, if it has the sources).
 # KBUILD_ARGS are more arguments for kbuild (C=2, W=1).
 #
 # Built again only if something has changed.

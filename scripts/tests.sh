@@ -1,14 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# tests.sh: build the kselftests, by the kernel's own machinery and in the
-# place in its tree that they are made for, into what boot.sh -d takes:
-# $BUILD/$KERNEL/selftests, which becomes /selftests in the VM; and pciback-reset.
+# tests.sh: build the kselftests by the kernel's own Makefiles, in their place in a
+# kernel tree, and pciback-reset. They go to $BUILD/$KERNEL/selftests, which boot.sh -d
+# takes and which is /selftests in the VM.
 #
-# The machinery is that of one series, whatever kernel runs in the VM. The
-# programs are built where the hypervisor comes from, with its libraries; the
-# modules where the kernel comes from. make knows what has changed; only other
-# packages to build with have all of it built anew.
+# The Makefiles are those of the default kernel, whatever kernel runs in the VM. The
+# programs are built in the hypervisor's Debian, with its libraries; the modules in the
+# kernel's Debian. make rebuilds what has changed; all of it is rebuilt if the packages
+# that it is built with have changed.
 set -eu
 . "${0%/*}/common.sh"
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# unpack.sh PART...: unpack into $BUILD/$KERNEL what fetch.sh put in the cache.
+# unpack.sh PART...: unpack packages that fetch.sh put in the cache, to $BUILD/$KERNEL.
 #
 #	source	linux/		the part of the kernel source this project uses
 #	tree	tree/		all of it

@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# bench.sh: how fast this driver is beside what people would use otherwise. The
-# measuring is selftests/xen-pciback/bench.c and bench_xl.sh in the VM: on this
-# driver, on the stock one, and in a kernel without Xen, for vfio-pci.
+# bench.sh: measure how fast this driver is, next to the stock driver and vfio-pci.
+# selftests/xen-pciback/bench.c and bench_xl.sh measure in the VM: with this driver, with
+# the stock one, and in a kernel without Xen, for vfio-pci.
 #
 # Time in the VM passes by instructions, 1 ns each, and when it idles jumps to
 # the next timer (QEMU's -icount shift=0,sleep=off): a figure depends neither on

@@ -1,11 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# bisect.sh: a person who bisects the series of patches.sh must find each commit that
-# changes the driver working: built without a warning (W=1), and passing in the
-# VM what can be asked of it so far; and each that changes the tests must build. Then
-# their cover letters say so. And what tree.sh makes of the same must build for those
-# that it is for.
+# bisect.sh: check each commit of the series of patches.sh. One that changes the driver must
+# build without a warning (W=1) and pass those tests that can pass at that commit. One that
+# changes the tests must build. If so, the cover letters say that. Also check that the
+# patches of tree.sh build for the kernel trees that they are for.
 set -eu
 . "${0%/*}/../common.sh"
 

@@ -214,8 +214,9 @@ complaints()
 }
 
 # leaks CONSOLE-LOG: what kmemleak found (init) that pciback or a test's module has
-# allocated. Not what others have lost: some of those reports are false, since Xen's pages are not searched for pointers. A module that is
-# gone has no name there, only an address in the space of modules; only ours go.
+# allocated. Not what others have lost: some of those reports are false, since Xen's pages
+# are not searched for pointers. A module that is gone has no name there, only an address
+# in the space of modules; only the tests remove modules.
 leaks()
 {
 	tr -d '\r' <"$1" | mawk '

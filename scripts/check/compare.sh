@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# compare.sh: hand the same devices to guests on the stock driver and on this
-# one, and print what became of them as a table for the kernel's documentation,
-# where a copy of it is Documentation/admin-guide/xen-pciback/before-after.txt.
+# compare.sh: hand the same devices to guests with the stock driver and with this one, and
+# print what was reset as a table for the kernel's documentation, where a copy of it is
+# Documentation/admin-guide/xen-pciback/before-after.txt.
 # Both runs are selftests/xen-pciback/compare.sh in the VM.
 set -eu
 . "${0%/*}/../common.sh"

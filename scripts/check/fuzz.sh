@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# fuzz.sh: does the driver take the addresses that a reference parser
-# (lib/bdf.c) takes, and no others?
+# fuzz.sh: check that the driver accepts the addresses that a reference parser
+# (lib/bdf.c) accepts, and no others.
 #
 # N=number	inputs for the driver's parser alone, built for user space
 #		with ASan and UBSan: by libFuzzer, from good addresses and a

@@ -1,14 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# guard.sh: do the kselftests refuse every machine but the emulated one (lib/guard.c)?
-# Each program and script that tests.sh has installed must be skipped, print the reason
-# and nothing else, and touch nothing. Each is tried on two machines: one lacks the root
-# port, the other the hardware's account.
+# guard.sh: check that the kselftests refuse every machine but the emulated one
+# (lib/guard.c). Each program and script that tests.sh has installed must be skipped,
+# print only the reason, and touch nothing. Each is tried on two false machines: one
+# lacks the root port, the other the hardware's trace.
 #
-# These machines are files in a folder, and no real device is among them. A program
-# that does not refuse is root there, but of its own namespaces only: it cannot load
-# a module.
+# These machines are files in a folder, without any real device. A program that does not
+# refuse is root in namespaces of its own only, and cannot load a module.
 set -eu
 . "${0%/*}/../common.sh"
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# known-test.sh: does known.awk leave out what is known, and nothing else? Of each file
+# known-test.sh: check that known.awk removes the known reports and nothing else. Of each file
 # in reports/ no line that reports trouble may stay; of each NAME.new all, also when it
 # comes after a known one that was cut.
 set -eu

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# lint.sh [SERIES]...: what a reviewer's tools would say, one line a check.
-# Fails if any has something to say.
+# lint.sh [SERIES]...: run the tools that a reviewer would run, one line a check. Fails if
+# any tool reports something.
 #
 #	checkpatch --strict	our C files and our patches
 #	kernel-doc		our C files

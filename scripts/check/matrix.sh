@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# matrix.sh: run check.sh for each kernel with the hypervisors that it is used
-# with, and print a table; it is also in $BUILD/matrix/table. The README and
-# Documentation/admin-guide/xen-pciback/matrix.txt have a copy of it, and
-# debug.txt there one of check-debug's.
+# matrix.sh: run check.sh for each kernel with each hypervisor that it is used with, and
+# print a table, which is also in $BUILD/matrix/table. A copy of it is
+# Documentation/admin-guide/xen-pciback/matrix.txt; a copy of check-debug's table is
+# debug.txt there.
 #
 # PAIRS="KERNEL-XEN ..." instead of those of common.sh, KERNEL-XEN-pvh with a PVH dom0,
 # KERNEL-XEN-FLAVOUR with that kernel; JOBS of them at once, one a CPU if not said.

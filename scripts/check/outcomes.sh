@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# outcomes.sh: have things go wrong, by selftests/xen-pciback/outcomes.c, and
-# print the results as a table for the kernel's documentation, where a copy
-# of it is Documentation/admin-guide/xen-pciback/outcomes.txt.
+# outcomes.sh: inject failures by selftests/xen-pciback/outcomes.c, and print the results
+# as a table for the kernel's documentation, where a copy of it is
+# Documentation/admin-guide/xen-pciback/outcomes.txt.
 set -eu
 . "${0%/*}/../common.sh"
 

@@ -3,9 +3,8 @@
 #
 # stress.sh: selftests/xen-pciback/stress.c at length, on two CPUs.
 #
-# MINUTES=number	how long its tasks go on [60]
-# SEED=number		which of all that they could do: what failed says which
-#			it was [random]
+# MINUTES=number	how long its tasks run [60]
+# SEED=number		repeat the run with this seed, which a failed run prints [random]
 #
 # Prints a line each half minute, and tables at the end, which are also in
 # $BUILD/stress/seed-SEED, of which Documentation/admin-guide/xen-pciback/stress.txt

@@ -1,16 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# patches.sh: the change as a reviewer of the newest kernel gets it, series of git
-# format-patch with a cover letter each: $BUILD/patches/fixes for the stock driver,
-# $BUILD/patches/resets on top of them, and $BUILD/patches/tests, which go with the
-# resets to the kselftests' tree.
+# patches.sh: make series of patches for mail to the maintainers of the newest kernel, by
+# git format-patch, each with a cover letter: $BUILD/patches/fixes for the stock driver,
+# $BUILD/patches/resets on top of them, and $BUILD/patches/tests, which go with the resets
+# to the kselftests' tree.
 #
-# They are made from what is in this repository, in a git repository of its own,
-# $BUILD/$BASE_KERNEL/series: the patches of drivers/xen/xen-pciback/patches and what
-# mail/files and mail/tests/files there say of the other files. The author is who
-# MAINTAINERS names; the addresses are get_maintainer.pl's; checkpatch.pl must
-# have nothing to say. That they were tested is said if bisect.sh has done it.
+# They come from a git repository that this script makes, $BUILD/$BASE_KERNEL/series, out
+# of drivers/xen/xen-pciback/patches and the files that mail/files and mail/tests/files
+# there list. The author is the first maintainer in MAINTAINERS; get_maintainer.pl finds
+# the addresses; checkpatch.pl must report nothing. If bisect.sh has tested these patches,
+# the cover letters say so.
 set -eu
 . "${0%/*}/../common.sh"
 

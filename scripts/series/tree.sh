@@ -1,14 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# tree.sh [TREE [BASE]]: for who keeps a kernel tree, the change as one patch for it, in
-# $PATCHES/NAME, with the name of the folder TREE; $PATCHES is $BUILD/patches. It makes
-# the driver there the newest one with all of ours, and with what that kernel lacks.
+# tree.sh [TREE [BASE]]: make one patch of the whole change for the kernel tree TREE. It is
+# $PATCHES/NAME, where NAME is the name of TREE's folder and $PATCHES is $BUILD/patches. It
+# makes the driver there the newest one with our patches, and adds what that kernel lacks.
 #
-# What the tree's owner has changed in pciback stays: it is what TREE and BASE differ
-# in. If that does not merge with the new driver, each place is named by file and
-# function. BASE is the owner's unmodified tree. If it is not said it is what git has in
-# TREE for that version, or Debian's source. TREE, if not said, is Debian's $KERNEL.
+# The tree's own changes of pciback, which are the differences between BASE and TREE, are
+# kept. If they do not merge with the new driver, each place is named by file and function.
+# BASE is the unmodified tree [what git has in TREE for that version, or Debian's source].
+# TREE is a kernel tree [Debian's $KERNEL].
 set -eu
 . "${0%/*}/../common.sh"
 

@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# trees.sh [--build]: see that tree.sh does what it says, for plain trees and for
-# stand-ins of those whose owners change pciback: the patches in trees/ do that in the
-# places where these do. What does not merge is named, and no base is guessed.
-# Takes some seconds; with --build what comes of each is also built for its kernel.
+# trees.sh [--build]: test tree.sh with plain kernel trees, and with stand-ins for trees
+# whose owners change pciback: the patches in trees/ change it in the same places. What
+# does not merge must be named, and no base may be guessed.
+# Takes some seconds; with --build each result is also built for its kernel.
 set -eu
 . "${0%/*}/../common.sh"
 
