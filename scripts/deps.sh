@@ -77,6 +77,11 @@ needs_docs()
 
 needs_lint()
 {
+	# Coccinelle loads the library of this Debian's python3.
+	case $(own_suite) in
+	bookworm) python=3.11 ;;
+	*) python=3.13 ;;
+	esac
 	cat <<-END
 		/usr/bin/clang				clang
 		/usr/bin/codespell			codespell
@@ -87,7 +92,7 @@ needs_lint()
 		/usr/bin/shellcheck			shellcheck
 		/usr/bin/sparse				sparse
 		/usr/bin/spatch				coccinelle
-		/usr/lib/x86_64-linux-gnu/libpython3.11.so.1.0	libpython3.11
+		/usr/lib/x86_64-linux-gnu/libpython$python.so.1.0	libpython$python
 		/usr/share/perl/5*/Term/ANSIColor.pm	perl
 	END
 }
