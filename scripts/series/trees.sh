@@ -1,10 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# trees.sh [--build]: test tree.sh with plain kernel trees, and with stand-ins for trees
-# whose owners change pciback: the patches in trees/ change it in the same places. What
-# does not merge must be named, and no base may be guessed.
-# Takes some seconds; with --build each result is also built for its kernel.
+# trees.sh [--build]: test tree.sh with plain kernel trees and with
+# stand-ins for trees whose owners change pciback: the patches in trees/ do that in the
+# places where these do, alone and together. What does not merge is named, and no base
+# is guessed.
+# Takes some seconds; with --build what comes of each is also built for its kernel.
 set -eu
 . "${0%/*}/../common.sh"
 
@@ -15,17 +16,46 @@ work=$BUILD/trees
 PATCHES=$work/patches
 export PATCHES
 
-# new NAME KERNEL [STAND-IN]: a tree
+# new NAME KERNEL [OWNER]...: a tree
 new()
 {
 	kernel_source "$2"
 	base=$BUILD/$2/linux
+	plain "$1"
+	shift 2
+	for owner; do
+		patch -s -p1 --no-backup-if-mismatch -d "$tree" <"$SCRIPT_DIR/series/trees/$owner.patch"
+	done
+}
+
+plain()
+{
 	tree=$work/$1
 	rm -rf "$tree"
 	mkdir -p "$tree/${DRIVER%/*}"
 	cp -R "$base/$DRIVER" "$tree/${DRIVER%/*}"
-	[ -z "${3-}" ] ||
-		patch -s -p1 --no-backup-if-mismatch -d "$tree" <"$SCRIPT_DIR/series/trees/$3.patch"
+}
+
+# Both add at one place, and so cannot be patched one after the other.
+both()
+{
+	new one "$2" openxt
+	new other "$2" qubes
+	plain "$1"
+	for file in pci_stub.c pciback.h; do
+		git merge-file -q --union "$tree/$DRIVER/$file" "$base/$DRIVER/$file" \
+			"$work/other/$DRIVER/$file"
+		git merge-file -q --union "$tree/$DRIVER/$file" "$base/$DRIVER/$file" \
+			"$work/one/$DRIVER/$file"
+	done
+}
+
+# A file more, in a line of the Makefile
+file()
+{
+	new "$1" "$2"
+	printf '#include <linux/pci.h>\n' >"$tree/$DRIVER/owner.c"
+	echo 'xen-pciback-y += owner.o' >>"$tree/$DRIVER/Makefile"
 }
 
 # version NUMBER: what the tree says it is
@@ -41,14 +71,28 @@ change()
 		"$tree/$DRIVER/pci_stub.c"
 }
 
-# merged NAME KERNEL STAND-IN: what its owner has is still there
+# changes FROM TO: the lines that only one of two trees' drivers has
+changes()
+{
+	cat "$1"/*.[ch] "$1/Makefile" | sort >"$work/from"
+	cat "$2"/*.[ch] "$2/Makefile" | sort | comm -3 "$work/from" -
+}
+
+# merged NAME KERNEL OWNER: what its owner has is still there, and all else is ours
 merged()
 {
-	new "$@"
+	case $3 in
+	both | file) "$3" "$1" "$2" ;;
+	*)
+		# shellcheck disable=SC2086
+		new "$1" "$2" $3
+		;;
+	esac
+	changes "$base/$DRIVER" "$tree/$DRIVER" >"$work/owners"
 	"$SCRIPT_DIR/series/tree.sh" "$tree" "$base"
 	patch -s -p1 -d "$tree" <"$PATCHES/$1/xen-pciback-thorough-resets.patch"
-	[ -z "$3" ] || ! patch -R -s -f -p1 --dry-run -d "$tree" \
-		<"$SCRIPT_DIR/series/trees/$3.patch" | grep FAILED
+	changes "$BUILD/$BASE_KERNEL/series-sources/xen-pciback" "$tree/$DRIVER" |
+		diff "$work/owners" -
 }
 
 # build NAME KERNEL
@@ -103,7 +147,7 @@ tagged()
 	"$SCRIPT_DIR/series/tree.sh" "$tree"
 }
 
-for each in 5.10 6.1 6.12 6.1-openxt 6.1-qubes 6.12-qubes; do
+for each in 5.10 6.1 6.12 6.1-openxt 6.1-qubes 6.12-qubes 6.1-both 7.3-both 6.12-file; do
 	kernel=${each%%-*} owner=${each#"$kernel"}
 	step trees "Linux $kernel${owner:+ and ${owner#-}}" \
 		merged "$each" "$kernel" "${owner#-}"
