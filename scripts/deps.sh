@@ -20,6 +20,7 @@ needs()
 		/usr/bin/patch				patch
 		/usr/bin/xz				xz-utils
 		/usr/lib/x86_64-linux-gnu/libc.a	libc6-dev
+		/usr/lib/x86_64-linux-gnu/libelf.so.1	libelf1
 		/usr/share/keyrings/debian-archive-keyring.gpg	debian-archive-keyring
 	END
 	for set; do
