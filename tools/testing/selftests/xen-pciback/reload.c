@@ -14,6 +14,7 @@
 #include "lib/harness.h"
 #include "lib/hold.h"
 #include "lib/hw.h"
+#include "lib/klog.h"
 #include "lib/pci.h"
 #include "lib/release.h"
 
