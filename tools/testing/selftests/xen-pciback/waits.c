@@ -2,7 +2,8 @@
 /*
  * Nobody waits for another one's reset, however long that takes: no other guest, no
  * rescan, no other slot, no unbind. Only a hand-out waits for a reset of the very
- * function's set, a second in all. The guests are played (lib/guest.h).
+ * function's set, a second in all. And nobody waits for a guest that does not answer
+ * error recovery. The guests are played (lib/guest.h).
  */
 #include "lib/aer.h"
 #include "lib/backend.h"
@@ -258,6 +259,51 @@ TEST_F_TIMEOUT(played, dead_card_of_a_guest_that_ends, 600)
 	expect_next_guest(SECOND_MS);
 	EXPECT_EQ(0, fault_heal(card->first, "sbr_away_ms"));
 	EXPECT_EQ(0, wait_for_child(ending));
+}
+
+/* -- error recovery ------------------------------------------------------------ */
+
+/* Its guest is to be asked what error recovery should do */
+#define create_asked() do {						\
+	adopt(self->nic);						\
+	create_pv(&self->guest, self->nic);				\
+	guest_handle_errors(&self->guest);				\
+} while (0)
+
+/* The answer is waited for until its function is taken back, not for five minutes */
+TEST_F_TIMEOUT(played, guest_that_does_not_answer_recovery, 600)
+{
+	pid_t recovering;
+	long long ms;
+
+	if (!guest_connectable())
+		SKIP(return, NOT_ITS_OWN_GUEST);
+	create_asked();
+	recovering = in_child(aer_recover(self->nic_port, self->nic));
+	ASSERT_EQ(0, guest_wait_asked(&self->guest));
+	ms = timed(EXPECT_EQ(0, guest_destroy(&self->guest)));
+	TH_LOG("%lld ms", ms);
+	EXPECT_GE(2 * SECOND_MS, ms);
+	EXPECT_EQ(0, wait_for_child(recovering));
+}
+
+/* The page with the question stays mapped as long as error recovery looks at it */
+TEST_F_TIMEOUT(played, guest_that_closes_in_recovery, 600)
+{
+	pid_t recovering;
+
+	ASSERT_EQ(0, hold_load());
+	if (!guest_connectable())
+		SKIP(return, NOT_ITS_OWN_GUEST);
+	create_asked();
+	ASSERT_EQ(0, hold_at_return("notify_remote_via_irq"));
+	recovering = in_child(aer_recover(self->nic_port, self->nic));
+	ASSERT_EQ(0, guest_wait_asked(&self->guest));
+	EXPECT_TRUE(hold_wait());
+	guest_forge_state(&self->guest, "6");
+	EXPECT_TRUE(hold_waits_in(guest_xenwatch(), "xen_pcibk_disconnect"));
+	EXPECT_EQ(0, hold_let_go());
+	EXPECT_EQ(0, wait_for_child(recovering));
 }
 
 /* -- the rest of the machine ---------------------------------------------------- */

@@ -247,6 +247,25 @@ int guest_config_ask(const struct guest *guest, struct fn fn)
 	return name_fn(guest, fn, &op) ?: ask_op(guest, &op);
 }
 
+void guest_handle_errors(const struct guest *guest)
+{
+	__atomic_or_fetch(&guest->page->flags, XEN_PCIB_AERHANDLER,
+			  __ATOMIC_SEQ_CST);
+}
+
+int guest_wait_asked(const struct guest *guest)
+{
+	long long give_up = now_ms() + GUEST_WAIT_MS;
+
+	while (!(__atomic_load_n(&guest->page->flags, __ATOMIC_SEQ_CST) &
+		 XEN_PCIB_active)) {
+		if (now_ms() > give_up)
+			return -ETIMEDOUT;
+		usleep(GUEST_POLL_MS * 1000);
+	}
+	return 0;
+}
+
 int guest_config_send(const struct guest *guest, const char *place,
 		      unsigned int offset, size_t len, uint32_t val)
 {

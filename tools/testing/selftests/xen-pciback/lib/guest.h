@@ -177,6 +177,12 @@ int guest_config_time(struct guest *guest, struct fn fn, bool write,
 /* Ask for a read of the first register, and don't wait for the answer */
 int guest_config_ask(const struct guest *guest, struct fn fn);
 /*
+ * Error recovery asks the guest from here on, as one whose drivers have handlers for that;
+ * guest_wait_asked(): until it has
+ */
+void guest_handle_errors(const struct guest *guest);
+int guest_wait_asked(const struct guest *guest);
+/*
  * Ask for a write, and don't wait, of what is in that place (guest_place()), even if the
  * toolstack does not list it any more
  */
