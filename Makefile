@@ -23,9 +23,9 @@ VMS ?= 3
 # make check-matrix: only these pairs (kernel-xen or kernel-xen-pvh ...); how many at a time
 PAIRS ?=
 JOBS ?=
-# make fuzz: number of inputs; make stress, check-long: minutes; all three: the seed of what
-# is random
-N ?= 1000000
+# make fuzz: number of inputs [1000000]; make mutate: number of faults [200]; make stress,
+# check-long: minutes; all of these: the seed of what is random
+N ?=
 MINUTES ?= 60
 SEED ?=
 # make bench: how often each figure is measured
@@ -56,8 +56,9 @@ DRIVER := $(OUT)/$(if $(STOCK),stock/)xen-pciback.ko
 # Do not pass this make's options to the makes that scripts run.
 unexport MAKEFLAGS MAKELEVEL
 
-.PHONY: help deps module vm run check check-matrix check-debug check-long coverage fuzz stress outcomes compare \
-	bench shell lint docs patches bisect-check deb deb-check install uninstall clean distclean
+.PHONY: help deps module vm run check check-matrix check-debug check-long coverage mutate \
+	fuzz stress outcomes compare bench shell lint docs patches bisect-check deb deb-check \
+	install uninstall clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -112,6 +113,10 @@ check-long: ## run the long tests: hand-overs, HVM guests, hostile ones, each mu
 coverage: ## run make check, and list the driver's lines that no test reached (TESTS=name,...)
 	@scripts/deps.sh vm coverage
 	@scripts/check/coverage.sh
+
+mutate: ## make check on drivers with generated faults: which are not found? (N=200 SEED=)
+	@scripts/deps.sh vm coverage mutate
+	@scripts/check/mutate.sh
 
 fuzz: ## compare the driver's parser with a reference on random input (N=1000000 SEED=)
 	@scripts/deps.sh vm fuzz

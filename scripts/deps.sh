@@ -3,7 +3,7 @@
 #
 # deps.sh [SET]...: install the programs that this machine lacks, from its own Debian.
 # Always: what builds the module. SET vm: what runs it; kernel: what builds a whole
-# kernel; bench, coverage, lint, docs, deb, fuzz: what these make targets need.
+# kernel; bench, coverage, lint, docs, deb, fuzz, mutate: what these make targets need.
 # All else (kernel, Xen, what runs in the VM) is only unpacked, by fetch.sh and
 # unpack.sh. If nothing is missing, apt is not called.
 set -eu
@@ -105,6 +105,13 @@ needs_deb()
 		/usr/bin/dh_dkms			dh-dkms
 		/usr/bin/lintian			lintian
 		/usr/bin/rst2man			python3-docutils
+	END
+}
+
+needs_mutate()
+{
+	cat <<-END
+		/usr/lib/python3/dist-packages/clang/cindex.py	python3-clang
 	END
 }
 

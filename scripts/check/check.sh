@@ -11,7 +11,11 @@
 # LONG=1		only those that take long, which are not run otherwise
 # MUTATE=1		prove that the tests can fail: for each of mutations/*.patch
 #			build a driver with that fault; some test must fail. A line
-#			"Tests: name,..." at its head says which are enough to run.
+#			"Tests: name,..." at its head says which are enough to run;
+#			of more words each is a VM, and none runs after one that has
+#			failed, nor a program after another. FILE.ko beside FILE.patch
+#			is the driver with that fault, if it has been built.
+# MUTATIONS=DIR		the faults that are there, not mutations/
 #			With DOM0=pvh those that say "Dom0: pvh", otherwise the rest.
 # MODULE=FILE		that driver, not the one built of the series $KERNEL
 # LIMIT=SECONDS		a program that takes longer hangs [1800; LONG=1: 7200]
@@ -36,7 +40,7 @@ TOGETHER="$TOGETHER command.sh guide.sh backend,refused,waits requests,coverage,
 # In a PVH dom0; the selftests' README has the rest
 PVH_TESTS=methods,refusals,clean
 LONG_TIMEOUT=7200
-MUTATIONS=$SCRIPT_DIR/check/mutations
+: "${MUTATIONS:=$SCRIPT_DIR/check/mutations}"
 DRIVER=${MODULE:-$OUT/xen-pciback.ko}
 lock_out
 
@@ -88,21 +92,27 @@ shuffle()
 }
 
 # guest_command TEST,...: the runner takes a program's arguments
-# from a variable named after it, and the harness the name of a test with -t.
+# from a variable named after it, and the harness the name of a test with -t. With
+# MUTATE the first program that fails ends it, and so does a task that hangs.
 guest_command()
 {
 	echo "cd /selftests"
-	list=''
-	for test in $(echo "$1" | tr ',' ' '); do
-		program=${test%%:*}
-		list="$list -t xen-pciback:$program"
-		[ "$test" = "$program" ] ||
-			echo "export KSELFTEST_$(echo "$program" | tr '[:lower:].-' '[:upper:]__')_ARGS='-t ${test#*:}'"
-	done
 	limit=$LIMIT
 	[ "$limit" ] || { ! built_flavour && ! has_any "$LONG_TESTS" "$1"; } ||
 		limit=$LONG_TIMEOUT
-	echo "./run_kselftest.sh$list${limit:+ -o $limit}"
+	run="./run_kselftest.sh${limit:+ -o $limit}"
+	[ -z "$MUTATE" ] || echo "echo 1 >/proc/sys/kernel/softlockup_panic
+		echo 1 >/proc/sys/kernel/hung_task_panic"
+	list=''
+	for test in $(echo "$1" | tr ',' ' '); do
+		program=${test%%:*}
+		[ "$test" = "$program" ] ||
+			echo "export KSELFTEST_$(echo "$program" | tr '[:lower:].-' '[:upper:]__')_ARGS='-t ${test#*:}'"
+		list="$list -t xen-pciback:$program"
+		[ -z "$MUTATE" ] || echo "$run -t xen-pciback:$program | tee /tmp/tap
+			! grep -q '^not ok' /tmp/tap || exit 1"
+	done
+	[ -n "$MUTATE" ] || echo "$run$list"
 }
 
 # count TAP-FILE: sets passed, failed, skipped; prints what is wrong beside
@@ -353,18 +363,29 @@ in_vm()
 mutant()
 {
 	name=$(basename "$2" .patch)
-	"$SCRIPT_DIR/module.sh" -o "$OUT/mutants/$name" "$2" >/dev/null
-	only=$(sed -n 's/^Tests: *//p' "$2")
-	run_tests "mutant-$name" "$OUT/mutants/$name/xen-pciback.ko" "${TESTS:-$only}" \
-		3>/dev/null >"$OUT/check/mutant-$name.out" 2>&1
-	# A run without tests proves nothing, unless the fault ended it.
-	if [ "$(cat "$tap.rc")" -lt 124 ] && grep -q '^# no test ran' "$tap.counts"; then
-		failed=0
+	built=${2%.patch}.ko
+	if [ ! -e "$built" ]; then
+		"$SCRIPT_DIR/module.sh" -o "$OUT/mutants/$name" "$2" >/dev/null
+		built=$OUT/mutants/$name/xen-pciback.ko
 	fi
+	number=$1
+	only=$(sed -n 's/^Tests: *//p' "$2")
+	# shellcheck disable=SC2086
+	set -- ${TESTS:-$only}
+	failed=0
+	while [ $# -gt 0 ] && [ "$failed" -eq 0 ]; do
+		run_tests "mutant-$name" "$built" "$1" \
+			3>/dev/null >"$OUT/check/mutant-$name.out" 2>&1
+		# A run without tests proves nothing, unless the fault ended it.
+		if [ "$(cat "$tap.rc")" -lt 124 ] && grep -q '^# no test ran' "$tap.counts"; then
+			failed=0
+		fi
+		shift
+	done
 	if [ "$failed" -gt 0 ]; then
-		echo "ok $1 $name # caught by: $(caught_by "$tap")"
+		echo "ok $number $name # caught by: $(caught_by "$tap")"
 	else
-		echo "not ok $1 $name # no test fails with this fault"
+		echo "not ok $number $name # no test fails with this fault"
 	fi | tee "$OUT/check/mutant-$name.result"
 }
 
