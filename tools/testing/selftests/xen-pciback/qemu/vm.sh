@@ -211,7 +211,7 @@ qemu()
 show()
 {
 	mawk -W interactive -v start="$(date +%s)" -v quiet="$quiet" \
-		-v verbose="$verbose" '
+		-v verbose="$verbose" -v vm="$vm" '
 	function say(line)
 	{
 		if (!quiet) {
@@ -221,6 +221,10 @@ show()
 	}
 	{
 		sub(/\r+$/, "")
+	}
+	# It has panicked. By -icount these seconds are instructions, and take minutes.
+	/^(\[ *[0-9.]+\]|\(XEN\)) .*[Rr]eboot(ing)?( machine)? in (5|five) seconds/ {
+		system("kill " vm)
 	}
 	verbose {
 		say($0)
