@@ -57,7 +57,7 @@ DRIVER := $(OUT)/$(if $(STOCK),stock/)xen-pciback.ko
 unexport MAKEFLAGS MAKELEVEL
 
 .PHONY: help deps module vm run check check-matrix check-debug check-long coverage mutate \
-	fuzz stress outcomes compare bench shell lint docs patches bisect-check deb deb-check \
+	kernels fuzz stress outcomes compare bench shell lint docs patches bisect-check deb deb-check \
 	install uninstall clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -117,6 +117,10 @@ coverage: ## run make check, and list the driver's lines that no test reached (T
 mutate: ## make check on drivers with generated faults: which are not found? (N=200 SEED=)
 	@scripts/deps.sh vm coverage mutate
 	@scripts/check/mutate.sh
+
+kernels: ## build the driver for each kernel, and list what each kernel lacks
+	@scripts/deps.sh
+	@scripts/check/kernels.sh
 
 fuzz: ## compare the driver's parser with a reference on random input (N=1000000 SEED=)
 	@scripts/deps.sh vm fuzz

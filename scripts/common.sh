@@ -197,13 +197,14 @@ kernel_headers()
 	"$SCRIPT_DIR/chroot.sh" "$(kernel_suite)"
 }
 
-# build_strictly DIR [ARG]...: the driver that is in DIR, for $KERNEL: no warning passes
+# build_strictly DIR [ARG]...: the driver that is in DIR, for $KERNEL (or with the headers
+# in $HEADERS): no warning passes
 build_strictly()
 {
 	strict_dir=$1
 	shift
 	"$SCRIPT_DIR/chroot.sh" "$(kernel_suite)" \
-		make -C "$BUILD/$KERNEL/headers/build" M="$strict_dir" KCFLAGS=-Werror \
+		make -C "${HEADERS:-$BUILD/$KERNEL/headers/build}" M="$strict_dir" KCFLAGS=-Werror \
 		CONFIG_XEN_PCIDEV_BACKEND=m CONFIG_DEBUG_INFO_BTF_MODULES= \
 		-j"$(nproc)" "$@" modules
 }
