@@ -180,7 +180,14 @@ long_sentences()
 		/^[ \t]*$/ || /^[ \t]*([-*#|]|\.\. |[0-9]+\. |[=+-]+$|``)/ {
 			sentence()
 		}
-		/^[ \t]*(#|\.\. |[=+|]|[-=]+$)/ {
+		# Not a drawing, a comment or a table
+		/^[ \t]*\.\. kernel-render/ {
+			drawing = 1
+		}
+		drawing && /^[^ \t]/ && !/^\.\./ {
+			drawing = 0
+		}
+		drawing || /^[ \t]*(#|\.\. |[=+|]|[-=]+$)/ {
 			next
 		}
 		{
