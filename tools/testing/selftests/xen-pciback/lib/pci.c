@@ -26,6 +26,7 @@
 /* What a worker's name ends with while it does something for pciback */
 #define AT_WORK		"+xen-pciback-reset"
 /* The core gives a function a minute to come back, in each of two steps */
+#define QUIESCE_PAUSE_MS	500
 #define QUIESCE_MS	180000
 
 /* As in the kernel's xen/privcmd.h, which Xen's own headers have no place for */
@@ -393,12 +394,16 @@ static bool resets_are_under_way(void)
 void fn_quiesce(struct fn fn)
 {
 	long long give_up = now_ms() + QUIESCE_MS;
+	unsigned int pause_ms = 10;
 
 	do {
 		fn_plan(fn);
 		if (!resets_are_under_way())
 			return;
-		usleep(10000);
+		usleep(pause_ms * 1000);
+		/* To look takes long, and the core waits a minute for a dead function */
+		if (pause_ms < QUIESCE_PAUSE_MS)
+			pause_ms *= 2;
 	} while (now_ms() < give_up);
 }
 
