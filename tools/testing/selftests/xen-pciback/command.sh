@@ -703,7 +703,7 @@ need_guest()
 		type="pv"
 		kernel="/guest/vmlinux"
 		ramdisk="/guest/initramfs.cpio"
-		extra="console=hvc0 loglevel=4 functions=1"
+		extra="console=hvc0 loglevel=4 functions=1 $(cat /etc/quick)"
 		memory=192
 		cpus="1"
 		passthrough="enabled"

@@ -32,7 +32,7 @@ configure()
 		type="pv"
 		kernel="/guest/vmlinux"
 		ramdisk="/guest/initramfs.cpio"
-		extra="console=hvc0 loglevel=1 functions=$#"
+		extra="console=hvc0 loglevel=1 functions=$# $(cat /etc/quick)"
 		memory=192
 		cpus="1"
 		pci=[${list%,}]
