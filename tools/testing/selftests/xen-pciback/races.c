@@ -81,7 +81,7 @@ static void *writer_run(void *data)
 			break;
 		case -ENODEV:
 			writer->gone++;
-			usleep(1000);
+			usleep(5000);
 			break;
 		default:
 			writer->other++;
