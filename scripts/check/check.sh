@@ -32,11 +32,10 @@ set -eu
 
 : "${TESTS:=}" "${SHUFFLE:=}" "${MUTATE:=}" "${LONG:=}" "${MODULE:=}" "${VMS:=3}" "${LIMIT:=}"
 LONG_TESTS=handovers,guest_hvm,hostile
-# Which share a VM, the longest first, and the rest another one. Where devices were
-# taken out and put in again, Xen lets dom0's own drivers have no MSI-X for them,
-# and command.sh needs some: not with races, nor with hotplug.
-TOGETHER='guest_pv suspend races failnth,matrix escalation,af_flr,quirks,faults,fault_module,reload,hotplug outcomes,stress'
-TOGETHER="$TOGETHER command.sh guide.sh backend,refused,waits requests,coverage,releases,policy"
+# Which share a VM, and the rest another one: about as long each, and few, for each boot
+# takes 16 s of a CPU. suspend is the first, since it mostly waits.
+TOGETHER='suspend guest_pv,guide.sh outcomes,stress,races,matrix,failnth,windows,hotplug,handout'
+TOGETHER="$TOGETHER command.sh,requests,coverage,releases,policy,backend,refused,waits"
 # In a PVH dom0; the selftests' README has the rest
 PVH_TESTS=methods,refusals,clean
 LONG_TIMEOUT=7200
