@@ -1,43 +1,101 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * HVM guests, by the unmodified xl: there is no frontend, the device model works
- * on the functions from dom0, through sysfs. A guest gets as far as its firmware,
- * which sets the functions up; an emulated CPU is too slow for more. Not part of
- * "make check" but of "make check-long".
+ * on the functions from dom0, through sysfs. The guest is one of our own, guest/main.c:
+ * it programs its functions' BARs, runs DMA and MSIs, leaves dirt in registers and in
+ * config space, and prints what it finds there. Only in "make check-long".
  */
 #include <signal.h>
 
 #include "guest_pv.h"
+
+#define FOUND_LEN	256
 
 static bool possible(void)
 {
 	return xl_hvm_possible();
 }
 
-/* Its firmware has found the function and lets it master the bus */
-static bool wait_until_used(struct fn fn)
+/* Run a command for each of the guest's functions; @answers may be NULL */
+static int ask_each(struct xl *xl, const struct fn *fns, unsigned int nr,
+		    const char *command, char answers[][FOUND_LEN])
 {
-	unsigned int tries;
+	char address[32];
+	unsigned int i;
+	int ret = 0;
 
-	for (tries = 0; tries < XL_WAIT_S * 10; tries++) {
-		if (fn_read(fn, PCI_COMMAND, 2) & PCI_COMMAND_MASTER)
-			return true;
-		usleep(100000);
+	for (i = 0; !ret && i < nr; i++) {
+		xl_address(xl, fns[i], address, sizeof(address));
+		ret = xl_run(xl, answers ? answers[i] : NULL, FOUND_LEN, "%s %s",
+			     command, address);
 	}
-	return false;
+	return ret;
 }
 
-/* A guest that uses these functions */
-static int create(struct xl *xl, const char *name, const struct fn *fns,
-		  unsigned int nr)
+/* Create a guest with these functions, and have it print what it finds in them */
+static int start(struct xl *xl, const char *name, const struct fn *fns,
+		 unsigned int nr, char found[][FOUND_LEN])
 {
-	unsigned int i;
-	int ret;
+	return xl_define_hvm(xl, name, fns, nr, NULL) ?: xl_create(xl, "") ?:
+		xl_wait_ready(xl) ?: ask_each(xl, fns, nr, "found", found);
+}
 
-	ret = xl_define_hvm(xl, name, fns, nr) ?: xl_create(xl, "");
-	for (i = 0; !ret && i < nr; i++)
-		ret = wait_until_used(fns[i]) ? 0 : -ETIMEDOUT;
-	return ret;
+/* Both guests have found the same in each function */
+#define expect_same(before, after) do {					\
+	unsigned int nr;						\
+									\
+	for (nr = 0; nr < self->owned.nr; nr++)				\
+		EXPECT_STREQ((before)[nr], (after)[nr]);		\
+} while (0)
+
+/*
+ * A DMA engine and a network card that only a bus reset can reset: both work in the guest,
+ * and the next guest finds nothing of what the first one left in them.
+ */
+TEST_F_TIMEOUT(guest_pv, works, BOOTS(2))
+{
+	struct fn bridge = fn_below(fn_root(0x16), 1, 0);
+	char before[2][FOUND_LEN], after[2][FOUND_LEN], address[32];
+	struct fn edu = fn_below(bridge, 1, 0);
+	unsigned int i;
+
+	adopt(edu, fn_below(bridge, 2, 0));
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, start(&self->one, "one", self->owned.fns, 2, before));
+	hw_end(&self->hw);
+	EXPECT_EQ(1, hw_sbrs(&self->hw, bridge));
+	EXPECT_EQ(2, hw_all_resets(&self->hw));
+	EXPECT_NE(NULL, strstr(before[0], "id 11e81234 command 0000"));
+	EXPECT_NE(NULL, strstr(before[1], "register 00000000"));
+
+	xl_address(&self->one, edu, address, sizeof(address));
+	EXPECT_EQ(0, xl_run(&self->one, self->text, sizeof(self->text), "dma %s",
+			    address));
+	EXPECT_STREQ("right 0800", self->text);
+	EXPECT_EQ(0, xl_run(&self->one, self->text, sizeof(self->text), "msi %s",
+			    address));
+	EXPECT_STREQ("came", self->text);
+	EXPECT_EQ(0, ask_each(&self->one, self->owned.fns, 2, "scribble", NULL));
+	for (i = 0; i < self->owned.nr; i++)
+		EXPECT_NE(0, fn_read(self->owned.fns[i], PCI_COMMAND, 2) &
+			     PCI_COMMAND_MASTER);
+	EXPECT_NE(0, fn_read(edu, fn_cap(edu, PCI_CAP_ID_MSI) + PCI_MSI_FLAGS, 2) &
+		     PCI_MSI_FLAGS_ENABLE);
+
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, xl_destroy(&self->one));
+	expect_clean_again();
+	hw_end(&self->hw);
+	EXPECT_EQ(1, hw_sbrs(&self->hw, bridge));
+	EXPECT_EQ(2, hw_all_resets(&self->hw));
+
+	ASSERT_EQ(0, start(&self->other, "other", self->owned.fns, 2, after));
+	expect_same(before, after);
+	xl_address(&self->other, edu, address, sizeof(address));
+	EXPECT_EQ(0, xl_run(&self->other, NULL, 0, "dma %s", address));
+	EXPECT_EQ(0, xl_run(&self->other, NULL, 0, "msi %s", address));
+	ASSERT_EQ(0, xl_destroy(&self->other));
+	expect_clean_again();
 }
 
 #define expect_one_reset(guest) do {					\
@@ -45,25 +103,27 @@ static int create(struct xl *xl, const char *name, const struct fn *fns,
 	ASSERT_EQ(0, xl_destroy(guest));				\
 	expect_clean_again();						\
 	hw_end(&self->hw);						\
-	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));		\
-	EXPECT_EQ(CARD_FNS, hw_all_resets(&self->hw));			\
+	expect_card_resets(1);						\
 } while (0)
 
-/* A card is out of reach while the guest has it, and clean when it is gone */
+/* A card is out of reach while the guest has it, and clean when the next one looks */
 TEST_F_TIMEOUT(guest_pv, card, BOOTS(2))
 {
-	char what[128];
-	unsigned int round;
+	char found[2][CARD_FNS][FOUND_LEN], what[128];
+	unsigned int round, i;
 
 	adopt_card();
 	for (round = 0; round < 2; round++) {
 		hw_begin(&self->hw);
-		ASSERT_EQ(0, create(&self->one, "one", self->card.fns, CARD_FNS));
+		ASSERT_EQ(0, start(&self->one, "one", self->card.fns, CARD_FNS,
+				   found[round]));
 		hw_end(&self->hw);
 		EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
 		EXPECT_EQ(CARD_FNS, hw_all_resets(&self->hw));
-		/* Through the device model: it is a process of dom0's */
-		EXPECT_LT(0, hw_all_writes(&self->hw, self->card.fns[0]));
+		for (i = 0; i < CARD_FNS; i++)
+			EXPECT_NE(NULL, strstr(found[round][i], "register 00000000"));
+		ASSERT_EQ(0, ask_each(&self->one, self->card.fns, CARD_FNS,
+				      "scribble", NULL));
 
 		hw_begin(&self->hw);
 		EXPECT_EQ(-EBUSY, reset_device(self->card.fns[1]));
@@ -75,8 +135,59 @@ TEST_F_TIMEOUT(guest_pv, card, BOOTS(2))
 				     0));
 		expect_one_reset(&self->one);
 	}
+	expect_same(found[0], found[1]);
 	EXPECT_FALSE(klog_has(self->klog, "still needs a reset", NULL, NULL,
 			      0));
+}
+
+/* How a guest may end, and whether xl then starts it again */
+static const struct {
+	const char *command;
+	bool restarted;
+} ways[] = {
+	{ "leave 1", true },		/* SHUTDOWN_reboot */
+	{ "crash", true },		/* a triple fault */
+	{ "leave 3", true },		/* SHUTDOWN_crash */
+	{ "leave 0", false },		/* SHUTDOWN_poweroff */
+};
+
+/*
+ * However a guest ends, its function is clean when xl starts it again. The guest has one
+ * function only: xl waits 10 s for each function of a dead guest.
+ */
+TEST_F_TIMEOUT(guest_pv, ways, BOOTS(4))
+{
+	char before[1][FOUND_LEN], after[1][FOUND_LEN];
+	unsigned int i, sbrs;
+
+	adopt(self->nic);
+	ASSERT_EQ(0, xl_define_hvm(&self->one, "one", &self->nic, 1, NULL));
+	ASSERT_EQ(0, xl_create_monitored(&self->one));
+	ASSERT_EQ(0, xl_wait_ready(&self->one));
+	ASSERT_EQ(0, ask_each(&self->one, &self->nic, 1, "found", before));
+
+	for (i = 0; i < ARRAY_SIZE(ways); i++) {
+		TH_LOG("%s", ways[i].command);
+		ASSERT_EQ(0, ask_each(&self->one, &self->nic, 1, "scribble", NULL));
+		hw_begin(&self->hw);
+		xl_tell(&self->one, ways[i].command);
+		ASSERT_EQ(0, ways[i].restarted ? xl_wait_restarted(&self->one) :
+						 xl_wait_released(&self->one));
+		if (!ways[i].restarted)
+			expect_clean_again();
+		hw_end(&self->hw);
+		/* The reset of the release, and the one that xl asks for, which may come first */
+		sbrs = hw_sbrs(&self->hw, self->nic_port);
+		EXPECT_LE(1, sbrs);
+		EXPECT_GE(ways[i].restarted ? 2 : 1, sbrs);
+		EXPECT_EQ(sbrs, hw_all_resets(&self->hw));
+		if (!ways[i].restarted)
+			break;
+		ASSERT_EQ(0, ask_each(&self->one, &self->nic, 1, "found", after));
+		expect_same(before, after);
+	}
+	/* xl has destroyed it */
+	self->one.id = 0;
 }
 
 /*
@@ -86,10 +197,11 @@ TEST_F_TIMEOUT(guest_pv, card, BOOTS(2))
  */
 TEST_F_TIMEOUT(guest_pv, hung, BOOTS(2))
 {
+	char found[CARD_FNS][FOUND_LEN];
 	pid_t pid;
 
 	adopt_card();
-	ASSERT_EQ(0, create(&self->one, "one", self->card.fns, CARD_FNS));
+	ASSERT_EQ(0, start(&self->one, "one", self->card.fns, CARD_FNS, found));
 	pid = xl_device_model(&self->one);
 	ASSERT_LT(0, pid);
 	ASSERT_EQ(0, kill(pid, SIGSTOP));
@@ -106,7 +218,7 @@ TEST_F_TIMEOUT(guest_pv, hung, BOOTS(2))
 	/* It wakes up, with the files of the functions still open, and ends */
 	kill(pid, SIGCONT);
 	EXPECT_EQ(0, owned_changed(&self->owned, PCI_CONFIG_SIZE));
-	ASSERT_EQ(0, create(&self->one, "one", self->card.fns, CARD_FNS));
+	ASSERT_EQ(0, start(&self->one, "one", self->card.fns, CARD_FNS, found));
 	expect_one_reset(&self->one);
 }
 
@@ -117,12 +229,13 @@ TEST_F_TIMEOUT(guest_pv, hung, BOOTS(2))
  */
 TEST_F_TIMEOUT(guest_pv, pending, BOOTS(2))
 {
+	char found[CARD_FNS][FOUND_LEN];
 	pid_t pid;
 
 	adopt_card();
 	hw_begin(&self->hw);
-	ASSERT_EQ(0, create(&self->one, "one", self->card.fns, 1));
-	ASSERT_EQ(0, create(&self->other, "other", &self->card.second, 1));
+	ASSERT_EQ(0, start(&self->one, "one", self->card.fns, 1, found));
+	ASSERT_EQ(0, start(&self->other, "other", &self->card.second, 1, found));
 	hw_end(&self->hw);
 	/* Before the first had its function, never after that */
 	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));

@@ -17,6 +17,7 @@
 #include "xl.h"
 
 #define KERNEL		"/guest/vmlinux"
+#define HVM_GUEST	"hvm_guest"
 #define DEVICE_MODEL	"/usr/libexec/xen-qemu-system-i386"
 #define XL_OUT		"/tmp/xl.out"
 #define POLL_MS		100
@@ -31,19 +32,21 @@ static bool passed(const struct timespec *start)
 	return now.tv_sec - start->tv_sec > XL_WAIT_S;
 }
 
-/* Until the condition holds: 0 or -ETIMEDOUT */
-#define wait_until(condition) ({					\
+/* Wait until the condition holds, and check it so often: 0 or -ETIMEDOUT */
+#define wait_each(ms, condition) ({					\
 	struct timespec start;						\
 	int ret = 0;							\
 									\
 	clock_gettime(CLOCK_MONOTONIC, &start);				\
 	while (!(condition) && !ret) {					\
-		usleep(POLL_MS * 1000);					\
+		usleep((ms) * 1000);					\
 		if (passed(&start))					\
 			ret = -ETIMEDOUT;				\
 	}								\
 	ret;								\
 })
+
+#define wait_until(condition)	wait_each(POLL_MS, condition)
 
 /* The first line of what a command prints, or the empty string */
 static void ask(char *buf, size_t size, const char *fmt, ...)
@@ -70,7 +73,8 @@ static void ask(char *buf, size_t size, const char *fmt, ...)
 
 bool xl_hvm_possible(void)
 {
-	return !access(DEVICE_MODEL, F_OK) && !system("xen-start");
+	return !access(DEVICE_MODEL, F_OK) && !access(HVM_GUEST, F_OK) &&
+	       !system("xen-start");
 }
 
 pid_t xl_device_model(const struct xl *xl)
@@ -182,16 +186,26 @@ int xl_define(struct xl *xl, const char *name, const struct fn *fns,
 }
 
 int xl_define_hvm(struct xl *xl, const char *name, const struct fn *fns,
-		  unsigned int nr)
+		  unsigned int nr, const char *more)
 {
-	return define(xl, name, fns, nr,
-		      "type=\"hvm\"\n"
-		      "memory=128\n"
-		      "boot=\"c\"\n"
-		      "vga=\"none\"\n"
-		      "vnc=0\n"
-		      "nographic=1\n"
-		      "serial=\"none\"\n");
+	char kind[512], dir[256];
+	int ret;
+
+	if (!getcwd(dir, sizeof(dir)))
+		return -errno;
+	snprintf(kind, sizeof(kind),
+		 "type=\"hvm\"\n"
+		 "firmware_override=\"%s/" HVM_GUEST "\"\n"
+		 "passthrough=\"enabled\"\n"
+		 "memory=64\n"
+		 "vga=\"none\"\n"
+		 "vnc=0\n"
+		 "nographic=1\n"
+		 "serial=\"none\"\n"
+		 "%s", dir, more ?: "");
+	ret = define(xl, name, fns, nr, kind);
+	xl->hvm = true;
+	return ret;
 }
 
 /* Of an earlier one of that name: xenconsoled appends */
@@ -294,13 +308,17 @@ void xl_address(const struct xl *xl,
 		struct fn fn, char *buf, size_t size)
 {
 	unsigned int domain, bus, dev, func;
-	char dir[64], vdev[32];
+	char dir[64], vdev[32], *end;
 
 	snprintf(dir, sizeof(dir), "/local/domain/0/backend/pci/%d/0", xl->id);
 	ask(vdev, sizeof(vdev),
-	    "xenstore-ls -f %s | sed -n 's,^%s/dev-\\(.*\\) = \"%s\"$,%s/vdev-\\1,p' | xargs -r xenstore-read 2>/dev/null",
-	    dir, dir, fn.name, dir);
+	    "xenstore-ls -f %s | sed -n 's,^%s/dev-\\(.*\\) = \"%s\"$,%s/%s-\\1,p' | xargs -r xenstore-read 2>/dev/null",
+	    dir, dir, fn.name, dir, xl->hvm ? "vdevfn" : "vdev");
 	buf[0] = '\0';
+	/* The device model has one bus */
+	dev = strtoul(vdev, &end, 16);
+	if (xl->hvm && end != vdev)
+		snprintf(buf, size, "0000:00:%02x.%x", dev >> 3, dev & 7);
 	/* "0000:00:00.00", which is not how sysfs writes it */
 	if (sscanf(vdev, "%x:%x:%x.%x", &domain, &bus, &dev, &func) == 4)
 		snprintf(buf, size, "%04x:%02x:%02x.%x", domain, bus, dev,
@@ -334,6 +352,9 @@ int xl_attach(struct xl *guest, struct fn fn)
 	ret = xl_wait_assigned(guest, fn);
 	if (ret)
 		return ret;
+	/* xl has waited for the device model */
+	if (guest->hvm)
+		return 0;
 	xl_address(guest, fn, address, sizeof(address));
 	return xl_run(guest, NULL, 0,
 		      "wait_for '[ -e /sys/bus/pci/devices/%s ]'", address);
@@ -424,7 +445,8 @@ int xl_wait_restarted(struct xl *xl)
 {
 	int old = xl->id, ret;
 
-	ret = wait_until(find_domain(xl) > old);
+	/* Not often: each look starts xl, and a restart takes seconds */
+	ret = wait_each(1000, find_domain(xl) > old);
 	return ret ?: xl_wait_ready(xl);
 }
 

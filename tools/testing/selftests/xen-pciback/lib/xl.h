@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A real guest, by the unmodified xl. It runs qemu/guest-init, which does what it
- * is told on its console.
+ * A real guest, created by the unmodified xl. A PV guest runs qemu/guest-init, an HVM guest
+ * is guest/main.c. Both take commands from their console.
  *
  * All that can fail return 0 or a negative errno: -EIO if xl fails (what it said
  * is in XL_LOG), -ETIMEDOUT if what is waited for does not happen.
@@ -28,6 +28,7 @@ struct xl {
 	long heard;			/* of that, up to here */
 	int tty;			/* where it listens */
 	unsigned int commands;
+	bool hvm;
 	pid_t monitor;			/* xl's, that restarts it */
 };
 
@@ -42,9 +43,9 @@ bool xl_hvm_possible(void);
  */
 int xl_define(struct xl *xl, const char *name, const struct fn *fns,
 	      unsigned int nr, const char *more);
-/* The same for an HVM guest, which gets as far as its firmware */
+/* The same for an HVM guest */
 int xl_define_hvm(struct xl *xl, const char *name, const struct fn *fns,
-		  unsigned int nr);
+		  unsigned int nr, const char *more);
 /* The process of an HVM guest's device model */
 pid_t xl_device_model(const struct xl *xl);
 /* xl create; @options, or "" */
