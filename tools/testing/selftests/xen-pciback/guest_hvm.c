@@ -255,4 +255,158 @@ TEST_F_TIMEOUT(guest_pv, pending, BOOTS(2))
 	kill(pid, SIGCONT);
 }
 
+/* Functions are detached and attached while the guest runs, in each order */
+TEST_F_TIMEOUT(guest_pv, orders, BOOTS(1))
+{
+	char found[CARD_FNS][FOUND_LEN];
+
+	adopt_card();
+	ASSERT_EQ(0, start(&self->one, "one", self->card.fns, CARD_FNS, found));
+	leave_and_return_in_each_order();
+}
+
+/*
+ * A guest removes its frontend's state, so pciback believes that the guest is gone. Its
+ * device model still has the functions. The next guest finds nothing of what the first one
+ * leaves in them after that.
+ */
+#define run_forger_and_next() do {					\
+	char before[OWNED_MAX][FOUND_LEN], after[OWNED_MAX][FOUND_LEN];	\
+	const struct owned *owned = &self->owned;			\
+									\
+	ASSERT_EQ(0, set_parameter("strict_reset", "1"));		\
+	ASSERT_EQ(0, start(&self->one, "one", owned->fns, owned->nr,	\
+			   before));					\
+	ASSERT_EQ(0, xl_run(&self->one, self->text, sizeof(self->text),	\
+			    "forget device/pci/0/state"));		\
+	ASSERT_STREQ("OK", self->text);					\
+	ASSERT_EQ(0, xl_wait_released(&self->one));			\
+	ASSERT_TRUE(owned_wait_clean(owned));				\
+	ASSERT_EQ(0, ask_each(&self->one, owned->fns, owned->nr,	\
+			      "scribble", NULL));			\
+	ASSERT_EQ(0, xl_destroy(&self->one));				\
+									\
+	hw_begin(&self->hw);						\
+	ASSERT_EQ(0, start(&self->other, "other", owned->fns,		\
+			   owned->nr, after));				\
+	hw_end(&self->hw);						\
+	expect_same(before, after);					\
+} while (0)
+
+TEST_F_TIMEOUT(guest_pv, forged_release, BOOTS(2))
+{
+	adopt(self->nvme);
+	run_forger_and_next();
+	EXPECT_EQ(1, hw_flrs(&self->hw, self->nvme));
+	EXPECT_EQ(1, hw_all_resets(&self->hw));
+}
+
+TEST_F_TIMEOUT(guest_pv, forged_release_of_a_card, BOOTS(2))
+{
+	adopt_card();
+	run_forger_and_next();
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
+	EXPECT_EQ(CARD_FNS, hw_all_resets(&self->hw));
+}
+
+/*
+ * A guest hangs. xl destroys it and creates the next one at once, possibly before pciback
+ * has released the functions. The card is reset before the next guest has it, and not
+ * afterwards.
+ */
+TEST_F_TIMEOUT(guest_pv, at_once, BOOTS(2))
+{
+	char before[CARD_FNS][FOUND_LEN], after[CARD_FNS][FOUND_LEN];
+	unsigned int sbrs;
+
+	adopt_card();
+	ASSERT_EQ(0, start(&self->one, "one", self->card.fns, CARD_FNS, before));
+	ASSERT_EQ(0, ask_each(&self->one, self->card.fns, CARD_FNS, "scribble",
+			      NULL));
+	xl_tell(&self->one, "hang");
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, xl_command("destroy %d", self->one.id));
+	ASSERT_EQ(0, start(&self->other, "other", self->card.fns, CARD_FNS,
+			   after));
+	hw_end(&self->hw);
+	sbrs = hw_sbrs(&self->hw, self->card.port);
+	EXPECT_LE(1, sbrs);
+	EXPECT_GE(2, sbrs);
+	expect_same(before, after);
+
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, xl_wait_released(&self->one));
+	self->one.id = 0;
+	EXPECT_EQ(-EBUSY, reset_device(self->card.fns[0]));
+	hw_end(&self->hw);
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+}
+
+/*
+ * xl detaches a function from a guest that keeps another function of the card, and gives
+ * it to the next guest at once. pciback knows whose it is, and no reset hits either guest.
+ */
+TEST_F_TIMEOUT(guest_pv, moved, BOOTS(2))
+{
+	char found[CARD_FNS][FOUND_LEN], what[64];
+
+	adopt_card();
+	ASSERT_EQ(0, start(&self->one, "one", self->card.fns, 2, found));
+	ASSERT_EQ(0, ask_each(&self->one, self->card.fns, 2, "scribble", NULL));
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, xl_detach(&self->one, self->card.second));
+	ASSERT_EQ(0, start(&self->other, "other", &self->card.second, 1, found));
+	EXPECT_EQ(0, ask_each(&self->other, &self->card.second, 1, "scribble",
+			      NULL));
+	EXPECT_EQ(0, ask_each(&self->one, &self->card.first, 1, "scribble",
+			      NULL));
+	EXPECT_EQ(-EBUSY, reset_device(self->card.second));
+	snprintf(what, sizeof(what), "(assigned to domain %d)", self->other.id);
+	EXPECT_TRUE(klog_has(self->klog, self->card.second.name, what, NULL, 0));
+	EXPECT_EQ(-EBUSY, reset_device(self->card.third));
+	ASSERT_EQ(0, xl_destroy(&self->one));
+	hw_end(&self->hw);
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->card.port));
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+	expect_one_reset(&self->other);
+}
+
+/*
+ * An HVM guest gets a function even if pciback refuses it: Xen and the device model have
+ * assigned it, and xl ignores the refusal. So pciback treats the function as assigned until
+ * xl detaches it.
+ */
+TEST_F_TIMEOUT(guest_pv, refused, BOOTS(2))
+{
+	struct fn fn = self->card.second;
+	char found[1][FOUND_LEN];
+
+	adopt_card();
+	/* The set may not be reset, so the function stays dirty */
+	ASSERT_EQ(0, start(&self->one, "one", &fn, 1, found));
+	ASSERT_EQ(0, fn_set(self->card.first, "set_reset", "0"));
+	ASSERT_EQ(0, xl_destroy(&self->one));
+	EXPECT_EQ(1, fn_needs_reset(fn));
+	ASSERT_EQ(0, set_parameter("strict_reset", "1"));
+	ASSERT_EQ(0, start(&self->other, "other", &fn, 1, found));
+	EXPECT_TRUE(klog_has(self->klog, fn.name, "still needs a reset (strict)",
+			     NULL, 0));
+
+	/* Now the set may be reset, as far as its policy goes */
+	ASSERT_EQ(0, fn_set(self->card.first, "set_reset", "1"));
+	hw_begin(&self->hw);
+	EXPECT_EQ(-EBUSY, reset_device(fn));
+	EXPECT_EQ(-EBUSY, reset_device(self->card.third));
+	EXPECT_EQ(0, ask_each(&self->other, &fn, 1, "scribble", NULL));
+	hw_end(&self->hw);
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->card.port));
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, xl_detach(&self->other, fn));
+	expect_clean_again();
+	hw_end(&self->hw);
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
+}
+
 TEST_HARNESS_MAIN

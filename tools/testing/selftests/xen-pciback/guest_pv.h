@@ -78,4 +78,54 @@ FIXTURE_TEARDOWN(guest_pv)
 	EXPECT_EQ(0, hw_d3s(&self->hw, self->card.fns[1]));			\
 } while (0)
 
+/*
+ * The functions of a card leave the guest that runs and come back one by one, in each
+ * order: one reset, when the last has left, and one before the first is there again.
+ */
+#define leave_and_return_in_each_order() do {				\
+	static const unsigned int orders[][CARD_FNS] = {		\
+		{ 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 },			\
+		{ 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 },			\
+	};								\
+	unsigned int o, i;						\
+	char address[32];						\
+	struct fn fn;							\
+									\
+	for (o = 0; o < ARRAY_SIZE(orders); o++) {			\
+		TH_LOG("order %u%u%u", orders[o][0], orders[o][1],	\
+		       orders[o][2]);					\
+		for (i = 0; i < CARD_FNS; i++) {			\
+			xl_address(&self->one, self->card.fns[i],	\
+				   address, sizeof(address));		\
+			EXPECT_EQ(0, xl_run(&self->one, NULL, 0,	\
+					    "scribble %s", address));	\
+		}							\
+									\
+		hw_begin(&self->hw);					\
+		for (i = 0; i < CARD_FNS - 1; i++) {			\
+			fn = self->card.fns[orders[o][i]];		\
+			ASSERT_EQ(0, xl_detach(&self->one, fn));	\
+			EXPECT_EQ(1, fn_needs_reset(fn));		\
+		}							\
+		hw_end(&self->hw);					\
+		expect_card_resets(0);					\
+									\
+		hw_begin(&self->hw);					\
+		fn = self->card.fns[orders[o][i]];			\
+		ASSERT_EQ(0, xl_detach(&self->one, fn));		\
+		expect_clean_again();					\
+		hw_end(&self->hw);					\
+		expect_card_resets(1);					\
+									\
+		hw_begin(&self->hw);					\
+		for (i = 0; i < CARD_FNS; i++) {			\
+			fn = self->card.fns[orders[o][i]];		\
+			ASSERT_EQ(0, xl_attach(&self->one, fn));	\
+		}							\
+		hw_end(&self->hw);					\
+		EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));	\
+		EXPECT_EQ(CARD_FNS, hw_all_resets(&self->hw));		\
+	}								\
+} while (0)
+
 #endif

@@ -13,59 +13,13 @@ static bool possible(void)
 	return xl_possible();
 }
 
-/*
- * The functions of a card leave a guest and come back one by one, in each order:
- * one reset, when the last has left.
- */
 TEST_F_TIMEOUT(guest_pv, orders, 4 * BOOTS(1))
 {
-	static const unsigned int orders[][CARD_FNS] = {
-		{ 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 },
-		{ 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 },
-	};
-	char address[32];
-	unsigned int o, i;
-
 	adopt_card();
 	ASSERT_EQ(0, xl_define(&self->one, "one", self->card.fns, CARD_FNS, NULL));
 	ASSERT_EQ(0, xl_create(&self->one, ""));
 	ASSERT_EQ(0, xl_wait_ready(&self->one));
-
-	for (o = 0; o < ARRAY_SIZE(orders); o++) {
-		const unsigned int *order = orders[o];
-
-		TH_LOG("order %u%u%u", order[0], order[1], order[2]);
-		for (i = 0; i < CARD_FNS; i++) {
-			xl_address(&self->one, self->card.fns[i], address,
-				   sizeof(address));
-			EXPECT_EQ(0, xl_run(&self->one, NULL, 0, "scribble %s",
-					    address));
-		}
-
-		hw_begin(&self->hw);
-		for (i = 0; i < CARD_FNS - 1; i++) {
-			ASSERT_EQ(0, xl_detach(&self->one,
-					       self->card.fns[order[i]]));
-			EXPECT_EQ(1, fn_needs_reset(self->card.fns[order[i]]));
-		}
-		hw_end(&self->hw);
-		expect_card_resets(0);
-
-		hw_begin(&self->hw);
-		ASSERT_EQ(0, xl_detach(&self->one, self->card.fns[order[i]]));
-		expect_clean_again();
-		hw_end(&self->hw);
-		expect_card_resets(1);
-
-		/* And one before the first is there again */
-		hw_begin(&self->hw);
-		for (i = 0; i < CARD_FNS; i++)
-			ASSERT_EQ(0, xl_attach(&self->one,
-					       self->card.fns[order[i]]));
-		hw_end(&self->hw);
-		EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
-		EXPECT_EQ(CARD_FNS, hw_all_resets(&self->hw));
-	}
+	leave_and_return_in_each_order();
 }
 
 /* A guest that reboots is given back what it had, clean */
