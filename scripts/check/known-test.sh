@@ -8,7 +8,7 @@ set -eu
 . "${0%/*}/../common.sh"
 
 REPORTS=$SCRIPT_DIR/check/reports
-TROUBLE='WARNING|BUG|vmalloc error|Call Trace|Xen call trace'
+TROUBLE='WARNING|BUG|vmalloc error|Call Trace|Xen call trace|DMAR:\[DMA'
 failed=0
 
 # left FILE...: what known.awk leaves of them

@@ -10,6 +10,8 @@
 #include "guest_pv.h"
 
 #define FOUND_LEN	256
+/* Time for several DMAs of an edu, each of which takes 100 ms */
+#define DMA_MS		500
 
 static bool possible(void)
 {
@@ -307,6 +309,52 @@ TEST_F_TIMEOUT(guest_pv, forged_release_of_a_card, BOOTS(2))
 	run_forger_and_next();
 	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
 	EXPECT_EQ(CARD_FNS, hw_all_resets(&self->hw));
+}
+
+/*
+ * A guest runs DMA without end, and does not release the device when xl destroys it. Xen
+ * takes the device away while the guest still runs: from then on the IOMMU blocks its DMA.
+ * When the guest is gone there is no more DMA, and the next guest finds the same as the
+ * first one.
+ */
+TEST_F_TIMEOUT(guest_pv, dma, BOOTS(2))
+{
+	char before[2][FOUND_LEN], after[2][FOUND_LEN], address[32];
+	struct fn bridge = fn_below(fn_root(0x16), 1, 0);
+	struct fn edu = fn_below(bridge, 1, 0);
+	/* What the IOMMU sees as the source of the DMA */
+	struct fn requester = fn_root(0x16);
+	unsigned int faults = xl_iommu_faults(requester);
+
+	adopt(edu, fn_below(bridge, 2, 0));
+	ASSERT_EQ(0, start(&self->one, "one", self->owned.fns, 2, before));
+	xl_address(&self->one, edu, address, sizeof(address));
+	EXPECT_EQ(0, xl_run(&self->one, NULL, 0, "keep"));
+	EXPECT_EQ(0, xl_run(&self->one, NULL, 0, "busy %s", address));
+	usleep(DMA_MS * 1000);
+	EXPECT_EQ(faults, xl_iommu_faults(requester));
+
+	xl_expect_iommu_faults(requester, true);
+	ASSERT_EQ(0, xl_destroy(&self->one));
+	/*
+	 * Its state is not that of bind time: xl asks for the reset before Xen takes the
+	 * function away, and the guest enables it once more in between.
+	 */
+	EXPECT_TRUE(owned_wait_clean(&self->owned));
+	EXPECT_LT(faults, xl_iommu_faults(requester));
+	faults = xl_iommu_faults(requester);
+	xl_expect_iommu_faults(requester, false);
+	usleep(DMA_MS * 1000);
+	EXPECT_EQ(faults, xl_iommu_faults(requester));
+
+	hw_begin(&self->hw);
+	ASSERT_EQ(0, start(&self->other, "other", self->owned.fns, 2, after));
+	hw_end(&self->hw);
+	EXPECT_EQ(1, hw_sbrs(&self->hw, bridge));
+	expect_same(before, after);
+	xl_address(&self->other, edu, address, sizeof(address));
+	EXPECT_EQ(0, xl_run(&self->other, NULL, 0, "dma %s", address));
+	EXPECT_EQ(faults, xl_iommu_faults(requester));
 }
 
 /*

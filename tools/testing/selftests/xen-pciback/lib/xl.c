@@ -130,6 +130,26 @@ bool xl_said(const char *what)
 	return found;
 }
 
+unsigned int xl_iommu_faults(struct fn requester)
+{
+	char count[16];
+
+	ask(count, sizeof(count),
+	    "xl dmesg | grep -c 'DMAR:.* Request device .%s.'", requester.name);
+	return atoi(count);
+}
+
+void xl_expect_iommu_faults(struct fn requester, bool expected)
+{
+	char line[96];
+
+	/* An error, so that it goes to the console, in order with Xen's messages */
+	snprintf(line, sizeof(line), "<3>selftest: IOMMU faults of %s %s\n",
+		 requester.name, expected ? "begin" : "end");
+	if (write_string("/dev/kmsg", line))
+		err(1, "/dev/kmsg");
+}
+
 static int find_domain(const struct xl *xl)
 {
 	char id[16];

@@ -90,6 +90,13 @@ int xl_config(struct xl *xl,
 /* Run xl in dom0: 0 or -EIO */
 __printf(1, 2)
 int xl_command(const char *fmt, ...);
+/*
+ * How many IOMMU faults has Xen logged for this requester? A function behind a conventional
+ * bridge does its DMA as that bridge. A fault fails the whole run (scripts/check/check.sh),
+ * unless it is announced by xl_expect_iommu_faults().
+ */
+unsigned int xl_iommu_faults(struct fn requester);
+void xl_expect_iommu_faults(struct fn requester, bool expected);
 /* Has xl said that, since xl_forget()? */
 bool xl_said(const char *what);
 void xl_forget(void);
