@@ -12,6 +12,7 @@
 #	tools	what runs in the VM beside the kernel
 #	dash	the sh of Debian, as busybox is none that a dom0 has
 #	xentools	Xen's own tools and libraries, of the hypervisor $XEN
+#	command	what pciback-reset is built with, beside Xen's libraries
 #	hvm	the device model of HVM guests, for xentools
 #
 # apt does it, with sources, lists and cache of its own: it verifies the
@@ -139,6 +140,9 @@ packages()
 		private apt-cache depends --recurse --important \
 			"libxenmisc$XEN" "$(newest libxenstore)" libyajl2 libncurses6 |
 			grep '^[a-z]'
+		;;
+	command)
+		echo libpci-dev libpci3 libjson-c-dev
 		;;
 	hvm)
 		private apt-cache depends --recurse --important \

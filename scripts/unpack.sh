@@ -10,6 +10,7 @@
 #	vm	xen.elf, vmlinux, root/	for the machine
 #	xentools	xentools/	Xen's tools for the machine, and what a
 #			test is built with that plays a guest
+#	command	command/	what pciback-reset is built with
 #	hvm	hvm/	the device model of HVM guests
 #
 # The packages are verified against what apt verified when they came. The kernel
@@ -212,6 +213,16 @@ unpack_xentools()
 	done
 }
 
+unpack_command()
+{
+	packages=$(set_of command)
+	mkdir command
+	merge_usr command
+	for deb in "$packages"/*.deb; do
+		contents "$deb" -C command --exclude=./usr/share
+	done
+}
+
 unpack_hvm()
 {
 	packages=$(set_of hvm)
@@ -232,6 +243,7 @@ unpack()
 	headers) made='headers' from=linux ;;
 	vm) made='root xen.elf vmlinux release' from='linux xen tools dash' ;;
 	xentools) made='xentools' from=xentools ;;
+	command) made='command' from=command ;;
 	hvm) made='hvm' from=hvm ;;
 	*) die "unknown part: $1" ;;
 	esac
@@ -266,6 +278,7 @@ for part; do
 	headers) unpack headers "headers of Linux $KERNEL${FLAVOUR:+, $FLAVOUR}" ;;
 	vm) unpack vm "Linux $KERNEL${FLAVOUR:+-$FLAVOUR}, Xen $XEN and tools for the VM" ;;
 	xentools) unpack xentools "tools and libraries of Xen $XEN" ;;
+	command) unpack command "what pciback-reset is built with" ;;
 	hvm) unpack hvm "a device model for Xen $XEN" ;;
 	*) die "unknown part: $part" ;;
 	esac

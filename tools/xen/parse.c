@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * pciback-reset: the parsers of what comes from outside
+ *
+ * Guests, files that anybody may have edited, and arguments.  None of these functions looks at
+ * anything but its arguments: scripts/check/fuzz/command.c runs them all.
+ */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "pciback-reset.h"
+
+/* The length of the UTF-8 sequence at @s, with its character in @c; 0 if it is none */
+static int utf8(const unsigned char *s, unsigned int *c)
+{
+	static const unsigned int least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	int i, n = *s < 0x80 ? 1 : *s >> 5 == 6 ? 2 : *s >> 4 == 14 ? 3 : *s >> 3 == 30 ? 4 : 0;
+
+	*c = n == 1 ? *s : *s & (0x7f >> n);
+	for (i = 1; i < n; i++) {
+		if (s[i] >> 6 != 2)
+			return 0;
+		*c = *c << 6 | (s[i] & 0x3f);
+	}
+	return n && (*c < least[n] || *c > 0x10ffff || *c >> 11 == 0x1b) ? 0 : n;
+}
+
+/* What moves a terminal's cursor, or turns its text around */
+static bool is_control(unsigned int c)
+{
+	return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x200e || c == 0x200f ||
+		(c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
+/**
+ * clean_text() - make text fit for a terminal and for JSON
+ * @out: for the text; may be @in
+ * @size: of @out
+ * @in: the text
+ *
+ * Leaves out control characters, and puts a question mark for each byte that is not UTF-8.
+ */
+void clean_text(char *out, size_t size, const char *in)
+{
+	char *end = out + size - 1;
+	unsigned int c;
+	int n;
+
+	for (; *in; in += n ?: 1) {
+		n = utf8((const unsigned char *)in, &c);
+		if (n && is_control(c))
+			continue;
+		if (out + (n ?: 1) > end)
+			break;
+		if (n)
+			memmove(out, in, n);
+		else
+			*out = '?';
+		out += n ?: 1;
+	}
+	*out = '\0';
+}
+
+/* From @min to @max hex digits, then @end; moves *@pos only if so */
+static bool parse_hex(const char **pos, int min, int max, char end, unsigned int *val)
+{
+	const char *p = *pos;
+	unsigned int v = 0;
+	int n = 0;
+
+	for (; n < max && isxdigit((unsigned char)*p); n++, p++)
+		v = v << 4 | (isdigit((unsigned char)*p) ? *p - '0' : (*p | 0x20) - 'a' + 10);
+	if (n < min || (end && *p++ != end))
+		return false;
+	*val = v;
+	*pos = p;
+	return true;
+}
+
+/**
+ * parse_bdf() - parse the address of a function
+ * @s: [DDDD:]BB:DD.F, the domain with four to eight digits
+ * @bdf: for the address as the kernel spells it, BDF_LEN bytes
+ *
+ * Return: what follows the address, or NULL if there is none.
+ */
+const char *parse_bdf(const char *s, char *bdf)
+{
+	unsigned int domain = 0, bus, slot, func;
+
+	parse_hex(&s, 4, 8, ':', &domain);
+	if (!parse_hex(&s, 2, 2, ':', &bus) || !parse_hex(&s, 2, 2, '.', &slot) ||
+	    !parse_hex(&s, 1, 1, '\0', &func) || slot > 0x1f || func > 7)
+		return NULL;
+	snprintf(bdf, BDF_LEN, "%04x:%02x:%02x.%x", domain, bus, slot, func);
+	return s;
+}
+
+/**
+ * parse_want() - parse what a person or a file asks for
+ * @s: BDF[=VENDOR:DEVICE][@PATH]
+ * @want: for the result
+ *
+ * Return: false if @s is anything else.
+ */
+bool parse_want(const char *s, struct want *want)
+{
+	unsigned int vendor, device;
+
+	want->vendor = -1;
+	want->device = -1;
+	want->path[0] = '\0';
+	s = parse_bdf(s, want->bdf);
+	if (s && *s == '=') {
+		s++;
+		if (!parse_hex(&s, 4, 4, ':', &vendor) || !parse_hex(&s, 4, 4, '\0', &device))
+			return false;
+		want->vendor = vendor;
+		want->device = device;
+	}
+	if (s && *s == '@') {
+		s++;
+		if (!*s || strlen(s) >= sizeof(want->path) || s[strspn(s, "0123456789abcdef:./")])
+			return false;
+		strcpy(want->path, s);
+		return true;
+	}
+	return s && !*s;
+}
+
+/* A decimal number, up to @max, without leading zeros */
+bool parse_number(const char *s, unsigned int max, unsigned int *val)
+{
+	unsigned long v;
+	char *end;
+
+	if (!isdigit((unsigned char)*s) || (*s == '0' && s[1]) || strlen(s) > 9)
+		return false;
+	v = strtoul(s, &end, 10);
+	*val = v;
+	return !*end && v <= max;
+}
+
+/* Of a set-up, or of a guest */
+bool valid_name(const char *s)
+{
+	return *s && *s != '-' && *s != '.' && strlen(s) < 64 &&
+		!s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.+-")];
+}
+
+/**
+ * parse_plan() - take reset_plan apart
+ * @text: a method, or "blocked BDF (why)"; what the driver had no room for is missing
+ * @plan: for the result
+ */
+void parse_plan(const char *text, struct plan *plan)
+{
+	const char *rest;
+	size_t len;
+
+	memset(plan, 0, sizeof(*plan));
+	clean_text(plan->text, sizeof(plan->text), text);
+	len = strcspn(plan->text, " ");
+	memcpy(plan->method, plan->text, len);
+	if (strcmp(plan->method, "blocked"))
+		return;
+	rest = parse_bdf(plan->text + len + !!plan->text[len], plan->blocker);
+	if (!rest || rest[0] != ' ' || rest[1] != '(') {
+		plan->blocker[0] = '\0';
+		return;
+	}
+	strcpy(plan->why, rest + 2);
+	len = strlen(plan->why);
+	if (len && plan->why[len - 1] == ')')
+		plan->why[len - 1] = '\0';
+	else
+		strncat(plan->why, "...", sizeof(plan->why) - len - 1);
+}
+
+/**
+ * parse_setting() - find a value in a file that a shell and systemd could read, too
+ * @text: the file
+ * @key: of the value: KEY=value or KEY="value"; the last one counts
+ * @value: for it
+ * @size: of @value
+ *
+ * Return: false if there is none.
+ */
+bool parse_setting(const char *text, const char *key, char *value, size_t size)
+{
+	size_t len, n = strlen(key);
+	bool found = false;
+
+	for (; *text; text += strcspn(text, "\n"), text += !!*text) {
+		text += strspn(text, " \t");
+		if (strncmp(text, key, n) || text[n] != '=')
+			continue;
+		text += n + 1;
+		len = strcspn(text, "\n");
+		if (*text == '"' || *text == '\'') {
+			char quotes[] = { *text++, '\n', '\0' };
+
+			len = strcspn(text, quotes);
+		}
+		len = len < size ? len : size - 1;
+		memcpy(value, text, len);
+		value[len] = '\0';
+		found = true;
+	}
+	return found;
+}
+
+/* "\040" in mountinfo and swaps */
+static void unescape(char *s)
+{
+	char *out = s;
+
+	for (; *s; s++) {
+		if (*s == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
+		    s[3] >= '0' && s[3] <= '7') {
+			*out++ = (s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0');
+			s += 3;
+		} else {
+			*out++ = *s;
+		}
+	}
+	*out = '\0';
+}
+
+/**
+ * parse_mount() - take a line of mountinfo apart
+ * @line: is cut in pieces
+ * @dev: for MAJOR:MINOR
+ * @where: for the mount point
+ * @source: for what is mounted
+ *
+ * Return: false if it is no such line.
+ */
+bool parse_mount(char *line, char **dev, char **where, char **source)
+{
+	char *field, *save = NULL;
+	int n = 0, dash = 0;
+
+	*dev = NULL;
+	*where = NULL;
+	*source = NULL;
+	for (field = strtok_r(line, " \n", &save); field; field = strtok_r(NULL, " \n", &save)) {
+		n++;
+		if (n == 3)
+			*dev = field;
+		else if (n == 5)
+			*where = field;
+		else if (n > 6 && !dash && !strcmp(field, "-"))
+			dash = n;
+		else if (dash && n == dash + 2)
+			*source = field;
+	}
+	if (!*source)
+		return false;
+	unescape(*where);
+	unescape(*source);
+	return true;
+}
+
+/* Is @word one of @words, which spaces separate? */
+bool has_word(const char *words, const char *word)
+{
+	size_t n = strlen(word);
+	const char *p;
+
+	for (p = words; n && (p = strstr(p, word)); p++)
+		if ((p == words || p[-1] == ' ') && (!p[n] || p[n] == ' '))
+			return true;
+	return false;
+}
