@@ -147,7 +147,7 @@ static bool adopt_all(const struct list *l)
 		for (i = adopted.n - 1; i >= 0; i--) {
 			f = adopted.fn[i];
 			if (!release_one(f, why))
-				warn("%s is still pciback's: %s", f->bdf, why);
+				warn("%s was not given back: %s", f->bdf, why);
 			else if (i < adopted.n - 1)
 				print_result(f, "undone", "pciback -> %s", driver_or_none(f));
 		}

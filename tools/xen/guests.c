@@ -255,9 +255,13 @@ int find_domain(const char *name)
 		snprintf(path, sizeof(path), "/local/domain/%u/name", domid);
 		if (!open_store() || *store_read(path, text, sizeof(text)))
 			search.domid = domid;
-	} else if (name[0]) {
+	} else if (name[0] && !open_store()) {
+		die(MISSING, "nobody answers for xenstore, which knows the domains' names");
+	} else {
 		store_each("/local/domain", look_at_domain, &search);
 	}
+	if (!name[0])
+		die(USAGE, "which domain?");
 	if (search.domid < 0)
 		die(UNKNOWN, "there is no domain %s", name);
 	if (!search.domid)

@@ -106,8 +106,10 @@ bool list_has(const struct list *l, const struct fn *f);
 void list_add(struct list *l, struct fn *f);
 struct list set_of(struct fn *f);
 const char *set_blocker(struct fn *f);
-const char *used_for(struct fn *f, bool *never);
 const char *driver_or_none(const struct fn *f);
+
+/* uses.c */
+const char *used_for(struct fn *f, bool *never);
 
 /* guests.c: xenstore and xl */
 bool has_program(const char *name);
@@ -146,6 +148,7 @@ struct list take_along(const struct list *named, bool adopt);
 
 /* The commands */
 void say_stock(void);
+const char *plan_text(const struct plan *plan, char *buf, size_t size);
 void command_list(char **argv);
 void command_plan(char **argv);
 void command_doctor(char **argv);

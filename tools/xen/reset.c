@@ -427,9 +427,9 @@ static struct list need_guest(char **argv, int *domid)
 
 	need_root();
 	l = need_functions(argv + 1);
+	*domid = find_domain(argv[0]);
 	if (!has_program("xl"))
 		die(MISSING, "there is no xl: a toolstack gives functions to guests, not this");
-	*domid = find_domain(argv[0]);
 	scan_guests();
 	return l;
 }

@@ -1,0 +1,652 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# command_tree.sh [-t TEST]: pciback-reset on a tree of files, for machines that the VM is not:
+# what dom0 uses, VMD, CardBus, cards with FLR on one function only, device models.
+#
+# Needs no Xen and no root: COMMAND=FILE ./command_tree.sh
+
+# Lists of words
+# shellcheck disable=SC2086
+
+DIR=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=/dev/null
+. "$DIR/../kselftest/ktap_helpers.sh"
+
+: "${COMMAND:=/usr/sbin/pciback-reset}"
+WORK=$(mktemp -d)
+trap 'rm -rf "$WORK"' EXIT
+ROOT=$WORK/root
+PCI=$ROOT/sys/bus/pci
+export PCIBACK_RESET_ROOT="$ROOT" NO_COLOR=1 PATH="$WORK/bin:$PATH"
+
+TESTS='options root_fs volume swap nvme_paths interface console security bridge beyond
+	mixed cardbus vmd kernel_says plan_before plan_cut names_hostile list_machine domains
+	guest_of_model reset_of_guest stale_reason fail_closed boot_missing moved
+	setup undo doctor report monitor completion json undone'
+
+problem()
+{
+	echo "# $test: $*"
+	sed 's/^/#   | /' "$WORK/out"
+	failed=1
+}
+
+# run STATUS ARGUMENT...: the command; what it says is in $WORK/out
+run()
+{
+	expected=$1
+	shift
+	rc=0
+	timeout 20 "$COMMAND" "$@" >"$WORK/out" 2>&1 </dev/null || rc=$?
+	[ "$rc" -eq "$expected" ] || problem "$*: exit status $rc, not $expected"
+}
+
+says()
+{
+	grep -qF -e "$1" "$WORK/out" || problem "does not say: $1"
+}
+
+says_not()
+{
+	! grep -qF -e "$1" "$WORK/out" || problem "says: $1"
+}
+
+is()
+{
+	[ "$1" = "$2" ] || problem "$3: '$1', not '$2'"
+}
+
+# -- a machine ----------------------------------------------------------------
+
+# add BDF ABOVE CLASS ID [DRIVER]: a function; ABOVE is its bridge, or pci0000:00
+add()
+{
+	case $2 in
+	pci*) above=$ROOT/sys/devices/$2 ;;
+	*) above=$(readlink -f "$PCI/devices/$2") ;;
+	esac
+	path=$above/$1
+	mkdir -p "$path" "$PCI/devices" "$PCI/drivers"
+	echo "0x$3" >"$path/class"
+	echo "0x${4%:*}" >"$path/vendor"
+	echo "0x${4#*:}" >"$path/device"
+	echo '(null)' >"$path/driver_override"
+	case $3 in
+	0604* | 0607*)
+		echo 1 >"$path/secondary_bus_number"
+		echo 1 >"$path/subordinate_bus_number"
+		;;
+	esac
+	ln -s "../../../${path#"$ROOT/sys/"}" "$PCI/devices/$1"
+	[ -z "${5-}" ] || bind "$1" "$5"
+}
+
+# As the kernel does it
+bind()
+{
+	mkdir -p "$PCI/drivers/$2"
+	rm -f "$PCI/devices/$1/driver"
+	ln -s "../../../../bus/pci/drivers/$2" "$PCI/devices/$1/driver"
+	: >"$PCI/drivers/$2/bind"
+	: >"$PCI/drivers/$2/unbind"
+	[ "$2" != pciback ] || {
+		mkdir -p "$PCI/devices/$1/pciback"
+		echo none >"$PCI/devices/$1/pciback/last_reset"
+		echo "${3:-flr}" >"$PCI/devices/$1/pciback/reset_plan"
+		echo 1 >"$PCI/devices/$1/pciback/needs_reset"
+		echo default >"$PCI/devices/$1/pciback/strict"
+	}
+}
+
+# methods BDF METHOD...
+methods()
+{
+	path=$PCI/devices/$1
+	shift
+	echo "$*" >"$path/reset_method"
+	: >"$path/reset"
+}
+
+# A graphics card; and a network card beside a disk controller on a conventional bus
+machine()
+{
+	rm -rf "${WORK:?}/root" "${WORK:?}/bin"
+	mkdir -p "$WORK/bin" "$ROOT/proc/self" "$ROOT/etc/default" "$ROOT/dev" \
+		"$PCI/drivers/pciback" "$ROOT/run" "$ROOT/sys/class/net" "$ROOT/sys/class/block"
+	: >"$PCI/drivers/pciback/reset_device"
+	: >"$PCI/drivers/pciback/do_flr"
+	: >"$PCI/drivers_probe"
+	: >"$ROOT/proc/swaps"
+	: >"$ROOT/proc/self/mountinfo"
+	add 0000:00:01.0 pci0000:00 060400 8086:1901 pcieport
+	add 0000:01:00.0 0000:00:01.0 030000 10de:1b80 nouveau
+	add 0000:01:00.1 0000:00:01.0 040300 10de:10f0 snd_hda_intel
+	add 0000:00:02.0 pci0000:00 060400 8086:1905 pcieport
+	add 0000:02:00.0 0000:00:02.0 060400 1283:8892
+	add 0000:03:00.0 0000:02:00.0 020000 8086:100e e1000
+	add 0000:03:01.0 0000:02:00.0 010601 1b4b:9130 ahci
+	methods 0000:01:00.0 pm
+}
+
+# disk BDF NAME MAJOR:MINOR: below a function; of "" it is virtual
+disk()
+{
+	if [ -n "$1" ]; then
+		path=$(readlink -f "$PCI/devices/$1")/block/$2
+	else
+		path=$ROOT/sys/devices/virtual/block/$2
+	fi
+	mkdir -p "$path/holders"
+	echo "$3" >"$path/dev"
+	: >"$ROOT/dev/$2"
+	ln -s "../../${path#"$ROOT/sys/"}" "$ROOT/sys/class/block/$2"
+}
+
+# mounted MAJOR:MINOR WHERE WHAT
+mounted()
+{
+	printf '30 1 %s / %s rw,noatime shared:1 - ext4 %s rw\n' "$@" >>"$ROOT/proc/self/mountinfo"
+}
+
+# domain NUMBER NAME [KEY VALUE]...
+domain()
+{
+	node=$ROOT/xenstore/local/domain/$1
+	mkdir -p "$node"
+	echo "$2" >"$node/name"
+	shift 2
+	while [ $# -gt 0 ]; do
+		echo "$2" >"$node/$1"
+		shift 2
+	done
+}
+
+# backend DOMAIN STATE BDF...: they are handed out
+backend()
+{
+	node=$ROOT/xenstore/local/domain/0/backend/pci/$1/0
+	mkdir -p "$node" "$ROOT/sys/bus/xen-backend/devices/pci-$1-0"
+	echo "$2" >"$node/state"
+	shift 2
+	number=0
+	for bdf; do
+		echo "$bdf" >"$node/dev-$number"
+		echo 3 >"$node/state-$number"
+		number=$((number + 1))
+	done
+}
+
+# -- tests --------------------------------------------------------------------
+
+test_options()
+{
+	bind 0000:01:00.0 pciback
+	bind 0000:01:00.1 pciback
+	run 0 reset 01:00.0 --json
+	run 0 --version
+	run 0 reset -- 01:00.0
+	run 2 reset -- --json
+	run 2 reset --js 01:00.0
+	run 2 reset 01:00.0 --bogus
+	run 2 list --weak
+	for guest in 99999999999999999999 007 0 40000 ''; do
+		run 2 attach "$guest" 01:00.0
+	done
+	run 3 reset 01:00.7
+	run 3 adopt nosuchname
+	says 'there is no set-up of the name nosuchname'
+	run 2 adopt ../etc
+	run 2 reset "$(printf '01:00.0\033[2J')"
+	! grep -q "$(printf '\033')" "$WORK/out" || problem "control characters"
+}
+
+# What is behind the same conventional bridge is dom0's
+test_root_fs()
+{
+	disk 0000:03:01.0 sda 8:0
+	disk 0000:03:01.0 sda1 8:1
+	mounted 8:1 / /dev/sda1
+	run 4 adopt 03:00.0
+	says '0000:03:01.0 is not taken: sda1 is mounted on /'
+	run 4 adopt --force 03:00.0
+	run 4 adopt --force 03:01.0
+	is "$(cat "$PCI/devices/0000:03:01.0/driver_override")" '(null)' 'its override'
+	run 3 plan 03:00.0
+	says 'sda1 is mounted on /'
+	says_not 'pciback-reset adopt'
+}
+
+test_volume()
+{
+	disk 0000:03:01.0 sda 8:0
+	disk 0000:03:01.0 sda2 8:2
+	disk '' md0 9:0
+	disk '' dm-0 253:0
+	: >"$ROOT/sys/class/block/sda2/holders/md0"
+	: >"$ROOT/sys/class/block/md0/holders/dm-0"
+	mounted 253:0 '/srv/with\040space' /dev/mapper/vg-srv
+	run 4 adopt 03:01.0
+	says '03:01.0 is not taken without --force: sda2 is below md0, and md0 is below dm-0, and dm-0 is mounted on /srv/with space'
+	run 0 adopt --force --dry-run 03:01.0
+}
+
+test_swap()
+{
+	disk 0000:03:01.0 sdb1 8:17
+	printf 'Filename\n/dev/sdb1  partition 1 0 -2\n' >"$ROOT/proc/swaps"
+	run 4 adopt --only 03:01.0
+	says 'sdb1 is swap space'
+}
+
+# An NVMe disk with several controllers is none's child
+test_nvme_paths()
+{
+	add 0000:00:04.0 pci0000:00 010802 144d:a808 nvme
+	mkdir -p "$PCI/devices/0000:00:04.0/nvme/nvme0" \
+		"$ROOT/sys/devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1/holders"
+	subsystem=$ROOT/sys/devices/virtual/nvme-subsystem/nvme-subsys0
+	ln -s "$ROOT/sys/devices/pci0000:00/0000:00:04.0/nvme/nvme0" "$subsystem/nvme0"
+	echo 259:0 >"$subsystem/nvme0n1/dev"
+	ln -s "$subsystem/nvme0n1" "$ROOT/sys/class/block/nvme0n1"
+	mounted 259:0 /home /dev/nvme0n1
+	run 4 adopt 00:04.0
+	says 'nvme0n1 is mounted on /home'
+}
+
+test_interface()
+{
+	mkdir -p "$PCI/devices/0000:03:00.0/net/eth7"
+	ln -s "$(readlink -f "$PCI/devices/0000:03:00.0")/net/eth7" "$ROOT/sys/class/net/eth7"
+	echo 0x1002 >"$ROOT/sys/class/net/eth7/flags"
+	run 0 adopt --only --dry-run 03:00.0
+	echo 0x1003 >"$ROOT/sys/class/net/eth7/flags"
+	run 4 adopt --only 03:00.0
+	says '0000:03:00.0 is not taken without --force: the network interface eth7 is up'
+	echo 0x1002 >"$ROOT/sys/class/net/eth7/flags"
+	ln -s ../xenbr0 "$ROOT/sys/class/net/eth7/master"
+	run 4 adopt --only 03:00.0
+	says 'the network interface eth7 is a part of xenbr0'
+	run 0 adopt --only --force --dry-run 03:00.0
+}
+
+test_console()
+{
+	echo 1 >"$PCI/devices/0000:01:00.0/boot_vga"
+	run 0 adopt --dry-run 01:00.0
+	mkdir -p "$ROOT/sys/class/vtconsole/vtcon1"
+	echo '(M) frame buffer device' >"$ROOT/sys/class/vtconsole/vtcon1/name"
+	echo 1 >"$ROOT/sys/class/vtconsole/vtcon1/bind"
+	run 4 adopt 01:00.0
+	says 'it shows the console of this machine'
+	run 0 adopt --force --dry-run 01:00.0
+}
+
+test_security()
+{
+	add 0000:00:07.0 pci0000:00 060400 1022:1484 pcieport
+	add 0000:07:00.0 0000:00:07.0 0c0330 1022:148c xhci_hcd
+	add 0000:07:00.1 0000:00:07.0 108000 1022:1486 ccp
+	run 4 adopt 07:00.0
+	says '0000:07:00.1 is not taken without --force: it is the security processor'
+}
+
+# By its header, as the driver: also one that nobody drives
+test_bridge()
+{
+	run 4 adopt 00:01.0
+	says '0000:00:01.0 is not taken: it is a bridge'
+	run 4 adopt --force --only 02:00.0
+	is "$(cat "$PCI/drivers/pcieport/unbind")" '' 'what was unbound'
+}
+
+# A set that has more than the device named
+test_beyond()
+{
+	run 4 adopt 03:00.0
+	says '0000:03:01.0 (ahci) is another device, in the same set'
+	is "$(cat "$PCI/devices/0000:03:00.0/driver_override")" '(null)' 'its override'
+	run 0 adopt --dry-run 03:00.0 03:01.0
+	run 0 adopt --dry-run --force 03:00.0
+	says "echo 0000:03:01.0 >$PCI/drivers/ahci/unbind"
+	run 0 adopt --dry-run --only 03:00.0
+	says_not 03:01.0
+}
+
+# FLR on .0 only: the other functions of the card have no reset but the set's
+test_mixed()
+{
+	methods 0000:01:00.0 flr bus
+	run 0 adopt --dry-run 01:00.0
+	says "echo 0000:01:00.1 >$PCI/drivers_probe"
+	methods 0000:01:00.1 flr
+	run 0 adopt --dry-run 01:00.0
+	says_not 01:00.1
+}
+
+test_cardbus()
+{
+	add 0000:03:02.0 0000:02:00.0 060700 104c:ac56 yenta_cardbus
+	run 3 plan 03:00.0
+	says 'It cannot be passed safely: 0000:03:02.0 is a CardBus bridge, which pciback can never own'
+	run 4 adopt 03:00.0 03:01.0
+	says '0000:03:00.0 could not be reset with its set: 0000:03:02.0 is a CardBus bridge'
+	is "$(cat "$PCI/devices/0000:03:00.0/driver_override")" '(null)' 'its override'
+}
+
+test_vmd()
+{
+	add 10000:e0:06.0 pci0000:00/0000:00:0e.0/pci10000:e0 060400 8086:9a09 pcieport
+	add 10000:e1:00.0 10000:e0:06.0 010802 144d:a808 nvme
+	run 3 plan 10000:e1:00.0
+	says 'It is behind a VMD controller, and its domain 10000 is beyond what Xen can name'
+	says_not 'adopt'
+	run 4 adopt 10000:e1:00.0
+	says 'turn VMD off in the firmware'
+}
+
+# A quirk of the kernel's: this one dies of a bus reset
+test_kernel_says()
+{
+	add 0000:00:08.0 pci0000:00 060400 8086:1901 pcieport
+	add 0000:08:00.0 0000:00:08.0 028000 168c:0030 ath9k
+	methods 0000:08:00.0 pm
+	run 3 plan 08:00.0
+	says 'must not be reset that way, as the kernel says'
+	methods 0000:08:00.0 pm bus
+	run 3 plan 08:00.0
+	says 'It can be passed together with its set'
+}
+
+test_plan_before()
+{
+	run 3 plan 01:00.0
+	says '0000:01:00.0: is not pciback'
+	says 'all 2 functions of its set together: 0000:01:00.0 0000:01:00.1'
+	says '    pciback-reset adopt 0000:01:00.0 0000:01:00.1'
+	run 3 plan 00:01.0
+	says 'It is a bridge, which is never passed'
+}
+
+# The driver had no room for all of it
+test_plan_cut()
+{
+	bind 0000:01:00.0 pciback 'blocked 0000:01:00.1 (snd_hda_in'
+	run 4 plan 01:00.0
+	says '0000:01:00.1 is not pciback'
+	bind 0000:01:00.0 pciback 'blocked 0000:01:0'
+	run 4 plan 01:00.0
+	says "pciback's reason is cut short: blocked 0000:01:0"
+}
+
+# Names may be anything; JSON and the terminal take what is UTF-8
+test_names_hostile()
+{
+	mkdir -p "$ROOT/usr/share/misc"
+	printf '10de  \377V\303\251\n\t1b80  a\t\033[2Jb\302\233"c\\\n' >"$ROOT/usr/share/misc/pci.ids"
+	bind 0000:01:00.0 pciback 'blocked 0000:01:00.0 (assigned to domain 5)'
+	domain 5 "$(printf 'ev\033[1mil\376')"
+	run 0 list --json
+	says '"name": "?Vé a[2Jb\"c\\"'
+	says '"guest": "domain 5 (ev[1mil?)"'
+	run 0 list
+	! grep -q "$(printf '\033')" "$WORK/out" || problem "control characters"
+	printf '\300\200\355\240\200\364\220\200\200\n' >"$ROOT/xenstore/local/domain/5/name"
+	run 0 list --json
+	says '(?????????)'
+}
+
+test_list_machine()
+{
+	methods 0000:01:00.1 flr
+	run 0 list --all
+	says '0000:01:00.0  GPU'
+	grep -q '^0000:01:00.1  audio  *0000:01  snd_hda_intel  flr ' "$WORK/out" ||
+		problem 'no flr'
+	grep -q '^0000:03:00.0  NIC  *0000:03  e1000  *bus  *takes 0000:03:01.0' "$WORK/out" ||
+		problem 'nothing is in the way'
+	run 0 list --all --tree
+	says '+-01.0-[01]--+-00.0'
+	run 0 list --all --json
+	is "$(grep -c '"bdf"' "$WORK/out")" 7 'functions'
+}
+
+test_domains()
+{
+	bind 0000:01:00.0 pciback
+	bind 0000:01:00.1 pciback
+	printf '#!/bin/sh\n' >"$WORK/bin/xl"
+	chmod 755 "$WORK/bin/xl"
+	domain 3 win11
+	run 0 attach --dry-run win11 01:00.0
+	says 'xl pci-attach 3 0000:01:00.0'
+	run 0 attach --dry-run 3 01:00.0
+	run 3 attach 4 01:00.0
+	run 3 attach win10 01:00.0
+}
+
+# A device model has the backend: it is not what a person calls the guest
+test_guest_of_model()
+{
+	bind 0000:01:00.0 pciback 'blocked 0000:01:00.0 (assigned to domain 4)'
+	domain 3 win11
+	domain 4 win11-dm target 3
+	backend 4 4 0000:01:00.0
+	run 0 list
+	says '3 (win11)'
+	run 4 plan 01:00.0
+	says 'it is assigned to domain 3 (win11)'
+	printf '#!/bin/sh\n' >"$WORK/bin/xl"
+	chmod 755 "$WORK/bin/xl"
+	run 0 detach --dry-run --only win11-dm 01:00.0
+	says 'xl pci-detach 3 0000:01:00.0'
+}
+
+test_reset_of_guest()
+{
+	bind 0000:01:00.0 pciback
+	domain 3 win11
+	backend 3 4 0000:01:00.0
+	for option in '' --weak --if-needed; do
+		run 4 reset $option 01:00.0
+		says '0000:01:00.0 is assigned to domain 3 (win11): pciback-reset detach 3 0000:01:00.0'
+	done
+	is "$(cat "$PCI/drivers/pciback/reset_device" "$PCI/drivers/pciback/do_flr")" '' \
+		'what was written'
+}
+
+# What went wrong is not what went wrong the last time
+test_stale_reason()
+{
+	bind 0000:01:00.0 pciback
+	echo 'slot: ok' >"$PCI/devices/0000:01:00.0/pciback/last_reset"
+	rm "$PCI/drivers/pciback/reset_device"
+	ln -s /dev/full "$PCI/drivers/pciback/reset_device"
+	run 1 reset 01:00.0
+	says 'failed   No space left on device'
+	says_not 'slot: ok'
+}
+
+test_fail_closed()
+{
+	rm "$PCI/drivers/pciback/reset_device"
+	echo 'REQUIRE_THOROUGH="yes"' >"$ROOT/etc/default/pciback-reset"
+	run 9 adopt 01:00.0
+	says 'nothing is adopted, as REQUIRE_THOROUGH is yes'
+	is "$(cat "$PCI/devices/0000:01:00.0/driver_override")" '(null)' 'its override'
+	echo 'ADOPT="01:00.0"' >>"$ROOT/etc/default/pciback-reset"
+	run 9 adopt --boot
+	says 'install xen-pciback-reset-dkms'
+	REQUIRE_THOROUGH=no run 0 adopt --dry-run 01:00.0
+	says 'without thorough resets'
+	rm -r "$PCI/drivers/pciback"
+	run 9 adopt --boot
+	says 'the driver is not loaded'
+}
+
+# The others are taken all the same
+test_boot_missing()
+{
+	echo 'ADOPT="7f:00.0 01:00.0=10de:ffff 01:00.1=10de:10f0"' >"$ROOT/etc/default/pciback-reset"
+	methods 0000:01:00.0 flr
+	methods 0000:01:00.1 flr
+	run 3 adopt --boot --dry-run
+	says 'there is no function 0000:7f:00.0'
+	says '0000:01:00.0 is 10de:1b80, and not 10de:ffff as it should be'
+	says "echo pciback >$PCI/devices/0000:01:00.1/driver_override"
+	says_not "echo pciback >$PCI/devices/0000:01:00.0/driver_override"
+	run 3 adopt --dry-run 01:00.0=10de:ffff
+	: >"$ROOT/etc/default/pciback-reset"
+	run 0 adopt --boot
+}
+
+# Hardware was added, and the buses have other numbers: the slot is the same
+test_moved()
+{
+	mkdir -p "$ROOT/etc/pciback-reset.d"
+	echo '0000:09:00.0=8086:100e@0000:00:02.0/00.0/00.0' >"$ROOT/etc/pciback-reset.d/nic"
+	run 0 adopt --only --dry-run nic
+	says 'what was 0000:09:00.0 is 0000:03:00.0 now'
+	says "echo 0000:03:00.0 >$PCI/drivers_probe"
+	echo '0000:01:00.0=8086:100e@0000:00:02.0/00.0/05.0' >"$ROOT/etc/pciback-reset.d/nic"
+	run 3 adopt --dry-run nic
+	says 'is 10de:1b80, and not 8086:100e as it should be'
+}
+
+# kernel BDF...: it binds them to pciback, when it is asked to
+kernel()
+{
+	for bdf; do
+		bind "$bdf" pciback
+	done
+}
+
+test_setup()
+{
+	run 2 setup ../x 01:00.0
+	run 2 setup x
+	kernel 0000:01:00.0 0000:01:00.1
+	run 0 setup gpu 01:00.0 01:00.1
+	says 'pci = [ "0000:01:00.0", "0000:01:00.1" ]'
+	says 'passthrough = "enabled"'
+	is "$(cat "$ROOT/etc/pciback-reset.d/gpu")" "0000:01:00.0=10de:1b80@0000:00:01.0/00.0
+0000:01:00.1=10de:10f0@0000:00:01.0/00.1" "the set-up"
+	is "$(head -n 1 "$PCI/devices/0000:01:00.1/pciback/strict")" 1 'strict'
+	run 2 setup gpu 03:00.0
+	says 'gpu is set up already'
+	run 0 reset gpu
+	is "$(grep -c ' ok ' "$WORK/out")" 2 'results'
+	run 0 adopt --boot
+}
+
+test_undo()
+{
+	kernel 0000:01:00.0 0000:01:00.1
+	run 0 setup gpu 01:00.0 01:00.1
+	domain 3 win11
+	backend 3 4 0000:01:00.0
+	run 4 undo gpu
+	[ -e "$ROOT/etc/pciback-reset.d/gpu" ] || problem "it is gone while a guest has it"
+	rm -r "$ROOT/xenstore"
+	run 0 undo --dry-run gpu
+	says "echo 0000:01:00.0 >$PCI/drivers/pciback/unbind"
+	run 3 undo nothing
+}
+
+test_doctor()
+{
+	run 1 doctor
+	says 'NOT  this is a control domain of Xen'
+	mkdir -p "$ROOT/proc/xen" "$ROOT/sys/module/xen_pciback/parameters" \
+		"$ROOT/etc/systemd/system/multi-user.target.wants" "$ROOT/xenstore"
+	echo control_d >"$ROOT/proc/xen/capabilities"
+	echo Y >"$ROOT/sys/module/xen_pciback/parameters/strict_reset"
+	echo Y >"$ROOT/sys/module/xen_pciback/parameters/auto_reset"
+	: >"$ROOT/etc/systemd/system/multi-user.target.wants/pciback-reset.service"
+	printf '#!/bin/sh\necho "virt_caps : pv hvm pv_directio hvm_directio"\n' >"$WORK/bin/xl"
+	chmod 755 "$WORK/bin/xl"
+	kernel 0000:01:00.1
+	run 0 doctor
+	says_not NOT
+	run 0 doctor --json
+	is "$(grep -vc '"ok": true' "$WORK/out")" 0 'red lines'
+	bind 0000:01:00.0 pciback 'blocked 0000:01:00.1 (no driver)'
+	run 1 doctor
+	says '       pciback-reset plan 0000:01:00.0'
+	rm "$PCI/drivers/pciback/reset_device"
+	run 1 doctor
+	says 'WITHOUT thorough resets'
+}
+
+test_report()
+{
+	echo SECRET-1 >"$PCI/devices/0000:01:00.0/serial"
+	run 0 report
+	says '10de:1b80'
+	says_not SECRET
+	run 0 report --json
+	says '"id": "10de:1b80"'
+}
+
+test_monitor()
+{
+	kernel 0000:01:00.0
+	"$COMMAND" monitor --json >"$WORK/out" 2>&1 &
+	monitor=$!
+	sleep 1
+	echo 'slot: ok' >"$PCI/devices/0000:01:00.0/pciback/last_reset"
+	domain 3 win11
+	backend 3 4 0000:01:00.0
+	timeout 10 sh -c "until grep -q 'handed out' '$WORK/out'; do sleep 1; done"
+	kill $monitor
+	wait $monitor 2>/dev/null
+	says '"bdf": "0000:01:00.0", "event": "reset", "text": "slot: ok"'
+	says '"event": "handed out", "text": "domain 3 (win11)"'
+}
+
+# Each option of each command
+test_completion()
+{
+	run 0 completion
+	says "*:adopt) options=' --boot --dry-run --force --help --json --only --set --yes'"
+	says "*:reset) options=' --help --if-needed --json --wait --weak'"
+}
+
+test_json()
+{
+	kernel 0000:01:00.0 0000:01:00.1
+	for arguments in 'reset 01:00.0 01:00.1' 'plan 01:00.0' 'release --dry-run 01:00.0' \
+		'adopt 01:00.0' 'report' 'list --all' 'list --all --tree'; do
+		run 0 $arguments --json
+		! grep -qv '^[[{} ]\|^\]' "$WORK/out" || problem "$arguments: not JSON"
+	done
+}
+
+# What failed has a reason, and what was done before is said to be undone
+test_undone()
+{
+	mkdir -p "$ROOT/run/pciback-reset/0000:01:00.1"
+	run 1 adopt --only 01:00.1
+	says '0000:01:00.1  failed   /run/pciback-reset: Is a directory'
+	run 1 adopt --only 01:00.0
+	says '0000:01:00.0  failed   pciback does not take it'
+	is "$(head -n 1 "$PCI/devices/0000:01:00.0/driver_override")" '' 'its override'
+}
+
+# -- main ---------------------------------------------------------------------
+
+[ "${1-}" != -t ] || TESTS=$2
+ktap_print_header
+ktap_set_plan "$(echo $TESTS | wc -w)"
+for test in $TESTS; do
+	failed=''
+	: >"$WORK/out"
+	machine
+	"test_$test"
+	if [ -z "$failed" ]; then
+		ktap_test_pass "$test"
+	else
+		ktap_test_fail "$test"
+	fi
+done
+ktap_finished
