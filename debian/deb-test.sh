@@ -13,8 +13,10 @@ set -eu
 "$SCRIPT_DIR/fetch.sh" linux
 SUITE=$(kernel_suite)
 WORK=$BUILD/deb-check
-# Beside the kernels: openssl makes DKMS's key, systemd can verify a unit.
-PACKAGES=dkms,openssl,systemd,xz-utils
+# Beside the kernels: openssl makes DKMS's key, systemd can verify a unit, and the
+# command has libraries.
+LIBRARIES=libjson-c5,libpci3,libxenstore4
+PACKAGES=dkms,openssl,systemd,xz-utils,$LIBRARIES
 
 # Those of the kernels that come from this Debian
 kernels()
@@ -102,6 +104,11 @@ in_vm()
 	rm -rf "$WORK/overlay"
 	dpkg-deb -x "$WORK"/old/xen-pciback-reset_*.deb "$WORK/overlay"
 	rm -r "$WORK/overlay/lib"
+	# The VM has libpci, of lspci
+	libraries=usr/lib/x86_64-linux-gnu
+	mkdir -p "$WORK/overlay/$libraries"
+	cp "$WORK/root/$libraries"/libjson-c.so.5 "$WORK/root/$libraries"/libxenstore.so.4 \
+		"$WORK/root/$libraries"/libxentoolcore.so.1 "$WORK/overlay/$libraries/"
 	"$SCRIPT_DIR/boot.sh" -n deb-check -m "$1" -p auto_reset=0 -d "$WORK/overlay" \
 		'set -e
 		cat /sys/module/xen_pciback/version

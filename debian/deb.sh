@@ -37,7 +37,7 @@ assemble()
 build()
 {
 	cd "$tree"
-	# -d: nothing is compiled, so it need not ask for build-essential
+	# -d: deps.sh has seen to it, without all of build-essential
 	dpkg-buildpackage -d -us -uc
 }
 

@@ -3,7 +3,8 @@
 #
 # deps.sh [SET]...: install the programs that this machine lacks, from its own Debian.
 # Always: what builds the module. SET vm: what runs it; kernel: what builds a whole
-# kernel; bench, coverage, lint, docs, deb, fuzz, mutate: what these make targets need.
+# kernel; command: what builds pciback-reset; bench, coverage, lint, docs, deb, fuzz,
+# mutate: what these make targets need.
 # All else (kernel, Xen, what runs in the VM) is only unpacked, by fetch.sh and
 # unpack.sh. If nothing is missing, apt is not called.
 set -eu
@@ -76,8 +77,19 @@ needs_docs()
 	END
 }
 
+needs_command()
+{
+	cat <<-END
+		/usr/bin/pkg-config			pkg-config
+		/usr/include/json-c/json.h		libjson-c-dev
+		/usr/include/x86_64-linux-gnu/pci/pci.h	libpci-dev
+		/usr/include/xenstore.h			libxen-dev
+	END
+}
+
 needs_lint()
 {
+	needs_command
 	# Coccinelle loads the library of this Debian's python3.
 	case $(own_suite) in
 	bookworm) python=3.11 ;;
@@ -100,6 +112,7 @@ needs_lint()
 
 needs_deb()
 {
+	needs_command
 	cat <<-END
 		/usr/bin/dh				debhelper
 		/usr/bin/dh_dkms			dh-dkms

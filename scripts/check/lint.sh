@@ -12,6 +12,7 @@
 #				how many sentences of more than 30 words the pages have,
 #				which is no finding
 #	scripts			shellcheck, every shell script
+#	the command		gcc and clang with -Wextra, and clang's analyzer
 #	manual page		rst2man: a warning is an error
 #	documentation		the kernel's tools for it: a warning is an error
 #	kselftests		built without Xen's headers, with O=, and installed
@@ -69,7 +70,7 @@ check()
 
 ours()
 {
-	find "$TOP/drivers" "$TOP/scripts" "$SELFTEST_DIR" -name '*.[ch]' | sort
+	find "$TOP/drivers" "$TOP/scripts" "$SELFTEST_DIR" "$TOP/tools/xen" -name '*.[ch]' | sort
 }
 
 patches()
@@ -214,6 +215,21 @@ check_scripts()
 {
 	# shellcheck disable=SC2046
 	shellcheck -x -P SCRIPTDIR $(scripts)
+}
+
+check_command()
+{
+	out=$BUILD/lint/command
+	mkdir -p "$out"
+	for compiler in gcc clang; do
+		rm -f "$out/pciback-reset"
+		make -s -C "$TOP/tools/xen" CC=$compiler CFLAGS='-O2 -Wshadow' OUTPUT="$out" \
+			"$out/pciback-reset" "$out/pciback-reset.bash-completion" || return
+	done
+	shellcheck -s bash -e SC2034 "$out/pciback-reset.bash-completion"
+	# shellcheck disable=SC2046
+	clang --analyze -D_GNU_SOURCE $(pkg-config --cflags libpci json-c xenstore) \
+		--analyzer-output text "$TOP"/tools/xen/*.c
 }
 
 check_manual()
@@ -391,6 +407,7 @@ check "words.txt: all files" check_words
 printf '  %-8s %-52s %s\n' lint "sentences of more than 30 words: $LOG/long_sentences" \
 	"$(wc -l <"$LOG/long_sentences")"
 check "shellcheck: all scripts" check_scripts
+check "gcc, clang, its analyzer: the command" check_command
 check "rst2man: the manual page" check_manual
 check "sphinx: the documentation" check_docs
 

@@ -150,14 +150,6 @@ step_of()
 		cp -R "$TOP/$file" "$(dirname "$file")/"
 	done
 	case $name in
-	command-reads)
-		# Without the commands that change something
-		sed -i -e '/^# -- reset -/,/^# -- main -/{/^# -- main -/!d}' \
-			-e '/^  reset BDF/,/^    --dry-run/d' \
-			-e '/^\(reset\|attach\|detach\|adopt\|release\)) command_/d' \
-			-e 's/ | reset | attach | detach | adopt | release)/)/' \
-			tools/xen/pciback-reset
-		;;
 	guide)
 		sed -i '/^   xfs$/i\   xen-pciback/index' Documentation/admin-guide/index.rst
 		;;

@@ -27,7 +27,8 @@ static int write_new(const char *path, const char *text)
 
 	if (!f)
 		return errno;
-	return (fputs(text, f) < 0) | (fclose(f) < 0) ? errno : 0;
+	fputs(text, f);
+	return ferror(f) || fclose(f) ? errno : 0;
 }
 
 /* With xl its own way, so that it knows; it puts functions in quarantine, too */

@@ -65,7 +65,9 @@ static char *in_the_way(struct fn *f, char *buf, size_t size)
 /* The name of a set is its bus */
 static char *set_name(struct fn *f, char *buf, size_t size)
 {
-	snprintf(buf, size, f->parent ? "%04x:%02x" : "", f->domain, f->bus);
+	buf[0] = '\0';
+	if (f->parent)
+		snprintf(buf, size, "%04x:%02x", f->domain, f->bus);
 	return buf;
 }
 

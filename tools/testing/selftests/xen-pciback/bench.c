@@ -185,8 +185,8 @@ static void run(char **args)
 	if (!pid) {
 		if (!freopen(LOG, "a", stdout) || !freopen(LOG, "a", stderr))
 			err(1, LOG);
-		execv("/bin/dash", args);
-		err(127, "dash");
+		execv(args[0], args);
+		err(127, "%s", args[0]);
 	}
 	if (wait_for_child(pid))
 		errx(1, "%s failed, see " LOG, args[1]);
@@ -236,15 +236,14 @@ static void bench_functions(unsigned int rounds)
 		memset(args, 0, sizeof(args));
 		for (n = 0; n < numbers[i]; n++)
 			args[4 + n] = vfs[n].name;
-		args[0] = "dash";
+		args[0] = "/bin/dash";
 		args[1] = "-c";
 		args[2] = loop;
 		args[3] = "loop";
 		bench_resets(args, "serial", numbers[i], rounds);
 		args[2] = COMMAND;
 		args[3] = "reset";
-		args[1] = "dash";
-		bench_resets(args + 1, "command", numbers[i], rounds);
+		bench_resets(args + 2, "command", numbers[i], rounds);
 	}
 
 	for (i = 0; i < NR_VFS; i++)

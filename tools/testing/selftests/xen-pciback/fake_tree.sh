@@ -1,0 +1,122 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# A machine of files below $ROOT, with its PCI functions below $PCI, for command_tree.sh
+
+# add BDF ABOVE CLASS ID [DRIVER]: a function; ABOVE is its bridge, or pci0000:00
+add()
+{
+	case $2 in
+	pci*) above=$ROOT/sys/devices/$2 ;;
+	*) above=$(readlink -f "$PCI/devices/$2") ;;
+	esac
+	path=$above/$1
+	mkdir -p "$path" "$PCI/devices" "$PCI/drivers"
+	echo "0x$3" >"$path/class"
+	echo "0x${4%:*}" >"$path/vendor"
+	echo "0x${4#*:}" >"$path/device"
+	echo '(null)' >"$path/driver_override"
+	case $3 in
+	0604* | 0607*)
+		echo 1 >"$path/secondary_bus_number"
+		echo 1 >"$path/subordinate_bus_number"
+		;;
+	esac
+	ln -s "../../../${path#"$ROOT/sys/"}" "$PCI/devices/$1"
+	[ -z "${5-}" ] || bind "$1" "$5"
+}
+
+# As the kernel does it
+bind()
+{
+	mkdir -p "$PCI/drivers/$2"
+	rm -f "$PCI/devices/$1/driver"
+	ln -s "../../../../bus/pci/drivers/$2" "$PCI/devices/$1/driver"
+	: >"$PCI/drivers/$2/bind"
+	: >"$PCI/drivers/$2/unbind"
+	[ "$2" != pciback ] || {
+		mkdir -p "$PCI/devices/$1/pciback"
+		echo none >"$PCI/devices/$1/pciback/last_reset"
+		echo "${3:-flr}" >"$PCI/devices/$1/pciback/reset_plan"
+		echo 1 >"$PCI/devices/$1/pciback/needs_reset"
+		echo default >"$PCI/devices/$1/pciback/strict"
+	}
+}
+
+# methods BDF METHOD...
+methods()
+{
+	path=$PCI/devices/$1
+	shift
+	echo "$*" >"$path/reset_method"
+	: >"$path/reset"
+}
+
+# A graphics card; and a network card beside a disk controller on a conventional bus
+machine()
+{
+	rm -rf "${WORK:?}/root" "${WORK:?}/bin"
+	mkdir -p "$WORK/bin" "$ROOT/proc/self" "$ROOT/etc/default" "$ROOT/dev" \
+		"$PCI/drivers/pciback" "$ROOT/run" "$ROOT/sys/class/net" "$ROOT/sys/class/block"
+	: >"$PCI/drivers/pciback/reset_device"
+	: >"$PCI/drivers/pciback/do_flr"
+	: >"$PCI/drivers_probe"
+	: >"$ROOT/proc/swaps"
+	: >"$ROOT/proc/self/mountinfo"
+	add 0000:00:01.0 pci0000:00 060400 8086:1901 pcieport
+	add 0000:01:00.0 0000:00:01.0 030000 10de:1b80 nouveau
+	add 0000:01:00.1 0000:00:01.0 040300 10de:10f0 snd_hda_intel
+	add 0000:00:02.0 pci0000:00 060400 8086:1905 pcieport
+	add 0000:02:00.0 0000:00:02.0 060400 1283:8892
+	add 0000:03:00.0 0000:02:00.0 020000 8086:100e e1000
+	add 0000:03:01.0 0000:02:00.0 010601 1b4b:9130 ahci
+	methods 0000:01:00.0 pm
+}
+
+# disk BDF NAME MAJOR:MINOR: below a function; of "" it is virtual
+disk()
+{
+	if [ -n "$1" ]; then
+		path=$(readlink -f "$PCI/devices/$1")/block/$2
+	else
+		path=$ROOT/sys/devices/virtual/block/$2
+	fi
+	mkdir -p "$path/holders"
+	echo "$3" >"$path/dev"
+	: >"$ROOT/dev/$2"
+	ln -s "../../${path#"$ROOT/sys/"}" "$ROOT/sys/class/block/$2"
+}
+
+# mounted MAJOR:MINOR WHERE WHAT
+mounted()
+{
+	printf '30 1 %s / %s rw,noatime shared:1 - ext4 %s rw\n' "$@" >>"$ROOT/proc/self/mountinfo"
+}
+
+# domain NUMBER NAME [KEY VALUE]...
+domain()
+{
+	node=$ROOT/xenstore/local/domain/$1
+	mkdir -p "$node"
+	echo "$2" >"$node/name"
+	shift 2
+	while [ $# -gt 0 ]; do
+		echo "$2" >"$node/$1"
+		shift 2
+	done
+}
+
+# backend DOMAIN STATE BDF...: they are handed out
+backend()
+{
+	node=$ROOT/xenstore/local/domain/0/backend/pci/$1/0
+	mkdir -p "$node" "$ROOT/sys/bus/xen-backend/devices/pci-$1-0"
+	echo "$2" >"$node/state"
+	shift 2
+	number=0
+	for bdf; do
+		echo "$bdf" >"$node/dev-$number"
+		echo 3 >"$node/state-$number"
+		number=$((number + 1))
+	done
+}
