@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # fuzz.sh: check that the driver accepts the addresses that a reference parser
-# (lib/bdf.c) accepts, and no others.
+# (lib/bdf.c) accepts, and no others; and that no input from outside makes the parsers of
+# pciback-reset fail.
 #
 # N=number	inputs for the driver's parser alone, built for user space
 #		with ASan and UBSan: by libFuzzer, from good addresses and a
@@ -29,6 +30,21 @@ build_parser()
 	clang -g -O1 -Wall -I"$FUZZ" -I"$SELFTEST_DIR" -fsanitize=fuzzer,address,undefined \
 		-fno-sanitize-recover=all -fprofile-instr-generate -fcoverage-mapping \
 		-o "$FUZZ/parser" "$SCRIPT_DIR/check/fuzz/parser.c" "$SELFTEST_DIR/lib/bdf.c"
+}
+
+build_command()
+{
+	mkdir -p "$FUZZ/command-inputs"
+	clang -g -O1 -Wall -D_GNU_SOURCE -I"$TOP/tools/xen" -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all -o "$FUZZ/command" \
+		"$SCRIPT_DIR/check/fuzz/command.c" "$TOP/tools/xen/parse.c"
+}
+
+run_command()
+{
+	cd "$FUZZ"
+	./command -runs="$N" -seed="$SEED" -max_len=4096 -max_total_time=60 \
+		-dict="$SCRIPT_DIR/check/fuzz/command.dict" command-inputs
 }
 
 seeds()
@@ -82,6 +98,8 @@ step fuzz "the driver's parser, in user space" build_parser
 step fuzz-run "its answers to $N inputs, seed $SEED" run_parser
 sed -n 's/^[0-9]* inputs, /    &/p' "$FUZZ/said"
 coverage
+step fuzz "the command's parsers" build_command
+step fuzz-cmd "$N inputs, a minute at most, seed $SEED" run_command
 
 runs=$((N / 10))
 [ "$runs" -ge 1000 ] || runs=1000
