@@ -183,9 +183,10 @@ static bool refused(const struct list *l, const struct list *named)
 
 	for (i = 0; i < l->n; i++) {
 		struct fn *f = l->fn[i];
+		bool force = (opts & OPT_FORCE) || f->force;
 
 		why = f->owned ? NULL : used_for(f, &never);
-		if (why && (never || !(opts & OPT_FORCE))) {
+		if (why && (never || !force)) {
 			warn("%s is not taken%s: %s", f->bdf, never ? "" : " without --force", why);
 			any = true;
 		}
@@ -194,11 +195,11 @@ static bool refused(const struct list *l, const struct list *named)
 			     f->bdf);
 			any = true;
 		}
-		if (!(opts & OPT_FORCE) && !f->owned && !same_device(f, named)) {
+		if (!force && !f->owned && !same_device(f, named)) {
 			warn("%s (%s) is another device, in the same set", f->bdf, driver_or_none(f));
 			any = beyond = true;
 		}
-		if ((opts & (OPT_FORCE | OPT_ONLY)) || !list_has(named, f) || f->bridge ||
+		if (force || (opts & OPT_ONLY) || !list_has(named, f) || f->bridge ||
 		    resets_alone(f))
 			continue;
 		why = set_blocker(f);
@@ -240,13 +241,15 @@ static bool agreed(const struct list *l, const struct list *named)
 	return false;
 }
 
-static bool adopt(const struct list *named)
+/* @what, and what belongs to it, in @l; @named is all that somebody has thought of */
+static bool adopt(const struct list *what, const struct list *named, struct list *l)
 {
-	struct list l = take_along(named, true);
-	bool ok = !refused(&l, named) && agreed(&l, named) && adopt_all(&l);
+	int i;
 
-	free(l.fn);
-	return ok;
+	*l = take_along(what, true);
+	for (i = 0; i < l->n; i++)
+		l->fn[i]->strict |= what->fn[0]->strict;
+	return !refused(l, named) && agreed(l, named) && adopt_all(l);
 }
 
 /* Functions may be given to guests by a driver that cannot clean them: who wants that? */
@@ -263,7 +266,7 @@ static void need_thorough(void)
 
 void command_adopt(char **argv)
 {
-	struct list l;
+	struct list l, all;
 	int i;
 
 	need_root();
@@ -272,7 +275,7 @@ void command_adopt(char **argv)
 			die(USAGE, "which function? See pciback-reset --help");
 		l = need_functions(argv);
 		need_thorough();
-		adopt(&l);
+		adopt(&l, &l, &all);
 		return;
 	}
 	/* At boot each for itself: a card that is missing keeps none of the others */
@@ -286,7 +289,7 @@ void command_adopt(char **argv)
 		struct list one = { &l.fn[i], 1 };
 
 		if (!l.fn[i]->owned)
-			adopt(&one);
+			adopt(&one, &l, &all);
 	}
 }
 
@@ -333,26 +336,22 @@ void command_setup(char **argv)
 	const char *name = argv[0];
 	char text[65536] = "", path[TEXT_LEN], config[8192] = "";
 	int i, vendor, device, err;
-	struct list l;
+	struct list named, l;
 
 	if (!valid_name(name))
 		die(USAGE, "not a name: '%s'", name);
 	need_root();
 	if (exists(at(SETUPS "/%s", name)))
 		die(USAGE, "%s is set up already: pciback-reset undo %s", name, name);
-	l = need_functions(argv + 1);
+	named = need_functions(argv + 1);
 	need_thorough();
-	for (i = 0; i < l.n; i++)
-		l.fn[i]->strict = true;
-	if (!adopt(&l))
+	named.fn[0]->strict = true;
+	if (!adopt(&named, &named, &l))
 		return;
-	l = take_along(&l, true);
 	if (opts & OPT_FORCE)
 		strcpy(text, "--force\n");
 	for (i = 0; i < l.n && strlen(text) < sizeof(text) - 2 * TEXT_LEN &&
 	     strlen(config) < sizeof(config) - 2 * BDF_LEN; i++) {
-		if (thorough())
-			put("1", at(PCI "/devices/%s/pciback/strict", l.fn[i]->bdf));
 		ids_of(l.fn[i], &vendor, &device);
 		sprintf(text + strlen(text), "%s=%04x:%04x@%s\n", l.fn[i]->bdf, vendor, device,
 			slot_path(l.fn[i], path, sizeof(path)));
@@ -383,6 +382,8 @@ void command_undo(char **argv)
 	l = need_functions(argv);
 	scan_guests();
 	release(&l);
-	if (!status && !(opts & OPT_DRY_RUN))
+	if (!status && !(opts & OPT_DRY_RUN)) {
 		unlink(at(SETUPS "/%s", argv[0]));
+		rmdir(at(SETUPS));
+	}
 }

@@ -46,6 +46,10 @@ static char *in_the_way(struct fn *f, char *buf, size_t size)
 	int i;
 
 	buf[0] = '\0';
+	if (plan_of(f)->blocker[0]) {
+		snprintf(buf, size, "%s (%s)", f->plan.blocker, f->plan.why);
+		return buf;
+	}
 	if (!f->owned && !f->bridge)
 		why = used_for(f, &never);
 	if (!why && !f->bridge && !resets_alone(f))
@@ -308,9 +312,8 @@ void command_list(char **argv)
 			if (!all[i].owned && !(opts & OPT_ALL))
 				continue;
 			printf("%s\n  ", comma);
-			fputs(json_object_to_json_string_ext(json_function(&all[i]),
-							     JSON_C_TO_STRING_SPACED |
-							     JSON_C_TO_STRING_NOSLASHESCAPE), stdout);
+			fputs(json_object_to_json_string_ext(json_function(&all[i]), JSON_STYLE),
+			      stdout);
 			comma = ",";
 		}
 		puts(n ? "\n]" : "[]");

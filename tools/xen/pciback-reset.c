@@ -20,7 +20,6 @@
 unsigned int opts;
 int status;
 
-
 /* The names are getopt's, the help is for people */
 static const struct {
 	const char *name;
@@ -128,18 +127,19 @@ static void command_completion(char **argv)
 		printf(" %s", commands[i].name);
 	puts("' ;;");
 	for (i = 0; i < N_ELEMENTS(commands); i++) {
+		bool any = commands[i].run == command_plan || commands[i].run == command_adopt ||
+			commands[i].run == command_setup;
+
 		if (!strncmp(commands[i].arguments, "DOMAIN", 6))
-			printf("\t2:%s) functions=$(xl list 2>/dev/null | tail -n +3 |"
-			       " cut -d ' ' -f 1) ;;\n", commands[i].name);
+			printf("\t2:%s) functions=$(xl list 2>/dev/null | sed '1,2d; s/ .*//') ;;\n",
+			       commands[i].name);
 		printf("\t*:%s) options='", commands[i].name);
 		print_words(commands[i].opts | OPT_JSON | OPT_HELP);
 		printf("'");
-		if (strstr(commands[i].arguments, "FUNCTION") || strstr(commands[i].arguments, "NAME"))
+		if (commands[i].least || commands[i].run == command_adopt)
 			printf("\n\t\tfunctions=$(cd %s 2>/dev/null && echo *:??:??.?\n"
 			       "\t\t\tcd " SETUPS " 2>/dev/null && echo *)",
-			       commands[i].run == command_plan || commands[i].run == command_adopt ||
-			       commands[i].run == command_setup ? "$pci/devices" :
-			       "$pci/drivers/pciback");
+			       any ? "$pci/devices" : "$pci/drivers/pciback");
 		puts(" ;;");
 	}
 	puts("\tesac\n"
@@ -189,8 +189,7 @@ void fail(int code)
 /* An object a line, at once */
 void print_json(struct json_object *obj)
 {
-	puts(json_object_to_json_string_ext(obj, JSON_C_TO_STRING_SPACED |
-					    JSON_C_TO_STRING_NOSLASHESCAPE));
+	puts(json_object_to_json_string_ext(obj, JSON_STYLE));
 	fflush(stdout);
 	json_object_put(obj);
 }
@@ -318,21 +317,23 @@ static struct fn *found(const struct want *want)
 		return NULL;
 	}
 	f->strict = want->strict;
+	f->force = want->force;
 	return f;
 }
 
-/* All words of a text that are addresses; options of a set-up are taken as such */
+/* All words of a text that are addresses; a set-up may begin with "--force" */
 static int wants_of(char *text, struct want *wants, int n, const char *where)
 {
 	char *word, *save = NULL;
+	bool force = false;
 
 	for (word = strtok_r(text, " \t\n", &save); word; word = strtok_r(NULL, " \t\n", &save)) {
 		if (!strcmp(word, "--force")) {
-			opts |= OPT_FORCE;
+			force = true;
 			continue;
 		}
 		if (n < ANY_NUMBER && parse_want(word, &wants[n])) {
-			n++;
+			wants[n++].force = force;
 			continue;
 		}
 		warn("%s: not the address of a PCI function: '%s'", where, word);
@@ -390,6 +391,8 @@ struct list need_functions(char **argv)
 	int n = 0;
 
 	for (; *argv; argv++) {
+		if (n == ANY_NUMBER)
+			die(USAGE, "too many functions");
 		if (parse_want(*argv, &wants[n])) {
 			n++;
 		} else if (valid_name(*argv)) {

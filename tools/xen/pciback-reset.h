@@ -16,6 +16,7 @@ struct json_object;
 #define CONFIG		"/etc/default/pciback-reset"
 #define SETUPS		"/etc/pciback-reset.d"
 
+#define JSON_STYLE	(JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE)
 #define BDF_LEN		20
 #define TEXT_LEN	256
 #define N_ELEMENTS(a)	(sizeof(a) / sizeof((a)[0]))
@@ -36,6 +37,7 @@ struct want {
 	int vendor, device;		/* -1: any */
 	char path[TEXT_LEN];		/* "": any; see slot_path() */
 	bool strict;			/* of a set-up: never handed out if it needs a reset */
+	bool force;			/* and made so by force */
 };
 
 /* What reset_plan says */
@@ -51,7 +53,7 @@ struct fn {
 	unsigned int domain, bus, slot, func;
 	struct fn *parent;		/* the bridge above it; NULL on a root bus */
 	struct pci_dev *pci;
-	bool owned, bridge, has_plan, strict;
+	bool owned, bridge, has_plan, strict, force;
 	struct plan plan;
 	enum handout handout;
 	int domid;			/* the guest that has it, or -1 */

@@ -11,8 +11,10 @@
 
 static struct json_object *sentences, *cures;
 
-static void __attribute__((format(printf, 2, 3)))
-add(struct json_object *array, const char *fmt, ...)
+static void add(struct json_object *array, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void add(struct json_object *array, const char *fmt, ...)
 {
 	char text[8192];
 	va_list args;
@@ -54,7 +56,7 @@ static void add_cures(struct fn *f)
 		char text[32];
 
 		vfs = atoi(attr(m, "sriov_numvfs", text, sizeof(text)));
-		/* A VF must go, and cannot while pciback has it; only the PF's driver can do that */
+		/* A VF must go, by its PF's driver, and cannot while pciback has it */
 		if (m->owned && (is_vf(m) || vfs))
 			list_add(&release, m);
 		if (!is_vf(m) && !m->bridge && (vfs || !m->owned))

@@ -18,8 +18,6 @@
 
 struct fn *all;
 int n_all;
-static struct pci_access *pci;
-
 /* -- files -------------------------------------------------------------------- */
 
 /* A path below PCIBACK_RESET_ROOT; good until the eighth call from now */
@@ -149,7 +147,8 @@ static void add_function(const char *name, void *arg)
 	end = parse_bdf(name, f->bdf);
 	if (!end || *end || strcmp(name, f->bdf))
 		return;
-	sscanf(name, "%x:%x:%x.%x", &f->domain, &f->bus, &f->slot, &f->func);
+	if (sscanf(name, "%x:%x:%x.%x", &f->domain, &f->bus, &f->slot, &f->func) != 4)
+		return;
 	f->domid = -1;
 	n_all++;
 }
@@ -226,20 +225,27 @@ static void quiet(char *msg, ...)
 {
 }
 
+static struct pci_access *access_pci(void)
+{
+	static struct pci_access *pci;
+
+	if (pci)
+		return pci;
+	pci = pci_alloc();
+	pci->method = PCI_ACCESS_SYS_BUS_PCI;
+	pci->warning = quiet;
+	pci_set_param(pci, "sysfs.path", at(PCI));
+	if (getenv("PCIBACK_RESET_ROOT"))
+		pci_set_name_list_path(pci, strdup(at("/usr/share/misc/pci.ids")), 1);
+	pci_init(pci);
+	return pci;
+}
+
 static struct pci_dev *device_of(struct fn *f)
 {
-	if (!pci) {
-		pci = pci_alloc();
-		pci->method = PCI_ACCESS_SYS_BUS_PCI;
-		pci->warning = quiet;
-		pci_set_param(pci, "sysfs.path", at(PCI));
-		if (getenv("PCIBACK_RESET_ROOT"))
-			pci_set_name_list_path(pci, strdup(at("/usr/share/misc/pci.ids")), 1);
-		pci_init(pci);
-	}
 	if (!f->pci) {
-		f->pci = pci_get_dev(pci, f->domain, f->bus, f->slot, f->func);
-		pci_fill_info(f->pci, PCI_FILL_IDENT | PCI_FILL_CLASS | PCI_FILL_CAPS);
+		f->pci = pci_get_dev(access_pci(), f->domain, f->bus, f->slot, f->func);
+		pci_fill_info(f->pci, PCI_FILL_CAPS);
 	}
 	return f->pci;
 }
@@ -262,13 +268,12 @@ void ids_of(struct fn *f, int *vendor, int *device)
 
 char *name_of(struct fn *f, char *buf, size_t size)
 {
-	struct pci_dev *dev = device_of(f);
 	char name[TEXT_LEN] = "";
 	int vendor, device;
 
 	ids_of(f, &vendor, &device);
-	pci_lookup_name(pci, name, sizeof(name), PCI_LOOKUP_VENDOR | PCI_LOOKUP_DEVICE |
-			PCI_LOOKUP_NO_NUMBERS, dev->vendor_id, dev->device_id);
+	pci_lookup_name(access_pci(), name, sizeof(name), PCI_LOOKUP_VENDOR | PCI_LOOKUP_DEVICE |
+			PCI_LOOKUP_NO_NUMBERS, vendor, device);
 	if (name[0])
 		clean_text(buf, size, name);
 	else
@@ -285,7 +290,7 @@ static uint32_t cap_long(struct fn *f, unsigned int id, int offset)
 	return value == 0xffffffff ? 0 : value;
 }
 
-/* How pciciback sees it, too: a bridge to which cards may be added while it runs */
+/* As pciback sees it: a bridge to which cards may be added while it runs */
 static bool hotplug_bridge(struct fn *f)
 {
 	return f->bridge && cap_long(f, PCI_CAP_ID_EXP, 0) >> 16 & PCI_EXP_FLAGS_SLOT &&

@@ -88,16 +88,18 @@ static void mark_mounts(void)
 					     (!base || strcmp(use->name, base + 1))))
 				continue;
 			if (!use->never)
-				snprintf(use->why, TEXT_LEN, "%.60s is mounted on %.150s", use->name,
-					 where);
+				snprintf(use->why, TEXT_LEN, "%.60s is mounted on %.150s",
+					 use->name, where);
 			use->never |= !strcmp(where, "/");
 		}
 	}
 	read_file(at("/proc/swaps"), text, sizeof(text));
 	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		line[strcspn(line, " \t")] = '\0';
-		if (realpath(at("%s", line), real) && strrchr(real, '/') &&
-		    (use = find_use(strrchr(real, '/') + 1)))
+		if (!realpath(at("%s", line), real) || !strrchr(real, '/'))
+			continue;
+		use = find_use(strrchr(real, '/') + 1);
+		if (use)
 			snprintf(use->why, TEXT_LEN, "%s is swap space", use->name);
 	}
 }

@@ -422,6 +422,18 @@ test_setup()
 	run 0 reset gpu
 	is "$(grep -c ' ok ' "$WORK/out")" 2 'results'
 	run 0 adopt --boot
+	# Those of a set are two devices, and were agreed to
+	mkdir -p "$PCI/devices/0000:03:00.0/net/eth7"
+	ln -s "$(readlink -f "$PCI/devices/0000:03:00.0")/net/eth7" "$ROOT/sys/class/net/eth7"
+	echo 0x1003 >"$ROOT/sys/class/net/eth7/flags"
+	for bdf in 03:00.0 03:01.0; do
+		echo "0000:$bdf"
+	done >"$ROOT/etc/pciback-reset.d/old"
+	run 4 adopt --boot --dry-run
+	says 'eth7 is up'
+	sed -i '1s/^/--force\n/' "$ROOT/etc/pciback-reset.d/old"
+	run 0 adopt --boot --dry-run
+	says "echo 0000:03:01.0 >$PCI/drivers_probe"
 }
 
 test_undo()
