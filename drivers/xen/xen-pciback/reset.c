@@ -41,6 +41,7 @@
 #include <linux/moduleparam.h>
 #include <linux/sched/signal.h>
 #include <linux/string_helpers.h>
+#include <linux/sysfs.h>
 #include "pciback.h"
 
 static bool strict_reset;
@@ -430,6 +431,8 @@ static void pcibk_report(struct pcibk_request *r, int err, s64 ms)
 	}
 	if (quiet)
 		return;
+	/* Whoever polls last_reset of one function looks at those of its set, too */
+	sysfs_notify(&dev->kobj, "pciback", "last_reset");
 	if (err)
 		dev_warn(dev, "reset: %s (error %d, %lld ms)\n", r->chain, err, ms);
 	else if (strstr(r->chain, "(link"))
