@@ -3,12 +3,12 @@
 #
 # patches.sh: make series of patches for mail to the maintainers of the newest kernel, by
 # git format-patch, each with a cover letter: $BUILD/patches/fixes for the stock driver,
-# $BUILD/patches/resets on top of them, and $BUILD/patches/tests, which go with the resets
-# to the kselftests' tree.
+# $BUILD/patches/resets on top of them, $BUILD/patches/command, the program for people,
+# and $BUILD/patches/tests, which go with the resets to the kselftests' tree.
 #
 # They come from a git repository that this script makes, $BUILD/$BASE_KERNEL/series, out
-# of drivers/xen/xen-pciback/patches and the files that mail/files and mail/tests/files
-# there list. The author is the first maintainer in MAINTAINERS; get_maintainer.pl finds
+# of drivers/xen/xen-pciback/patches and the files that mail/files, mail/command/files and
+# mail/tests/files there list. The author is the first maintainer in MAINTAINERS; get_maintainer.pl finds
 # the addresses; checkpatch.pl must report nothing. If bisect.sh has tested these patches,
 # the cover letters say so.
 set -eu
@@ -35,16 +35,19 @@ features()
 	lines "$MAIL/files" | cut -d ' ' -f 1
 }
 
-tests()
+# parts command|tests: the patches of that series
+parts()
 {
-	lines "$MAIL/tests/files" | sed 's,^,tests/,; s/ .*//'
+	lines "$MAIL/$1/files" | sed "s,^,$1/,; s/ .*//"
 }
 
-# files_of NAME: what comes with a patch. That of tests is in the selftest or Documentation.
+# files_of NAME: what comes with a patch. That of the command is in tools/xen, that of
+# tests in the selftest or Documentation.
 files_of()
 {
 	{
 		lines "$MAIL/files"
+		lines "$MAIL/command/files" | sed 's,^,command/,; s, , tools/xen/,g'
 		lines "$MAIL/tests/files" |
 			sed "s,^,tests/,; s, \([^D]\), $SELFTEST/\1,g"
 	} | sed -n "s,^$1 ,,p"
@@ -191,11 +194,16 @@ commits()
 		step_of "$name"
 	done
 	git tag resets
-	for name in $(tests); do
+	for name in $(parts command); do
+		step_of "$name"
+	done
+	git tag command
+	for name in $(parts tests); do
 		step_of "$name"
 	done
 	# All of it is in some patch.
 	diff -r "$TOP/$SELFTEST" "$SELFTEST"
+	diff -r "$TOP/tools/xen" tools/xen
 }
 
 # added FROM TO LINES: no patch adds more of them
@@ -226,8 +234,8 @@ limits()
 		done
 	done
 	git rev-list --count fixes..resets | grep -xE '[0-9]|10'
-	added fixes resets 1000
-	added resets main 1600
+	added fixes command 1000
+	added command main 1600
 }
 
 # What "make module" builds must be what the series comes to.
@@ -314,8 +322,9 @@ step patches "what each must have, and not exceed" limits
 rm -rf "$patches"
 step patches "the fixes for mail" format fixes base fixes
 step patches "the resets for mail" format resets fixes resets
-step patches "their tests for mail" format tests resets main
+step patches "the command for mail" format command resets command
+step patches "their tests for mail" format tests command main
 step patches "checkpatch --strict" checkpatch
-for dir in fixes resets tests; do
+for dir in fixes resets command tests; do
 	echo "$(find "$patches/$dir" -name '*.patch' | wc -l) files in ${patches#"$TOP/"}/$dir"
 done

@@ -431,7 +431,7 @@ static void pcibk_report(struct pcibk_request *r, int err, s64 ms)
 	}
 	if (quiet)
 		return;
-	/* Whoever polls last_reset of one function looks at those of its set, too */
+	/* For the function named; its siblings' files change without a notification. */
 	sysfs_notify(&dev->kobj, "pciback", "last_reset");
 	if (err)
 		dev_warn(dev, "reset: %s (error %d, %lld ms)\n", r->chain, err, ms);
