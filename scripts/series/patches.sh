@@ -117,12 +117,12 @@ so_far()
 	done
 }
 
-# there LINE: of what it lists
+# there LINE: of what it lists; hvm_guest is made from the folder guest
 there()
 {
 	printf '%s' "${1%%=*}="
 	for word in ${1#*=}; do
-		[ ! -e "${word%.o}.c" ] && [ ! -e "$word" ] || printf ' %s' "$word"
+		[ ! -e "${word%.o}.c" ] && [ ! -e "${word#hvm_}" ] || printf ' %s' "$word"
 	done
 	echo
 }
