@@ -196,8 +196,9 @@ static bool refused(const struct list *l, const struct list *named)
 			any = true;
 		}
 		if (!force && !f->owned && !same_device(f, named)) {
-			warn("%s (%s) is another device, in the same set", f->bdf, driver_or_none(f));
-			any = beyond = true;
+			warn("%s (%s) is another device, in the same set", f->bdf,
+			     driver_or_none(f));
+			beyond = true;
 		}
 		if (force || (opts & OPT_ONLY) || !list_has(named, f) || f->bridge ||
 		    resets_alone(f))
@@ -211,9 +212,9 @@ static bool refused(const struct list *l, const struct list *named)
 	}
 	if (beyond)
 		warn("to take these along, too: --force, or name each of them");
-	if (any)
+	if (any || beyond)
 		fail(BLOCKED);
-	return any;
+	return any || beyond;
 }
 
 /* On a terminal: what is taken along, and is that meant so? */
@@ -273,7 +274,7 @@ void command_adopt(char **argv)
 	if (!(opts & OPT_BOOT)) {
 		if (!*argv)
 			die(USAGE, "which function? See pciback-reset --help");
-		l = need_functions(argv);
+		l = need_functions(argv, false);
 		need_thorough();
 		adopt(&l, &l, &all);
 		return;
@@ -317,7 +318,7 @@ void command_release(char **argv)
 	int i, n = 0;
 
 	need_root();
-	l = need_functions(argv);
+	l = need_functions(argv, false);
 	need_owned(&l);
 	l = take_along(&l, false);
 	for (i = 0; i < l.n; i++)
@@ -343,7 +344,7 @@ void command_setup(char **argv)
 	need_root();
 	if (exists(at(SETUPS "/%s", name)))
 		die(USAGE, "%s is set up already: pciback-reset undo %s", name, name);
-	named = need_functions(argv + 1);
+	named = need_functions(argv + 1, false);
 	need_thorough();
 	named.fn[0]->strict = true;
 	if (!adopt(&named, &named, &l))
@@ -379,7 +380,7 @@ void command_undo(char **argv)
 	need_root();
 	if (!valid_name(argv[0]) || !exists(at(SETUPS "/%s", argv[0])))
 		die(UNKNOWN, "there is no set-up of the name %s", argv[0]);
-	l = need_functions(argv);
+	l = need_functions(argv, false);
 	scan_guests();
 	release(&l);
 	if (!status && !(opts & OPT_DRY_RUN)) {

@@ -98,7 +98,8 @@ static void check_setup(const char *name, void *arg)
 
 void command_doctor(char **argv)
 {
-	static const char unit[] = "/etc/systemd/system/multi-user.target.wants/pciback-reset.service";
+	static const char unit[] =
+		"/etc/systemd/system/multi-user.target.wants/pciback-reset.service";
 	char text[TEXT_LEN], line[4 * TEXT_LEN];
 	int i;
 
@@ -115,7 +116,7 @@ void command_doctor(char **argv)
 		check(false, "xl and xenstored are there", "start Xen's services (xencommons)");
 	}
 	check_driver();
-	scan();
+	scan(false);
 	scan_guests();
 	for (i = 0; i < n_all; i++) {
 		struct plan *plan = plan_of(&all[i]);
@@ -160,7 +161,7 @@ void command_report(char **argv)
 	json_object_object_add(obj, "kernel", json_text(uts.release));
 	json_object_object_add(obj, "xen", json_text(text));
 	json_object_object_add(obj, "thorough", json_object_new_boolean(thorough()));
-	scan();
+	scan(false);
 	scan_guests();
 	for (i = 0; i < n_all; i++) {
 		struct fn *f = &all[i];
@@ -259,7 +260,7 @@ void command_monitor(char **argv)
 	for (;;) {
 		struct pollfd *ready = fds;
 
-		scan();
+		scan(false);
 		scan_store();
 		now = calloc(n_all + 1, sizeof(*now));
 		fds = calloc(n_all + 1, sizeof(*fds));

@@ -18,7 +18,6 @@
 /* The last domain that can be one is below those that are reserved */
 #define DOMID_MAX	0x7fef
 
-extern char **environ;
 static struct xs_handle *store;
 
 bool has_program(const char *name)

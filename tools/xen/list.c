@@ -301,7 +301,7 @@ void command_list(char **argv)
 	(void)argv;
 	if (!(opts & OPT_ALL))
 		need_pciback();
-	scan();
+	scan(false);
 	scan_guests();
 	for (i = 0; i < n_all; i++)
 		n += all[i].owned || (opts & OPT_ALL);

@@ -131,7 +131,7 @@ static void command_completion(char **argv)
 			commands[i].run == command_setup;
 
 		if (!strncmp(commands[i].arguments, "DOMAIN", 6))
-			printf("\t2:%s) functions=$(xl list 2>/dev/null | sed '1,2d; s/ .*//') ;;\n",
+			printf("\t2:%s) functions=$(xl list 2>/dev/null | sed '1,2d;s/ .*//');;\n",
 			       commands[i].name);
 		printf("\t*:%s) options='", commands[i].name);
 		print_words(commands[i].opts | OPT_JSON | OPT_HELP);
@@ -360,20 +360,23 @@ static int wants_of_setup(const char *name, struct want *wants, int n)
 	return n;
 }
 
-static struct list find_all(const struct want *wants, int n)
+static struct list find_all(const struct want *wants, int n, bool brief)
 {
 	struct list l;
 	struct fn *f;
 	int i;
 
-	scan();
+	scan(brief);
 	l = list_new();
 	for (i = 0; i < n; i++) {
 		f = found(&wants[i]);
-		if (f)
-			list_add(&l, f);
-		else
+		if (!f) {
 			fail(UNKNOWN);
+			continue;
+		}
+		if (brief)
+			scan_driver(f);
+		list_add(&l, f);
 	}
 	return l;
 }
@@ -381,10 +384,11 @@ static struct list find_all(const struct want *wants, int n)
 /**
  * need_functions() - the functions that the arguments name
  * @argv: addresses, and names of set-ups
+ * @brief: of all others nothing is to be known but where they are
  *
  * Return: each of them once.  If one is malformed or does not exist, there is nothing to return to.
  */
-struct list need_functions(char **argv)
+struct list need_functions(char **argv, bool brief)
 {
 	struct want *wants = calloc(ANY_NUMBER, sizeof(*wants));
 	struct list l;
@@ -405,7 +409,7 @@ struct list need_functions(char **argv)
 	if (status)
 		exit(status);
 	need_pciback();
-	l = find_all(wants, n);
+	l = find_all(wants, n, brief);
 	if (status)
 		exit(status);
 	free(wants);
@@ -436,7 +440,7 @@ struct list boot_functions(void)
 	for_each(at(SETUPS), add_setup, &boot);
 	if (boot.n)
 		need_pciback();
-	l = find_all(boot.wants, boot.n);
+	l = find_all(boot.wants, boot.n, false);
 	free(boot.wants);
 	return l;
 }

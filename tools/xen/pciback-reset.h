@@ -90,7 +90,7 @@ char *read_file(const char *path, char *buf, size_t size);
 bool setting(const char *key, char *value, size_t size);
 bool exists(const char *path);
 void for_each(const char *dir, void (*call)(const char *name, void *arg), void *arg);
-void scan(void);
+void scan(bool brief);
 void scan_driver(struct fn *f);
 struct fn *find(const char *bdf);
 bool thorough(void);
@@ -138,7 +138,7 @@ void print_result(const struct fn *f, const char *word, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void need_pciback(void);
 void need_root(void);
-struct list need_functions(char **argv);
+struct list need_functions(char **argv, bool brief);
 struct list boot_functions(void);
 const char *colour(const char *word);
 

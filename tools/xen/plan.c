@@ -98,7 +98,8 @@ static const char *sentence_for(const char *why, struct fn *blocker)
 		{ "no driver", "is not pciback's (it has no driver)" },
 		{ "VFs enabled", "has VFs enabled" },
 		{ "not in the slot", "is not in the slot that would be reset" },
-		{ "in a slot of its own", "is in a slot of its own, which a bus reset would upset" },
+		{ "in a slot of its own",
+		  "is in a slot of its own, which a bus reset would upset" },
 		{ "set_reset 0", "must not be reset that way (its set_reset is 0)" },
 		{ "requested", "was reset for somebody who is about to use it" },
 		{ "not initialised", "is not pciback's (it did not get ready)" },
@@ -190,7 +191,7 @@ static void plan_adoption(struct fn *f, const char *method, const char *others)
 	else
 		add(sentences, "It cannot be passed safely: %s, and %s.",
 		    why ?: "nothing reaches its set", *method == 'p' ?
-		    "of its own it has only a weak reset, which some of what its last user left may survive" :
+		    "its own reset is weak: some of what its last user left may survive" :
 		    "it has no reset of its own");
 	if (use)
 		add(sentences, "It is not to be taken from this machine: %s.", use);
@@ -263,7 +264,7 @@ static void print_plan(struct fn *f)
 
 void command_plan(char **argv)
 {
-	struct list l = need_functions(argv);
+	struct list l = need_functions(argv, false);
 	int i;
 
 	scan_guests();

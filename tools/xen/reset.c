@@ -328,7 +328,7 @@ void command_reset(char **argv)
 	struct list l;
 
 	need_root();
-	l = need_functions(argv);
+	l = need_functions(argv, true);
 	need_owned(&l);
 	/* pciback refuses reset_device for a guest's function, and knows best: no plans for one */
 	if (l.n == 1 && !(opts & (OPT_WAIT | OPT_IF_NEEDED | OPT_WEAK)) && thorough())
@@ -426,7 +426,7 @@ static struct list need_guest(char **argv, int *domid)
 	struct list l;
 
 	need_root();
-	l = need_functions(argv + 1);
+	l = need_functions(argv + 1, false);
 	*domid = find_domain(argv[0]);
 	if (!has_program("xl"))
 		die(MISSING, "there is no xl: a toolstack gives functions to guests, not this");

@@ -179,7 +179,8 @@ static void scan_parent(struct fn *f)
 		snprintf(f->root, sizeof(f->root), "%.*s", BDF_LEN - 1, parent + 3);
 }
 
-void scan(void)
+/* A brief one leaves out drivers, and what is a bridge: a reset shall cost no more than that */
+void scan(bool brief)
 {
 	int i;
 
@@ -190,6 +191,8 @@ void scan(void)
 	qsort(all, n_all, sizeof(*all), by_address);
 	for (i = 0; i < n_all; i++) {
 		scan_parent(&all[i]);
+		if (brief)
+			continue;
 		scan_driver(&all[i]);
 		all[i].bridge = exists(at(PCI "/devices/%s/secondary_bus_number", all[i].bdf));
 	}
@@ -415,12 +418,13 @@ const char *set_blocker(struct fn *f)
 				 m->bdf, m->driver);
 		else if (hotplug_bridge(m))
 			snprintf(why, sizeof(why),
-				 "%s is a bridge with hotplug, of which pciback keeps off", m->bdf);
+				 "%s is a hotplug-capable bridge, which pciback never resets",
+				 m->bdf);
 	}
 	/* Alone on its bus, it has what the kernel says of it */
 	attr(f, "reset_method", text, sizeof(text));
 	if (!why[0] && set.n == 1 && text[0] && !has_word(text, "bus"))
-		snprintf(why, sizeof(why), "%s must not be reset that way, as the kernel says",
+		snprintf(why, sizeof(why), "the kernel allows no bus reset of %s",
 			 f->bdf);
 	free(set.fn);
 	return why[0] ? why : NULL;

@@ -237,7 +237,7 @@ test_kernel_says()
 	add 0000:08:00.0 0000:00:08.0 028000 168c:0030 ath9k
 	methods 0000:08:00.0 pm
 	run 3 plan 08:00.0
-	says 'must not be reset that way, as the kernel says'
+	says 'the kernel allows no bus reset of 0000:08:00.0'
 	methods 0000:08:00.0 pm bus
 	run 3 plan 08:00.0
 	says 'It can be passed together with its set'
