@@ -38,11 +38,13 @@ static bool open_store(void)
 {
 	static bool tried;
 
-	if (!tried && !getenv("PCIBACK_RESET_ROOT") &&
+	if (getenv("PCIBACK_RESET_ROOT"))
+		return exists(at("/xenstore"));
+	if (!tried &&
 	    (exists("/run/xenstored/socket") || exists("/var/run/xenstored/socket")))
 		store = xs_open(0);
 	tried = true;
-	return store || getenv("PCIBACK_RESET_ROOT");
+	return store;
 }
 
 /* xl would wait for xenstored, for ever if need be */
