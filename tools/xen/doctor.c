@@ -148,16 +148,15 @@ void command_doctor(char **argv)
 void command_report(char **argv)
 {
 	struct json_object *obj = json_object_new_object(), *list = json_object_new_array(), *fn;
-	char text[TEXT_LEN], version[TEXT_LEN];
+	char text[TEXT_LEN], major[16], minor[16];
 	struct utsname uts;
 	int i, vendor, device;
 
 	(void)argv;
 	uname(&uts);
-	read_line(at("/sys/hypervisor/version/major"), text, sizeof(text));
-	read_line(at("/sys/hypervisor/version/minor"), version, sizeof(version));
-	strncat(text, ".", sizeof(text) - strlen(text) - 1);
-	strncat(text, version, sizeof(text) - strlen(text) - 1);
+	snprintf(text, sizeof(text), "%s.%s",
+		 read_line(at("/sys/hypervisor/version/major"), major, sizeof(major)),
+		 read_line(at("/sys/hypervisor/version/minor"), minor, sizeof(minor)));
 	json_object_object_add(obj, "kernel", json_text(uts.release));
 	json_object_object_add(obj, "xen", json_text(text));
 	json_object_object_add(obj, "thorough", json_object_new_boolean(thorough()));
