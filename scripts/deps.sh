@@ -99,7 +99,10 @@ needs_lint()
 		/usr/bin/clang				clang
 		/usr/bin/codespell			codespell
 		/usr/bin/git				git
+		/usr/bin/nix-instantiate		nix-bin
 		/usr/bin/perl				perl
+		/usr/bin/rpmlint			rpmlint
+		/usr/bin/rpmspec			rpm
 		/usr/bin/rst2man			python3-docutils
 		/usr/bin/rsync				rsync
 		/usr/bin/shellcheck			shellcheck

@@ -213,7 +213,7 @@ long_sentences()
 
 scripts()
 {
-	find "$TOP/.ci" "$TOP/debian" "$TOP/scripts" "$TOP/tools" -type f | sort | while read -r file; do
+	find "$TOP/.ci" "$TOP/contrib" "$TOP/debian" "$TOP/scripts" "$TOP/tools" -type f | sort | while read -r file; do
 		if head -n 2 "$file" | grep -qaE '^#!/bin/sh|shellcheck shell='; then
 			echo "$file"
 		fi
@@ -239,6 +239,16 @@ check_command()
 	# shellcheck disable=SC2046
 	clang --analyze -D_GNU_SOURCE $(pkg-config --cflags libpci json-c xenstore) \
 		--analyzer-output text "$TOP"/tools/xen/*.c
+}
+
+# Recipes for other distributions, as far as Debian has what reads them. rpmlint and nix say
+# more than what is wrong.
+check_contrib()
+{
+	rpmspec -P "$TOP/contrib/xen-pciback-reset.spec" >/dev/null
+	rpmlint "$TOP/contrib/xen-pciback-reset.spec" 2>&1 | grep ' E: '
+	nix-instantiate --parse "$TOP/contrib/default.nix" >"$BUILD/lint/nix" 2>&1 ||
+		cat "$BUILD/lint/nix"
 }
 
 check_manual()
@@ -418,6 +428,7 @@ printf '  %-8s %-52s %s\n' lint "sentences of more than 30 words: $LOG/long_sent
 check "shellcheck: all scripts" check_scripts
 check "checkpatch --strict: the command" check_command_style
 check "gcc, clang, its analyzer: the command" check_command
+check "rpmspec, rpmlint, nix: the recipes in contrib" check_contrib
 check "rst2man: the manual page" check_manual
 check "sphinx: the documentation" check_docs
 
