@@ -43,6 +43,11 @@ build_command()
 run_command()
 {
 	cd "$FUZZ"
+	# A path that is too long, and one of each other kind
+	printf '0000:01:00.0=10de:1b80@%0300d' 0 >command-inputs/want
+	echo 'blocked 0000:01:00.1 (no driver)' >command-inputs/plan
+	echo 'ADOPT="0000:01:00.0"' >command-inputs/setting
+	echo '30 1 8:1 / /srv rw - ext4 /dev/sda1 rw' >command-inputs/mount
 	./command -runs="$N" -seed="$SEED" -max_len=4096 -max_total_time=60 \
 		-dict="$SCRIPT_DIR/check/fuzz/command.dict" command-inputs
 }
