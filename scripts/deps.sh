@@ -72,6 +72,7 @@ needs_docs()
 {
 	cat <<-END
 		/usr/bin/dot				graphviz
+		/usr/bin/gnuplot			gnuplot-nox
 		/usr/bin/perl				perl
 		/usr/bin/sphinx-build			python3-sphinx
 	END

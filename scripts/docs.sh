@@ -26,7 +26,7 @@ landing()
 		PCI devices are reset thoroughly when they move from one Xen guest to the
 		next, also those that have no function-level reset.
 
-		:doc:\`readme\`
+		:doc:\`README <readme>\`
 		    What it is for, how to see it work, and how to install it.
 		:doc:\`admin-guide/xen-pciback/start\`
 		    From a fresh Debian to a guest with a graphics card, step by step.
@@ -44,8 +44,8 @@ landing()
 		    What these resets cannot do, and what was never tried.
 		:doc:\`admin-guide/xen-pciback/tests\`
 		    What was run, on what, and with what result.
-		:doc:\`admin-guide/xen-pciback/index\`
-		    The words that all these pages use.
+		:doc:\`Words <admin-guide/xen-pciback/index>\`
+		    What the words mean that all these pages use, with a drawing.
 		:doc:\`pciback-reset\`
 		    The manual of the command.
 		:doc:\`admin-guide/abi-testing\`
@@ -59,6 +59,19 @@ landing()
 		   pciback-reset
 		   admin-guide/abi-testing
 	END
+}
+
+# add_plots PAGE: of the figures in its table, at its end
+add_plots()
+{
+	"$SCRIPT_DIR/bench/plots.sh" "${1%.rst}.txt" "${1%/*}"
+	for plot in cards functions handover check config; do
+		cat <<-END
+
+			.. kernel-figure:: $plot.svg
+			   :alt: A plot of figures in the table above
+		END
+	done >>"$1"
 }
 
 # A tree with these pages and no others
@@ -77,6 +90,10 @@ make_tree()
 		   :rst:
 	END
 	landing >"$TREE/Documentation/index.rst"
+	add_plots "$TREE/Documentation/admin-guide/xen-pciback/speed.rst"
+	# The first page lists all pages with a sentence; the side bar lists them, too
+	sed -i 's/toctree(maxdepth=3)/toctree(maxdepth=2, includehidden=True, collapse=False, titles_only=True)/' \
+		"$TREE/Documentation/sphinx/templates/kernel-toc.html"
 	# In a narrow window a wide table scrolls, and not the page.
 	cat >>"$TREE/Documentation/sphinx-static/custom.css" <<-END
 		div.body { min-width: 0; overflow-wrap: break-word; }

@@ -14,7 +14,7 @@ width = 0.22
 
 set output "cards.svg"
 set xrange [-0.5:2.5]
-set title "A card of functions without FLR made clean"
+set title "Reset of a card whose functions have no FLR"
 set ylabel "ms"
 set xlabel "functions"
 set xtics ("2" 0, "3" 1, "8" 2)
