@@ -33,7 +33,7 @@ import coverage
 
 COMPARISONS = {"==": "!=", "!=": "==", "<": "<=", "<=": "<", ">": ">=", ">=": ">",
                "&&": "||", "||": "&&"}
-# What only speaks, or only asserts what a kernel that finds mistakes would find
+# What only speaks, or only asserts what a debug kernel would find
 SPEAKS = re.compile(r"(dev|pr|pci)_(dbg|info|notice|warn|err)|WARN|BUG|might_sleep|"
                     r"(lockdep|device_lock)_assert|static_assert")
 LOCKS = re.compile(r"(?:mutex|spin|read|write)_(?:un)?lock\w*\((.*)\)$", re.S)

@@ -13,7 +13,7 @@
 /* What the drivers were of functions adopted without xl: until the next boot */
 #define RECORDS		"/run/pciback-reset"
 
-/* Why a step failed: what was written where, and what came of it */
+/* Why a step failed: what was written where, and the result */
 static bool failed(char *why, const char *step, int err)
 {
 	if (err)

@@ -38,7 +38,7 @@ static char *bdfs_of(const struct list *l)
 	return text;
 }
 
-/* What to type for whoever is in the way, all of them */
+/* What to type for each function in the way */
 static void add_cures(struct fn *f)
 {
 	struct list set = resets_alone(f) ? list_new() : set_of(f);
@@ -184,7 +184,7 @@ static void plan_adoption(struct fn *f, const char *method, const char *others)
 		return;
 	}
 	if (resets_alone(f))
-		add(sentences, "It can be passed: it would be reset by itself (%s).", method);
+		add(sentences, "It can be passed: it would be reset alone (%s).", method);
 	else if (!strcmp(method, "slot") || !strcmp(method, "bus"))
 		add(sentences, "It can be passed together with its set: a %s would reset %s.",
 		    *method == 's' ? "slot reset" : "secondary bus reset", others);
@@ -227,7 +227,7 @@ static void plan_one(struct fn *f)
 			    f->bdf);
 			fail(NOTHING);
 		} else if (method[0]) {
-			add(sentences, "%s: is reset by itself (%s). No other function is touched.",
+			add(sentences, "%s: is reset alone (%s). No other function is touched.",
 			    f->bdf, method);
 		} else {
 			plan_stock(f);

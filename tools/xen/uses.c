@@ -106,7 +106,7 @@ static void mark_mounts(void)
 
 static void mark_held(struct use *use);
 
-/* A volume or RAID on top: whoever uses that uses what is below */
+/* A volume or RAID on top: a user of that uses what is below */
 static void mark_by_holder(const char *holder, void *arg)
 {
 	struct use *use = arg, *above = find_use(holder);

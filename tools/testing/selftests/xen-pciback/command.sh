@@ -213,7 +213,7 @@ test_input()
 	saw "function-level reset of 01:00.0 (nvme)" "devices reset: nvme"
 	# A domain may have more digits than most have
 	run 0 plan 00000000:01:00.0
-	says "$NVME: is reset by itself (flr). No other function is touched."
+	says "$NVME: is reset alone (flr). No other function is touched."
 	run 3 plan 00010000:01:00.0
 	says "pciback-reset: there is no function 10000:01:00.0"
 	# Twice the same is one
@@ -316,7 +316,7 @@ test_plan()
 	give $NVME $CARD $PAIR $ROOT
 	ALONE=1
 	run 0 plan $NVME $FIRST 0000:06:02.0
-	says "$NVME: is reset by itself (flr). No other function is touched."
+	says "$NVME: is reset alone (flr). No other function is touched."
 	says "$FIRST: is reset by a slot reset, which resets all 3 functions of its \
 set together: $CARD."
 	says "0000:06:02.0: is reset by a secondary bus reset, which resets all 2 \
