@@ -37,6 +37,8 @@ TREE ?=
 BASE ?=
 # make module, run, shell: use the stock driver
 STOCK ?=
+# make deb-check: the Debian, if not the one that $(KERNEL) is from: trixie, bookworm
+DEBIAN ?=
 # make install: a prefix of all paths, and of the command's paths
 DESTDIR ?=
 PREFIX ?= /usr/local
@@ -44,7 +46,7 @@ PREFIX ?= /usr/local
 V ?=
 
 export KERNEL FLAVOUR XEN DOM0 BUILD CACHE TESTS SHUFFLE MUTATE VMS PAIRS JOBS N MINUTES SEED ROUNDS
-export KSRC V
+export DEBIAN KSRC V
 
 ifeq ($(KERNEL),newest)
 override KERNEL := $(shell KERNEL= BUILD='$(BUILD)' CACHE='$(CACHE)' scripts/fetch.sh --newest)

@@ -5,8 +5,8 @@
 # a chroot of Debian (deb-steps), and try in the VM what DKMS built for $KERNEL
 # there.
 #
-# The Debian is the one that $KERNEL comes from, with DKMS and all kernels from it that
-# the tests are run on. mmdebstrap makes it in $CACHE/chroot, once; each run has a copy.
+# The Debian is $DEBIAN, or the one that $KERNEL comes from, with DKMS and all kernels from
+# it that the tests are run on. mmdebstrap makes it in $CACHE/chroot, once; each run has a copy.
 set -eu
 . "${0%/*}/../scripts/common.sh"
 
@@ -22,7 +22,10 @@ PACKAGES=dkms,openssl,systemd,xz-utils,$LIBRARIES
 kernels()
 {
 	for KERNEL in $(all_kernels); do
-		"$SCRIPT_DIR/fetch.sh" linux >&2
+		"$SCRIPT_DIR/fetch.sh" linux >&2 || {
+			[ -n "${DEBIAN:-}" ] || exit
+			continue
+		}
 		[ "$(kernel_suite)" != "$SUITE" ] || echo "$KERNEL"
 	done
 }
@@ -72,9 +75,8 @@ unpack_image()
 # in_chroot COMMAND [ARG]...
 in_chroot()
 {
-	[ "$(id -u)" -eq 0 ] && user='' || user=--map-root-user
-	# shellcheck disable=SC2016,SC2086
-	unshare $user --mount sh -euc '
+	# shellcheck disable=SC2016,SC2046
+	unshare $(unshare_options) sh -euc '
 		for dir in /dev /proc; do
 			mount --rbind "$dir" "$0$dir"
 		done

@@ -51,9 +51,8 @@ exec 9>&-
 
 ccache=$CACHE/ccache
 mkdir -p "$BUILD" "$ccache" "$root/$BUILD" "$root/$TOP" "$root/$ccache"
-[ "$(id -u)" -eq 0 ] && user='' || user=--map-root-user
-# shellcheck disable=SC2016,SC2086
-exec unshare $user --mount sh -euc '
+# shellcheck disable=SC2016,SC2046
+exec unshare $(unshare_options) sh -euc '
 	root=$1
 	folder=$2
 	shift 2

@@ -48,9 +48,13 @@ own_suite()
 
 # Debian's releases, in the order in which a kernel is looked for: first that of this
 # machine, whose compiler is there, then from the newest that is released to the
-# oldest, then what is not released.
+# oldest, then what is not released. $DEBIAN says: only that one.
 suites()
 {
+	[ -z "${DEBIAN:-}" ] || {
+		echo "$DEBIAN"
+		return
+	}
 	own=$(own_suite)
 	all='trixie bookworm bullseye forky sid'
 	case " $all " in
@@ -180,6 +184,15 @@ sources()
 	# Gone from the mirrors once a Debian is no longer maintained
 	[ "$1" = bullseye ] || echo "$signed $DEBIAN_MIRROR $1-backports main"
 	echo "$signed $DEBIAN_SECURITY_MIRROR $1-security main"
+}
+
+# unshare_options: for unshare, which gives a command mounts of its own. In a chroot / is
+# not a mount that could be made private.
+unshare_options()
+{
+	[ "$(id -u)" -eq 0 ] || echo --map-root-user
+	echo --mount
+	mountpoint -q / || echo --propagation=unchanged
 }
 
 # kernel_source KERNEL: the parts of it that are used here, in $BUILD/KERNEL/linux
