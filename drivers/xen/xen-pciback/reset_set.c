@@ -139,6 +139,9 @@ static int pcibk_claim_one(struct pci_dev *dev, void *data)
 	/* VFs may be on virtual buses, which neither a walk nor the core sees. */
 	if (pci_num_vf(dev))
 		return pcibk_blocked(claim, dev, "VFs enabled");
+	/* pcistub_probe() refuses this type of header. */
+	if (dev->hdr_type == PCI_HEADER_TYPE_CARDBUS)
+		return pcibk_blocked(claim, dev, "CardBus bridge, cannot be owned");
 	/* The reset would reach it, but the core would neither lock nor save it. */
 	if (top && claim->slot && dev->slot != claim->top->slot)
 		return pcibk_blocked(claim, dev, "not in the slot");
