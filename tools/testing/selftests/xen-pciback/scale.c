@@ -372,6 +372,28 @@ TEST_F(scale, nested_hotplug)
 	expect_resets(0, tree.behind[0]);
 }
 
+/* -- a bus that takes its time ---------------------------------------------- */
+
+/* Each function of it is waited for, though the core waits for the first at most */
+TEST_F(scale, late_bus)
+{
+	struct fn port = topology_port(0);
+	unsigned int i;
+
+	ASSERT_EQ(0, topology_load("late(fn*3)"));
+	for (i = 0; i < 3; i++)
+		own(fn_below(port, 0, i));
+	settle();
+	scribble();
+
+	topology_begin();
+	EXPECT_EQ(0, reset_device(self->fns[1]));
+	expect_sbrs(1, port);
+	for (i = 0; i < 3; i++)
+		expect_resets(1, self->fns[i]);
+	expect_clean();
+}
+
 /* -- VFs on a bus without a bridge ----------------------------------------- */
 
 #define NR_VFS		4

@@ -29,11 +29,11 @@
 
 /* A function, by its address */
 struct fn {
-	uint16_t domain;
+	uint32_t domain;
 	uint8_t bus;
 	uint8_t dev;
 	uint8_t func;
-	char name[sizeof("0000:00:00.0")];
+	char name[sizeof("00000000:00:00.00")];
 };
 
 struct fn fn_make(unsigned int domain, unsigned int bus, unsigned int dev,

@@ -63,7 +63,7 @@ struct topology_count topology_count(struct fn fn)
 	if (!f)
 		err(1, TOPOLOGY_DIR "/functions");
 	while (fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%12s %u %u %u %u %u", name, &count.reads,
+		if (sscanf(line, "%17s %u %u %u %u %u", name, &count.reads,
 			   &count.writes, &count.flrs, &count.resets,
 			   &count.sbrs) == 6 && !strcmp(name, fn.name)) {
 			fclose(f);
