@@ -20,6 +20,8 @@ TESTS ?=
 SHUFFLE ?=
 MUTATE ?=
 VMS ?= 3
+# make check TESTS=machines: a folder of facts about machines, in place of the committed ones
+MACHINES ?=
 # make check-matrix: only these pairs (kernel-xen or kernel-xen-pvh ...); how many at a time
 PAIRS ?=
 JOBS ?=
@@ -45,8 +47,8 @@ PREFIX ?= /usr/local
 # V=1: show the output of the commands, and the VM's console
 V ?=
 
-export KERNEL FLAVOUR XEN DOM0 BUILD CACHE TESTS SHUFFLE MUTATE VMS PAIRS JOBS N MINUTES SEED ROUNDS
-export DEBIAN KSRC V
+export KERNEL FLAVOUR XEN DOM0 BUILD CACHE TESTS SHUFFLE MACHINES MUTATE VMS PAIRS JOBS N MINUTES
+export SEED ROUNDS DEBIAN KSRC V
 
 ifeq ($(KERNEL),newest)
 override KERNEL := $(shell KERNEL= BUILD='$(BUILD)' CACHE='$(CACHE)' scripts/fetch.sh --newest)
@@ -59,8 +61,8 @@ DRIVER := $(OUT)/$(if $(STOCK),stock/)xen-pciback.ko
 unexport MAKEFLAGS MAKELEVEL
 
 .PHONY: help deps module vm run check check-matrix check-debug check-long coverage mutate \
-	kernels fuzz stress outcomes compare bench shell lint docs patches bisect-check deb deb-check \
-	install uninstall clean distclean
+	kernels fuzz stress outcomes machines compare bench shell lint docs patches bisect-check \
+	deb deb-check install uninstall clean distclean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -73,8 +75,8 @@ help: ## show this list
 	@echo 'Variables: KERNEL=5.10|6.1|...|newest XEN=4.14|4.17|4.20 ($(KERNEL), $(XEN))'
 	@echo '           FLAVOUR=debug|kcsan|rt DOM0=pv|pvh ($(DOM0))'
 	@echo '           BUILD=$(BUILD) CACHE=$(CACHE)'
-	@echo '           TESTS=name,... SHUFFLE=seed MUTATE=1 VMS=3 PAIRS="kernel-xen ..."'
-	@echo '           N=number SEED=number MINUTES=number ROUNDS=number'
+	@echo '           TESTS=name,... SHUFFLE=seed MACHINES=dir MUTATE=1 VMS=3'
+	@echo '           PAIRS="kernel-xen ..." N=number SEED=number MINUTES=number ROUNDS=number'
 	@echo '           KSRC=dir TREE=dir BASE=dir STOCK=1 V=1'
 
 deps: ## install what this machine lacks (qemu, a compiler, ...)
@@ -135,6 +137,10 @@ stress: ## run all operations at random and at the same time, for MINUTES=60 (SE
 outcomes: ## inject failures, and tabulate the results
 	@scripts/deps.sh vm
 	@scripts/check/outcomes.sh
+
+machines: ## tabulate what a reset would do on machines that people have (MACHINES=dir)
+	@scripts/deps.sh vm
+	@scripts/check/machines.sh
 
 compare: ## tabulate what hand-overs reset, with the stock driver and with this one
 	@scripts/deps.sh vm

@@ -19,6 +19,8 @@
 #			With DOM0=pvh those that say "Dom0: pvh", otherwise the rest.
 # MODULE=FILE		that driver, not the one built of the series $KERNEL
 # LIMIT=SECONDS		a program that takes longer hangs [1800; LONG=1: 7200]
+# MACHINES=DIR		the facts about machines that the program machines makes [the
+#			selftests' own]; its table is $BUILD/$KERNEL/machines.tsv
 #
 # FLAVOUR=debug or kcsan runs on a debug kernel; only mutations with
 # "Flavour: debug" or "Flavour: kcsan" are for it.
@@ -31,7 +33,10 @@ set -eu
 . "${0%/*}/../common.sh"
 
 : "${TESTS:=}" "${SHUFFLE:=}" "${MUTATE:=}" "${LONG:=}" "${MODULE:=}" "${VMS:=3}" "${LIMIT:=}"
+: "${MACHINES:=}"
 LONG_TESTS=handovers,guest_hvm,hostile
+# machines runs all of them with LONG=1 or by name, otherwise one of so many
+MACHINES_EVERY=8
 # Which share a VM, and the rest another one: about as long each, and few, for each boot
 # takes 16 s of a CPU. suspend is the first, since it mostly waits.
 TOGETHER='suspend guest_pv,guide.sh outcomes,stress,races,matrix,failnth,windows,hotplug,handout'
@@ -55,7 +60,7 @@ has_any()
 default_tests()
 {
 	if [ -n "$LONG" ]; then
-		echo "$LONG_TESTS" | tr ',' ' '
+		echo "$LONG_TESTS,machines" | tr ',' ' '
 	elif [ "$DOM0" = pvh ]; then
 		echo "$PVH_TESTS"
 	else
@@ -96,6 +101,8 @@ shuffle()
 guest_command()
 {
 	echo "cd /selftests"
+	[ -z "$MACHINES" ] || echo "export MACHINES=/machines"
+	[ -n "$LONG$TESTS" ] || echo "export MACHINES_EVERY=$MACHINES_EVERY"
 	limit=$LIMIT
 	[ "$limit" ] || { ! built_flavour && ! has_any "$LONG_TESTS" "$1"; } ||
 		limit=$LONG_TIMEOUT
@@ -276,6 +283,24 @@ lockdep_end()
 	}'
 }
 
+# keep_plans TAP: what machines.c has to say, as a table: a line for each function and
+# what is owned with it
+keep_plans()
+{
+	sed -n 's/^# # plan:\t//p' "$1" >"$1.plans"
+	awk -F '\t' '
+	BEGIN {
+		OFS = FS
+		print "machine", "bdf", "owned", "plan"
+	}
+	{
+		print $1, $2, "function", $3
+		print $1, $2, "slot", $4
+		print $1, $2, "set", $5
+	}' "$1.plans" >"$OUT/machines.tsv"
+	cut -f 1,2,6 "$1.plans" >"$OUT/machines-stock.tsv"
+}
+
 # run_tests NAME MODULE TESTS: boot, run, and count; sets what count() does.
 # What the VM says goes to fd 3.
 run_tests()
@@ -300,6 +325,7 @@ run_tests()
 		echo "$vm_rc" >"$tap.rc"
 	} | tee "$tap" >&3
 	count "$tap"
+	! has_any machines "$3" || keep_plans "$tap"
 	[ "$(cat "$tap.rc")" -eq 0 ] || failed=$((failed + 1))
 
 	{
@@ -417,7 +443,12 @@ build_vm xentools $hvm
 "$SCRIPT_DIR/check/known-test.sh"
 "$SCRIPT_DIR/check/guard.sh"
 mkdir -p "$OUT/check"
-
+rm -rf "$OUT/selftests/machines"
+if [ -n "$MACHINES" ]; then
+	ls "$MACHINES"/*.tsv >/dev/null || die "no machine in $MACHINES"
+	mkdir "$OUT/selftests/machines"
+	cp "$MACHINES"/*.tsv "$OUT/selftests/machines"
+fi
 
 if [ -n "$MUTATE" ]; then
 	# shellcheck disable=SC2046
