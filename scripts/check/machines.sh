@@ -3,7 +3,7 @@
 #
 # machines.sh: what a reset would do on machines that people have, by
 # selftests/xen-pciback/machines.c, as a table for the kernel's documentation, where a
-# copy of it is Documentation/admin-guide/xen-pciback-machines.txt.
+# copy of it is Documentation/admin-guide/xen-pciback/machines.txt.
 set -eu
 . "${0%/*}/../common.sh"
 
