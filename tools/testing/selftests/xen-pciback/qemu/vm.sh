@@ -297,11 +297,16 @@ trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-# cpu_seconds: what QEMU has used
+# cpu_seconds: what QEMU has used; 0 as long as it has not written its number
+# shellcheck disable=SC2317
 cpu_seconds()
 {
-	awk -v hz="$(getconf CLK_TCK)" '{ print int(($14 + $15) / hz) }' \
-		"/proc/$(cat qemu.pid)/stat" 2>/dev/null || echo 0
+	if [ -s qemu.pid ]; then
+		awk -v hz="$(getconf CLK_TCK)" '{ print int(($14 + $15) / hz) }' \
+			"/proc/$(cat qemu.pid)/stat"
+	else
+		echo 0
+	fi
 }
 
 # A machine that says nothing more before anything of ours runs will not come to that.
