@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# kernels.sh: build the driver for the kernels that the tests run on, and for those of
-# which Debian has no packages, and print what each of them lacks: a line a kernel, then
+# kernels.sh [--others]: build the driver for the kernels that the tests run on, and for those of
+# which Debian has no packages (--others: only for these), and print what each of them lacks: a line a kernel, then
 # what that costs. No warning passes (W=1).
 #
 # The others are built only, never run: with the headers of a kernel that Debian has,
@@ -49,9 +49,11 @@ headers_less()
 	cp -a "$BUILD/$KERNEL/headers" "$work/$each/headers"
 	cd "$work/$each/headers"
 	sed -i "s,$BUILD/$KERNEL/headers,$PWD," usr/src/linux-headers-*-amd64/Makefile
+	gone=0
 	for name; do
+		gone=$((gone + 1))
 		grep -rlw "$name" usr/src/*-common/include |
-			xargs sed -i "s/\<$name\>/no_&/g"
+			xargs sed -i "s/\<$name\>/gone_$gone/g"
 	done
 	case " $* " in
 	*' device_match_driver_override '*)
@@ -88,7 +90,7 @@ table()
 {
 	echo 'compat.h stands in for:'
 	for each in $kernels; do
-		printf '  %-6s %s\n' "$each" "$(lacking "$each" | tr '[:upper:]' '[:lower:]' | xargs)"
+		printf '  %-6s %s\n' "$each" "$(lacking "$each" | tr '[:upper:]' '[:lower:]' | xargs | grep . || echo -)"
 	done
 	echo 'What cannot be had there:'
 	costs | while read -r feature cost; do
@@ -102,7 +104,7 @@ table()
 
 "$SCRIPT_DIR/module.sh" --sources -o "$work/sources"
 kernels=''
-for each in $(all_kernels); do
+[ "${1-}" = --others ] || for each in $(all_kernels); do
 	KERNEL=$each
 	step kernels "Linux $each" build
 	kernels="$kernels $each"

@@ -16,6 +16,7 @@
 #	manual page		rst2man: a warning is an error
 #	documentation		the kernel's tools for it: a warning is an error
 #	kselftests		built without Xen's headers, with O=, and installed
+#	kernels.sh --others	the module, for kernels that Debian lacks (if no SERIES)
 #
 # and for each SERIES, if not said all that the tests are run on, as many at once as
 # there are CPUs:
@@ -402,6 +403,12 @@ check_selftests()
 	done
 }
 
+# For kernels that Debian does not have
+check_others()
+{
+	"$SCRIPT_DIR/check/kernels.sh" --others >"$LOG/others" 2>&1 || cat "$LOG/others"
+}
+
 if [ "${1-}" = --series ]; then
 	KERNEL=$2
 	OUT=$BUILD/$KERNEL
@@ -432,8 +439,11 @@ check "rpmspec, rpmlint, nix: the recipes in contrib" check_contrib
 check "rst2man: the manual page" check_manual
 check "sphinx: the documentation" check_docs
 
-# shellcheck disable=SC2046
-[ $# -gt 0 ] || set -- $(all_kernels)
+if [ $# -eq 0 ]; then
+	check "gcc W=1: the driver for kernels that Debian lacks" check_others
+	# shellcheck disable=SC2046
+	set -- $(all_kernels)
+fi
 for KERNEL; do
 	KERNEL=$KERNEL "$SCRIPT_DIR/fetch.sh" linux
 	KERNEL=$KERNEL "$SCRIPT_DIR/unpack.sh" headers source
