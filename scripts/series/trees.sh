@@ -21,32 +21,13 @@ new()
 {
 	kernel_source "$2"
 	base=$BUILD/$2/linux
-	plain "$1"
-	shift 2
-	for owner; do
-		patch -s -p1 --no-backup-if-mismatch -d "$tree" <"$SCRIPT_DIR/series/trees/$owner.patch"
-	done
-}
-
-plain()
-{
 	tree=$work/$1
 	rm -rf "$tree"
 	mkdir -p "$tree/${DRIVER%/*}"
 	cp -R "$base/$DRIVER" "$tree/${DRIVER%/*}"
-}
-
-# Both add at one place, and so cannot be patched one after the other.
-both()
-{
-	new one "$2" openxt
-	new other "$2" qubes
-	plain "$1"
-	for file in pci_stub.c pciback.h; do
-		git merge-file -q --union "$tree/$DRIVER/$file" "$base/$DRIVER/$file" \
-			"$work/other/$DRIVER/$file"
-		git merge-file -q --union "$tree/$DRIVER/$file" "$base/$DRIVER/$file" \
-			"$work/one/$DRIVER/$file"
+	shift 2
+	for owner; do
+		patch -s -p1 --no-backup-if-mismatch -d "$tree" <"$SCRIPT_DIR/series/trees/$owner.patch"
 	done
 }
 
@@ -82,11 +63,9 @@ changes()
 merged()
 {
 	case $3 in
-	both | file) "$3" "$1" "$2" ;;
-	*)
-		# shellcheck disable=SC2086
-		new "$1" "$2" $3
-		;;
+	file) file "$1" "$2" ;;
+	both) new "$1" "$2" qubes openxt ;;
+	*) new "$1" "$2" ${3:+"$3"} ;;
 	esac
 	changes "$base/$DRIVER" "$tree/$DRIVER" >"$work/owners"
 	"$SCRIPT_DIR/series/tree.sh" "$tree" "$base"
