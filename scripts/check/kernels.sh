@@ -1,13 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# kernels.sh [--others]: build the driver for the kernels that the tests run on, and for those of
-# which Debian has no packages (--others: only for these), and print what each of them lacks: a line a kernel, then
-# what that costs. No warning passes (W=1).
+# kernels.sh [--others]: build the driver for the kernels that the tests run on, and for
+# those of which Debian has no packages (--others: only for these). Print what each of
+# them lacks, a line a kernel, and then what that costs. No warning passes (W=1).
 #
 # The others are built only, never run: with the headers of a kernel that Debian has,
-# less the names in others() that they lack. What these are was found by building the
-# driver with the headers of 6.6.17, 6.18.35 and 7.0.0 themselves.
+# less the names in others() that they lack. Those were found by building the driver with
+# the headers of 6.6.17, 6.18.35 and 7.0.0 themselves.
 set -eu
 . "${0%/*}/../common.sh"
 
@@ -15,8 +15,8 @@ FLAVOUR='' KSRC=''
 export FLAVOUR KSRC
 work=$BUILD/kernels
 
-# A kernel, the one whose headers are taken, and what that one has more. Stable releases
-# of 6.18 have got these two, as 6.12 has: the headers are those of its first.
+# A kernel, the one whose headers are taken, and the names that only that one has. 6.18 is
+# as it was first released: its stable releases have them all, as those of 6.12 do.
 others()
 {
 	cat <<-END
@@ -90,7 +90,8 @@ table()
 {
 	echo 'compat.h stands in for:'
 	for each in $kernels; do
-		printf '  %-6s %s\n' "$each" "$(lacking "$each" | tr '[:upper:]' '[:lower:]' | xargs | grep . || echo -)"
+		lacks=$(lacking "$each" | tr '[:upper:]' '[:lower:]' | xargs)
+		printf '  %-6s %s\n' "$each" "${lacks:--}"
 	done
 	echo 'What cannot be had there:'
 	costs | while read -r feature cost; do
