@@ -7,7 +7,8 @@
 # lacks the root port, the other the hardware's trace.
 #
 # These machines are files in a folder, without any real device. A program that does not
-# refuse is root in namespaces of its own only, and cannot load a module.
+# refuse is root in namespaces of its own only, and cannot load a module. In a chroot no
+# user namespace can be made: there it is root without capabilities.
 set -eu
 . "${0%/*}/../common.sh"
 
@@ -17,8 +18,14 @@ machine=$LOG/machine
 
 inside()
 {
-	timeout -k 1 10 unshare --map-root-user --pid --fork --kill-child \
-		--root="$machine" "$@"
+	if unshare --map-root-user true 2>/dev/null; then
+		set -- unshare --map-root-user --pid --fork --kill-child \
+			--root="$machine" "$@"
+	else
+		set -- setpriv --inh-caps=-all --bounding-set=-all,+sys_chroot \
+			chroot "$machine" "$@"
+	fi
+	timeout -k 1 10 "$@"
 }
 
 # make_machine PORT: with a root port that has this device ID, and a function to take
