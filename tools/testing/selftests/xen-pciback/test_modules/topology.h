@@ -54,7 +54,7 @@
  * @lossy: a reset makes its secondary bus number 1 for ever
  * @deaf: ignores that it is asked for a bus reset
  * @late: what is behind it answers so many ms after a bus reset
- * @slotted: tells of a slot
+ * @slotted: reports a slot
  * @hotplug: which is for hotplug
  * @surprise: also of what is pulled out without a word
  * @slot: has a slot that can be reset

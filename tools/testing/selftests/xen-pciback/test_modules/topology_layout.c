@@ -68,7 +68,7 @@ static const struct topo_kind topo_vf = {
 	"vf", .type = PCI_EXP_TYPE_ENDPOINT, .flr = true, .vf = true
 };
 
-/* One function more on @bus, by itself or with its VFs or a bus of its own */
+/* One function more on @bus, alone, or with its VFs or a bus of its own */
 static struct topo_function *topo_add(struct topo_bus *bus, bool devices,
 				      const struct topo_kind *found)
 {

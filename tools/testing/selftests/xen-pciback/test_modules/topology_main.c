@@ -25,7 +25,7 @@
  * began a secondary bus reset.
  *
  * Nothing but config accesses can get at these functions.  Xen could not find
- * them: it is not told of them, see topo_notify().  So pciback can own them and
+ * them: it is not notified of them, see topo_notify().  So pciback can own them and
  * hand them out, but no real guest can have one.
  *
  * The tree does not change between the time that it is made and unloading, which
