@@ -104,6 +104,8 @@ static const char *sentence_for(const char *why, struct fn *blocker)
 		{ "requested", "was reset for somebody who is about to use it" },
 		{ "not initialised", "is not pciback's (it did not get ready)" },
 		{ "too many bridges", "is a bridge, of which there are too many" },
+		{ "CardBus bridge, cannot be owned",
+		  "is a CardBus bridge, which pciback can never own" },
 		{ "CXL port masks bus resets", "is a CXL port that masks bus resets" },
 	};
 	static char text[2 * TEXT_LEN];
@@ -141,7 +143,7 @@ static void plan_blocked(struct fn *f, const struct list *set)
 		add(sentences, "The set:%s", bdfs_of(set));
 	}
 	if (why && blocker && blocker->bridge && blocker->domid < 0)
-		add(sentences, "It would be so if pciback had all of it, too: %s.", why);
+		add(sentences, "It stays so even if pciback owns all of the set: %s.", why);
 	else
 		add_cures(f);
 	fail(BLOCKED);

@@ -216,6 +216,10 @@ test_cardbus()
 	says 'It cannot be passed safely: 0000:03:02.0 is a CardBus bridge, which pciback can never own'
 	run 4 adopt 03:00.0 03:01.0
 	says '0000:03:00.0 could not be reset with its set: 0000:03:02.0 is a CardBus bridge'
+	bind 0000:03:01.0 pciback 'blocked 0000:03:02.0 (CardBus bridge, cannot be owned)'
+	run 4 plan 03:01.0
+	says 'its set, and 0000:03:02.0 is a CardBus bridge, which pciback can never own'
+	says_not 'pciback-reset adopt'
 	is "$(cat "$PCI/devices/0000:03:00.0/driver_override")" '(null)' 'its override'
 }
 
