@@ -244,8 +244,12 @@ class Sampler:
         """The programs that reach it, a word for each VM"""
         if not mutation.function:
             return self.order
-        # The compiler may have given a condition's code to one of its other lines.
-        near = {f"{mutation.file}:{at}" for at in (number - 1, number, number + 1)}
+        text = self.texts[mutation.file]
+        last = max(text.count("\n", 0, end) for _, end, _ in mutation.edits) + 1
+        if mutation.operator not in ("call", "return"):
+            # The compiler may have given a condition's code to one of its other lines.
+            number, last = number - 1, last + 1
+        near = {f"{mutation.file}:{at}" for at in range(number, last + 1)}
         return [programs for programs in self.order if near & set(self.vms[programs])]
 
     def change(self, mutation):
