@@ -1,5 +1,5 @@
-# shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
 #
 # A machine of files below $ROOT, with its PCI functions below $PCI, for command_tree.sh
 
