@@ -267,7 +267,7 @@ static void need_thorough(void)
 
 void command_adopt(char **argv)
 {
-	struct list l, all;
+	struct list l, taken;
 	int i;
 
 	need_root();
@@ -276,7 +276,7 @@ void command_adopt(char **argv)
 			die(USAGE, "which function? See pciback-reset --help");
 		l = need_functions(argv, false);
 		need_thorough();
-		adopt(&l, &l, &all);
+		adopt(&l, &l, &taken);
 		return;
 	}
 	/* At boot each for itself: a card that is missing keeps none of the others */
@@ -290,7 +290,7 @@ void command_adopt(char **argv)
 		struct list one = { &l.fn[i], 1 };
 
 		if (!l.fn[i]->owned)
-			adopt(&one, &l, &all);
+			adopt(&one, &l, &taken);
 	}
 }
 
