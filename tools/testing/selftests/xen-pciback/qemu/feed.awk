@@ -27,7 +27,7 @@ started && /(qdev_reset|resettable_phase_hold_exec) / {
 		next
 	object = substr($0, RSTART + 4, RLENGTH - 5)
 	split(object, part, "(")
-	if (part[2] !~ /^(nvme|e1000e?|edu|pci-testdev|qemu-xhci)$|virtio-.*pci|bridge|root-port/)
+	if (part[2] !~ /^(nvme|e1000e?|edu|pci-testdev|qemu-xhci)$|virtio-.*-pci$|bridge|root-port/)
 		next
 	print "r", part[2], part[1]
 	fflush()
