@@ -72,23 +72,35 @@ static const struct quirk quirks[] = {
 	{ 0x19e5, 0x375e, OWN_RESET, SINCE(5, 15) },
 };
 
-static bool has_flag(const struct fact *fact, enum flag flag)
+/* Is there such a quirk for it, if that is of a kernel that @known says? */
+static bool has_quirk(const struct fact *fact, enum flag flag,
+		      bool (*known)(unsigned int major, unsigned int minor))
 {
 	const struct quirk *quirk;
 
 	for (quirk = quirks; quirk < quirks + sizeof(quirks) / sizeof(*quirks); quirk++)
 		if (quirk->flags & flag && quirk->vendor == fact->vendor &&
 		    quirk->device == fact->device &&
-		    kernel_since(quirk->since >> 8, quirk->since & 0xff))
+		    known(quirk->since >> 8, quirk->since & 0xff))
 			return true;
 	/* quirk_nvidia_no_bus_reset(), quirk_no_pm_reset() for ATI's displays, Chelsio's T4 */
 	if (flag == OWN_RESET)
 		return fact->vendor == 0x1425 && (fact->device & 0xf000) == 0x4000 &&
-		       kernel_since(5, 15);
+		       known(5, 15);
 	if (flag == NO_BUS_RESET)
 		return fact->vendor == 0x10de && (fact->device & 0xffc0) == 0x2340;
 	return flag == NO_PM_RESET && fact->vendor == 0x1002 &&
 	       fact->class == 0x0300 && fact->up;
+}
+
+static bool has_flag(const struct fact *fact, enum flag flag)
+{
+	return has_quirk(fact, flag, kernel_since);
+}
+
+static bool always(unsigned int major, unsigned int minor)
+{
+	return true;
 }
 
 static bool same_bus(const struct fact *a, const struct fact *b)
@@ -98,7 +110,7 @@ static bool same_bus(const struct fact *a, const struct fact *b)
 
 bool model_has_own_reset(const struct fact *fact)
 {
-	return has_flag(fact, OWN_RESET);
+	return has_quirk(fact, OWN_RESET, always);
 }
 
 static bool has_flr(const struct fact *fact)
