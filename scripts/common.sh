@@ -149,7 +149,7 @@ set_dir()
 	case $1 in
 	linux) cached "linux-$KERNEL$(debian_flavour)" ;;
 	source) cached "source-$KERNEL" ;;
-	xen | xentools | hvm) echo "$CACHE/$1-$XEN-$(xen_suite "$XEN")" ;;
+	xen | xentools | hvm | libvirt) echo "$CACHE/$1-$XEN-$(xen_suite "$XEN")" ;;
 	tools | dash | command) echo "$CACHE/$1-$(xen_suite "$XEN")" ;;
 	*) die "unknown set of packages: $1" ;;
 	esac

@@ -14,6 +14,7 @@
 #	xentools	Xen's own tools and libraries, of the hypervisor $XEN
 #	command	what pciback-reset is built with, beside Xen's libraries
 #	hvm	the device model of HVM guests, for xentools
+#	libvirt	libvirt's daemon and client, for xentools
 #
 # apt does it, with sources, lists and cache of its own: it verifies the
 # archive's signature and each package's hash, and the machine's own apt
@@ -147,6 +148,13 @@ packages()
 	hvm)
 		private apt-cache depends --recurse --important \
 			qemu-system-xen | grep '^[a-z]'
+		;;
+	libvirt)
+		# Newer ones have each driver in a package of its own.
+		# shellcheck disable=SC2046
+		private apt-cache depends --recurse --important \
+			libvirt-clients libvirt-daemon-driver-xen \
+			$(newest libvirt-daemon-driver-nodedev) | grep '^[a-z]'
 		;;
 	esac
 }

@@ -8,6 +8,7 @@
 #	xentools	xentools.cpio, Xen's tools, for boot.sh -x
 #	guest	guest.cpio, what a PV guest boots from, for boot.sh -g
 #	hvm	hvm.cpio, what dom0 runs an HVM guest with, for boot.sh -H
+#	libvirt	libvirt.cpio, its daemon and virsh, for boot.sh -L
 set -eu
 . "${0%/*}/common.sh"
 
@@ -61,6 +62,14 @@ XEN_PROGRAMS='
 	xenconsoled
 	xenstored
 	xl
+'
+
+# The daemon, with the drivers that it opens: for Xen, and for dom0's devices
+LIBVIRT_PROGRAMS='
+	usr/bin/virsh
+	usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_libxl.so
+	usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_nodedev.so
+	usr/sbin/libvirtd
 '
 
 LOADER=lib/x86_64-linux-gnu/ld-linux-x86-64.so.2
@@ -219,6 +228,28 @@ make_hvm()
 	archive hvm.cpio
 }
 
+# Without the libraries that the others have
+make_libvirt()
+{
+	rm -rf "$IMAGE"
+	for program in $LIBVIRT_PROGRAMS; do
+		put "$program"
+		libraries "$program"
+	done | sort -u >needed
+	while read -r library; do
+		library=${library#"$ROOT/"}
+		[ -e "image/$library" ] || [ -e "image-xentools/$library" ] ||
+			put "$library"
+	done <needed
+	rm needed
+	mkdir -p "$IMAGE/usr/share/libvirt"
+	cp -R "$ROOT/usr/share/libvirt/cpu_map" "$IMAGE/usr/share/libvirt/"
+	# It has to name the CPU of dom0, and the emulated one has no VME
+	sed -i "/'vme'/d" "$IMAGE"/usr/share/libvirt/cpu_map/x86_486*.xml
+
+	archive libvirt.cpio
+}
+
 archive()
 {
 	(cd "$IMAGE" && find . | sort | cpio --quiet -o -H newc -R 0:0) >"$1.new"
@@ -275,6 +306,12 @@ for part; do
 		ROOT=$OUT/hvm IMAGE=$OUT/image-hvm
 		! stale hvm.cpio xentools.cpio .unpacked-hvm "$SCRIPT_DIR/image.sh" ||
 			step image "a device model for HVM guests" make_hvm
+		;;
+	libvirt)
+		ROOT=$OUT/libvirt IMAGE=$OUT/image-libvirt
+		! stale libvirt.cpio xentools.cpio .unpacked-libvirt \
+			"$SCRIPT_DIR/image.sh" ||
+			step image "libvirt for dom0" make_libvirt
 		;;
 	*) die "unknown part: $part" ;;
 	esac

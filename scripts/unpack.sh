@@ -12,6 +12,7 @@
 #			test is built with that plays a guest
 #	command	command/	what pciback-reset is built with
 #	hvm	hvm/	the device model of HVM guests
+#	libvirt	libvirt/	libvirt's daemon and client
 #
 # The packages are verified against what apt verified when they came. The kernel
 # and its headers are those that kernel.sh has built, if it builds the flavour.
@@ -233,6 +234,17 @@ unpack_hvm()
 	done
 }
 
+unpack_libvirt()
+{
+	packages=$(set_of libvirt)
+	mkdir libvirt
+	merge_usr libvirt
+	for deb in "$packages"/*.deb; do
+		contents "$deb" -C libvirt --exclude=./usr/share/doc \
+			--exclude=./usr/share/locale --exclude=./usr/share/man
+	done
+}
+
 # What is there is of the packages it was made from, or it is made anew.
 unpack()
 {
@@ -245,6 +257,7 @@ unpack()
 	xentools) made='xentools' from=xentools ;;
 	command) made='command' from=command ;;
 	hvm) made='hvm' from=hvm ;;
+	libvirt) made='libvirt' from=libvirt ;;
 	*) die "unknown part: $1" ;;
 	esac
 	stamp=$OUT/.unpacked-$1
@@ -280,6 +293,7 @@ for part; do
 	xentools) unpack xentools "tools and libraries of Xen $XEN" ;;
 	command) unpack command "what pciback-reset is built with" ;;
 	hvm) unpack hvm "a device model for Xen $XEN" ;;
+	libvirt) unpack libvirt "libvirt for Xen $XEN" ;;
 	*) die "unknown part: $part" ;;
 	esac
 done

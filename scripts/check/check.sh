@@ -34,7 +34,7 @@ set -eu
 
 : "${TESTS:=}" "${SHUFFLE:=}" "${MUTATE:=}" "${LONG:=}" "${MODULE:=}" "${VMS:=3}" "${LIMIT:=}"
 : "${MACHINES:=}"
-LONG_TESTS=handovers,guest_hvm,hostile
+LONG_TESTS=handovers,guest_hvm,hostile,libvirt
 # machines runs all of them with LONG=1 or by name, otherwise one of so many
 MACHINES_EVERY=8
 # Which share a VM, and the rest another one: about as long each, and few, for each boot
@@ -51,7 +51,7 @@ lock_out
 # has_any NAME,... TEST,...: is one of the programs among the tests?
 has_any()
 {
-	echo "$2" | tr ',' '\n' | sed 's/:.*//' |
+	echo "$2" | tr ' ,' '[\n*]' | sed 's/:.*//' |
 		grep -qxF "$(echo "$1" | tr ',' '\n')"
 }
 
@@ -310,6 +310,7 @@ run_tests()
 	with=-x
 	! has_any guest_pv,handovers,command.sh,guide.sh "$3" || with=-g
 	! has_any guest_hvm "$3" || with=-H
+	! has_any libvirt "$3" || with=-L
 	timeout=3600
 	! built_flavour || timeout=$LONG_TIMEOUT
 	! has_any "$LONG_TESTS" "$3" || timeout=$LONG_TIMEOUT
@@ -435,11 +436,12 @@ case ${1-} in
 esac
 
 "$SCRIPT_DIR/module.sh"
-# A device model only for those who need it
-hvm=''
-[ -z "$LONG" ] && ! has_any guest_hvm "$TESTS" || hvm=hvm
+# A device model and libvirt only for those who need it
+sets=xentools
+[ -z "$LONG" ] && ! has_any guest_hvm "$TESTS" || sets="$sets hvm"
+[ -z "$LONG" ] && ! has_any libvirt "$TESTS" || sets="$sets libvirt"
 # shellcheck disable=SC2086
-build_vm xentools $hvm
+build_vm $sets
 "$SCRIPT_DIR/check/known-test.sh"
 "$SCRIPT_DIR/check/guard.sh"
 mkdir -p "$OUT/check"

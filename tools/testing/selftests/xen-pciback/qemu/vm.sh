@@ -12,6 +12,7 @@
 #			implies -g
 #	-i		no COMMAND but a shell, on this terminal
 #	-k		no Xen, only the kernel, and no driver
+#	-L		with libvirt; implies -g
 #	-l LEVEL	the kernel's loglevel on the console [1]
 #	-m MODULE	the driver, to be loaded first [none]
 #	-n NAME		the run's folder is $VM_RUN/NAME [vm]
@@ -28,9 +29,9 @@
 #
 # Environment, what it boots: VM_XEN, the hypervisor, and VM_KERNEL, the dom0 kernel,
 # both as ELF images (vmlinux; DOM0 says what kind of guest it is, pv or pvh [pv]); and
-# VM_IMAGES, a folder of archives for the initramfs: base.cpio, and for -x, -g and -H
-# xentools.cpio, guest.cpio and hvm.cpio. ../README has what must be in them. /init and
-# all else of this folder that runs in the VM is added here.
+# VM_IMAGES, a folder of archives for the initramfs: base.cpio, and for -x, -g, -H and
+# -L xentools.cpio, guest.cpio, hvm.cpio and libvirt.cpio. ../README has what must be in
+# them. /init and all else of this folder that runs in the VM is added here.
 #
 # And: VM_RUN, where the runs' folders are [/tmp/xen-pciback], VM_TIMEOUT seconds
 # before a run is called hung [600], VM_SILENCE seconds of CPU time that QEMU uses
@@ -74,9 +75,10 @@ usage()
 	exit 2
 }
 
-bare='' devices='' guest='' hvm='' overlay='' interactive='' loglevel=1 module=none name=vm
+bare='' devices='' guest='' hvm='' libvirt='' overlay='' interactive='' loglevel=1
+module=none name=vm
 parameters='' quiet='' tools='' verbose=${V:-}
-while getopts bd:gHikl:m:n:p:qvx option; do
+while getopts bd:gHikLl:m:n:p:qvx option; do
 	case $option in
 	b) devices=bench ;;
 	d) overlay=$(realpath "$OPTARG") ;;
@@ -84,6 +86,7 @@ while getopts bd:gHikl:m:n:p:qvx option; do
 	H) guest=1 hvm=1 ;;
 	i) interactive=1 ;;
 	k) bare=1 module=none ;;
+	L) guest=1 libvirt=1 ;;
 	l) loglevel=$OPTARG ;;
 	m) module=$OPTARG ;;
 	n) name=$OPTARG ;;
@@ -141,7 +144,11 @@ esac
 if [ -n "$hvm" ]; then
 	cpu=$cpu,svm=on
 	tools="$tools hvm.cpio"
-	[ "$VM_MEMORY" -ge 2560 ] || VM_MEMORY=2560
+fi
+[ -z "$libvirt" ] || tools="$tools libvirt.cpio"
+# Half of dom0's memory is for its files
+if [ -n "$hvm$libvirt" ] && [ "$VM_MEMORY" -lt 2560 ]; then
+	VM_MEMORY=2560
 fi
 
 system="Linux${KERNEL:+ $KERNEL}${FLAVOUR:+-$FLAVOUR}"
