@@ -311,6 +311,7 @@ run_tests()
 	! has_any guest_pv,handovers,command.sh,guide.sh "$3" || with=-g
 	! has_any guest_hvm "$3" || with=-H
 	! has_any libvirt "$3" || with=-L
+	! has_any field "$3" || with="$with -f"
 	timeout=3600
 	! built_flavour || timeout=$LONG_TIMEOUT
 	! has_any "$LONG_TESTS" "$3" || timeout=$LONG_TIMEOUT
@@ -320,8 +321,9 @@ run_tests()
 		vm_rc=0
 		# loglevel 4: no more than errors between the tests' lines;
 		# what the kernel warned of is in the dmesg at the log's end
+		# shellcheck disable=SC2086
 		VM_TIMEOUT=${VM_TIMEOUT:-$timeout} \
-			"$SCRIPT_DIR/boot.sh" "$with" -l 4 -n "$1" -m "$2" \
+			"$SCRIPT_DIR/boot.sh" $with -l 4 -n "$1" -m "$2" \
 			-d "$OUT/selftests" "$(guest_command "$3")" || vm_rc=$?
 		echo "$vm_rc" >"$tap.rc"
 	} | tee "$tap" >&3

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# machine.sh [bench]: print the QEMU options that make up the VM's PCI devices, one
+# machine.sh [bench|field]: print the QEMU options that make up the VM's PCI devices, one
 # case of "how can this be reset?" each. All addresses are fixed: the tests,
 # the README and the story name them.
 #
@@ -24,6 +24,14 @@
 #   00:1c.0	0c:00.0-1 e1000e		PM, slot (both)
 #   00:1d.0	0d:00.0-7 e1000e		PM, slot (all eight)
 #   00:1e.0	0e:00.0 nvme with 64 VFs	FLR, PF and VFs
+#
+# and for the test field, likewise:
+#   00:1c.0	0c:00.0 switch with ports 0d:00.0 and 0d:01.0
+#		0e:00.0-1 e1000e		PM, slot (both)
+#		0f:00.0 e1000e			PM, slot
+#   00:1d.0	another root bus, 80, with port 80:01.0
+#		81:00.0 e1000e			PM, slot
+#   00:1e.0	10:00.0 nvme with 64 VFs	FLR, PF and VFs
 #
 # Each function of a card says that there are more (multifunction), not only the first:
 # else the kernel takes one that it finds again for one that is alone in its slot, and
@@ -49,6 +57,17 @@ card()
 		echo "-device e1000e,bus=port$1,addr=0.$function,multifunction=on,romfile="
 		function=$((function + 1))
 	done
+}
+
+# In slot 1e
+large_nvme()
+{
+	port 1e
+	cat <<END
+-device nvme-subsys,id=large
+-device nvme,bus=port1e,subsys=large,serial=large,sriov_max_vfs=64,\
+sriov_vq_flexible=128,sriov_vi_flexible=64,max_ioqpairs=130,msix_qsize=65
+END
 }
 
 cat <<END
@@ -92,12 +111,25 @@ sriov_vq_flexible=8,sriov_vi_flexible=8,max_ioqpairs=16,msix_qsize=17
 -device virtserialport,chardev=tests,name=monitor
 END
 
-[ "${1-}" = bench ] || exit 0
-cat <<END
-$(card 1c 2)
-$(card 1d 8)
-$(port 1e)
--device nvme-subsys,id=large
--device nvme,bus=port1e,subsys=large,serial=large,sriov_max_vfs=64,\
-sriov_vq_flexible=128,sriov_vi_flexible=64,max_ioqpairs=130,msix_qsize=65
-END
+case ${1-} in
+bench)
+	card 1c 2
+	card 1d 8
+	large_nvme
+	;;
+field)
+	port 1c
+	cat <<-END
+		-device x3130-upstream,id=switch,bus=port1c
+		-device xio3130-downstream,id=down0,bus=switch,addr=0.0,chassis=0xd0,slot=0xd0
+		-device xio3130-downstream,id=down1,bus=switch,addr=1.0,chassis=0xd1,slot=0xd1
+		-device e1000e,bus=down0,addr=0.0,multifunction=on,romfile=
+		-device e1000e,bus=down0,addr=0.1,multifunction=on,romfile=
+		-device e1000e,bus=down1,romfile=
+		-device pxb-pcie,id=root80,bus_nr=0x80,bus=pcie.0,addr=1d.0
+		-device pcie-root-port,id=port80,bus=root80,addr=1.0,chassis=0x80,slot=0x80
+		-device e1000e,bus=port80,romfile=
+	END
+	large_nvme
+	;;
+esac

@@ -6,6 +6,7 @@
 #
 #	-b		with the devices for "make bench", too
 #	-d DIR		copy what is in DIR to the root of the VM's file system
+#	-f		with the devices for the test field, too
 #	-g		with a kernel and initramfs for a PV guest, in /guest,
 #			and a CPU for it; implies -x
 #	-H		with what HVM guests need, and a CPU that can run them;
@@ -39,8 +40,8 @@
 # VM_ACCEL [tcg,thread=single], VM_ICOUNT, what goes to QEMU's -icount
 # [shift=3,sleep=off; none with -i or another VM_ACCEL], VM_ENV, assignments to export
 # before COMMAND, VM_COVERAGE=1, which has trace.log show each block of a module's code
-# that runs there, and V=1, the same as -v. XEN, KERNEL and FLAVOUR are only printed:
-# what is being booted.
+# that runs there, and V=1, the same as
+# -v. XEN, KERNEL and FLAVOUR are only printed: what is being booted.
 #
 # By -icount time in the VM passes by instructions, 8 ns each, and when it idles jumps to
 # the next timer: what else this machine does changes nothing, and waits cost nothing.
@@ -78,10 +79,11 @@ usage()
 bare='' devices='' guest='' hvm='' libvirt='' overlay='' interactive='' loglevel=1
 module=none name=vm
 parameters='' quiet='' tools='' verbose=${V:-}
-while getopts bd:gHikLl:m:n:p:qvx option; do
+while getopts bd:fgHikLl:m:n:p:qvx option; do
 	case $option in
 	b) devices=bench ;;
 	d) overlay=$(realpath "$OPTARG") ;;
+	f) devices=field ;;
 	g) guest=1 ;;
 	H) guest=1 hvm=1 ;;
 	i) interactive=1 ;;
