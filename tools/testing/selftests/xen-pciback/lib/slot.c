@@ -105,13 +105,23 @@ void slot_fill(struct fn port)
 }
 
 /* The hotplug service of a port: PCIe port type 4 (root), service 2 */
+#define SERVICE		"%s:pcie004"
+#define PCIEHP		"/sys/bus/pci_express/drivers/pciehp/"
+
+bool slot_is_native(struct fn port)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), PCIEHP SERVICE, port.name);
+	return !access(path, F_OK);
+}
+
 static int write_service(struct fn port, const char *file)
 {
 	char service[64], path[128];
 
-	snprintf(service, sizeof(service), "%s:pcie004", port.name);
-	snprintf(path, sizeof(path),
-		 "/sys/bus/pci_express/drivers/pciehp/%s", file);
+	snprintf(service, sizeof(service), SERVICE, port.name);
+	snprintf(path, sizeof(path), PCIEHP "%s", file);
 	return write_string(path, service);
 }
 

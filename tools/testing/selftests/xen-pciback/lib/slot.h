@@ -23,6 +23,8 @@ int slot_power_off(struct fn port);
 bool slot_wait_off(struct fn port);
 /* Put the card back in that was there at the start, once the slot is off */
 void slot_fill(struct fn port);
+/* Does pciehp drive it? One that ACPI drives can be reset only as a bus. */
+bool slot_is_native(struct fn port);
 /* Take its driver from a slot, so that it is only a bus; and give it back */
 int slot_unbind(struct fn port);
 int slot_bind(struct fn port);

@@ -33,6 +33,9 @@
 #		81:00.0 e1000e			PM, slot
 #   00:1e.0	10:00.0 nvme with 64 VFs	FLR, PF and VFs
 #
+# VM_HOTPLUG=acpi in the environment gives the slots to ACPI: pciehp does not drive them,
+# nor can they be reset, but by the bus [pcie].
+#
 # Each function of a card says that there are more (multifunction), not only the first:
 # else the kernel takes one that it finds again for one that is alone in its slot, and
 # gives it a slot reset of its own.
@@ -41,6 +44,15 @@
 # a second and more, where a serial port takes 400; and the tests' words to QEMU's
 # monitor out of it.
 set -eu
+
+case ${VM_HOTPLUG:=pcie} in
+pcie) by_acpi=off ;;
+acpi) by_acpi=on ;;
+*)
+	echo "machine.sh: VM_HOTPLUG=$VM_HOTPLUG: not pcie or acpi" >&2
+	exit 2
+	;;
+esac
 
 # port ADDRESS: a slot with its own number, so that pciehp takes it
 port()
@@ -73,7 +85,7 @@ END
 cat <<END
 -machine q35,kernel-irqchip=split
 -device intel-iommu,intremap=on
--global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off
+-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=$by_acpi
 -nodefaults
 -vga none
 -nic none

@@ -40,7 +40,7 @@
 # VM_ACCEL [tcg,thread=single], VM_ICOUNT, what goes to QEMU's -icount
 # [shift=3,sleep=off; none with -i or another VM_ACCEL], VM_ENV, assignments to export
 # before COMMAND, VM_COVERAGE=1, which has trace.log show each block of a module's code
-# that runs there, and V=1, the same as
+# that runs there, VM_HOTPLUG=acpi, which gives the slots to ACPI, and V=1, the same as
 # -v. XEN, KERNEL and FLAVOUR are only printed: what is being booted.
 #
 # By -icount time in the VM passes by instructions, 8 ns each, and when it idles jumps to
