@@ -154,7 +154,9 @@ packages()
 		# shellcheck disable=SC2046
 		private apt-cache depends --recurse --important \
 			libvirt-clients libvirt-daemon-driver-xen \
-			$(newest libvirt-daemon-driver-nodedev) | grep '^[a-z]'
+			$(private apt-cache depends libvirt-daemon |
+				grep -o 'libvirt-daemon-driver-nodedev$') |
+			grep '^[a-z]'
 		;;
 	esac
 }
