@@ -40,7 +40,7 @@ MACHINES_EVERY=8
 # Which share a VM, and the rest another one: about as long each, and few, for each boot
 # takes 16 s of a CPU. suspend is the first, since it mostly waits.
 TOGETHER='suspend guest_pv,guide.sh outcomes,stress,races,matrix,failnth,windows,hotplug,handout'
-TOGETHER="$TOGETHER command.sh,requests,coverage,releases,policy,backend,refused,waits,foreign"
+TOGETHER="$TOGETHER requests,coverage,releases,policy,backend,refused,waits,foreign,command.sh"
 # In a PVH dom0; the selftests' README has the rest
 PVH_TESTS=methods,refusals,clean
 LONG_TIMEOUT=7200
