@@ -73,6 +73,7 @@ static bool adopt_one(struct fn *f, char *why)
 static bool release_one(struct fn *f, char *why)
 {
 	const char *remove[] = { "xl", "pci-assignable-remove", "-r", f->bdf, NULL };
+	const char *unquarantine[] = { "xl", "pci-assignable-remove", f->bdf, NULL };
 	char override[TEXT_LEN], record[2 * TEXT_LEN] = "", *old = record, *line = "";
 	char *path = at(RECORDS "/%s", f->bdf);
 	bool known = false;
@@ -98,6 +99,12 @@ static bool release_one(struct fn *f, char *why)
 		if (failed(why, "driver_override", put(line, at(PCI "/devices/%s/driver_override",
 								f->bdf))))
 			return false;
+		/*
+		 * What a guest has had stays in Xen's quarantine, where dom0's driver cannot
+		 * use it.  xl fails if no guest has had it.
+		 */
+		if (use_xl())
+			run_quietly(unquarantine);
 	}
 	/* Or pciback takes it again.  Not there if it was not asked for by name. */
 	put(f->bdf, at(PCIBACK "/remove_slot"));

@@ -5,6 +5,7 @@
  * Below PCIBACK_RESET_ROOT xenstore is a folder of that name: a file for each node.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -270,8 +271,8 @@ int find_domain(const char *name)
 	return guest_of(search.domid);
 }
 
-/* Run a program, with what it says on stderr: it is not this command's result */
-int run(const char *const argv[])
+/* Run a program, with what it says on stderr, or nowhere: it is not this command's result */
+static int spawn(const char *const argv[], bool quiet)
 {
 	posix_spawn_file_actions_t actions;
 	int err, result;
@@ -288,6 +289,8 @@ int run(const char *const argv[])
 		return 0;
 	}
 	posix_spawn_file_actions_init(&actions);
+	if (quiet)
+		posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
 	posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
 	err = posix_spawnp(&pid, argv[0], &actions, NULL, (char *const *)argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
@@ -299,4 +302,14 @@ int run(const char *const argv[])
 		if (errno != EINTR)
 			return -1;
 	return WIFEXITED(result) ? WEXITSTATUS(result) : -1;
+}
+
+int run(const char *const argv[])
+{
+	return spawn(argv, false);
+}
+
+int run_quietly(const char *const argv[])
+{
+	return spawn(argv, true);
 }

@@ -123,6 +123,7 @@ int find_domain(const char *name);
 const char *guest_name(int domid);
 bool is_pv(int domid);
 int run(const char *const argv[]);
+int run_quietly(const char *const argv[]);
 
 /* pciback-reset.c */
 extern unsigned int opts;

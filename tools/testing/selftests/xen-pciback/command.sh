@@ -910,7 +910,13 @@ for test in $TESTS; do
 		ktap_test_fail "$test"
 	fi
 done
-[ -z "$domid" ] || xl destroy pv
+if [ -n "$domid" ]; then
+	xl destroy pv
+	# Or dom0's drivers could not use them: Xen keeps them in quarantine
+	for bdf in $NVME $CARD $PAIR; do
+		xl pci-assignable-remove "$bdf"
+	done >/dev/null 2>&1
+fi
 take_all
 rmmod nvme e1000e 2>/dev/null
 ktap_finished

@@ -53,10 +53,15 @@ FIXTURE_SETUP(guest_pv)
 
 FIXTURE_TEARDOWN(guest_pv)
 {
+	unsigned int i;
+
 	EXPECT_EQ(0, xl_destroy(&self->one));
 	EXPECT_EQ(0, xl_destroy(&self->other));
 	EXPECT_EQ(0, set_parameter("auto_reset", "1"));
 	EXPECT_EQ(0, set_parameter("strict_reset", "0"));
+	/* Or dom0's drivers could not use them: Xen keeps them in quarantine */
+	for (i = 0; i < self->owned.nr; i++)
+		xl_command("pci-assignable-remove %s", self->owned.fns[i].name);
 	EXPECT_EQ(0, owned_release(&self->owned));
 	expect_not_logged("cut here");
 	klog_end(self->klog);
