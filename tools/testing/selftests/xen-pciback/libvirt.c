@@ -71,9 +71,11 @@ static int node_device(const char *what, struct fn fn)
 			 fn.bus, fn.dev, fn.func);
 }
 
+/* Its driver is named, or libvirt 11 takes it for in use after it has been detached */
 static void put_hostdev(FILE *f, struct fn fn, const char *managed)
 {
-	fprintf(f, "<hostdev mode='subsystem' type='pci' managed='%s'><source>\n"
+	fprintf(f, "<hostdev mode='subsystem' type='pci' managed='%s'>\n"
+		   "<driver name='xen'/><source>\n"
 		   "<address domain='%#x' bus='%#x' slot='%#x' function='%#x'/>\n"
 		   "</source></hostdev>\n",
 		managed, fn.domain, fn.bus, fn.dev, fn.func);
