@@ -191,7 +191,7 @@ def report(there, ran, listed):
         name = pathlib.Path(path).name
         text = pathlib.Path(path).read_text().splitlines()
         function = functions_of(text)
-        # A function that is inlined may also be there by itself, and not be called.
+        # A function that is inlined may also exist apart, and not be called.
         lines = sorted(line.number for line in there if line.file == path and
                        text[line.number - 1].strip() not in ("{", "}"))
         reached_lines = [number for number in lines if (path, number) in ran]
