@@ -34,6 +34,8 @@ landing()
 		    What is reset, when, and why.
 		:doc:\`admin-guide/xen-pciback/recipes\`
 		    What to type for each kind of device.
+		:doc:\`admin-guide/xen-pciback/libvirt\`
+		    What libvirt does beside pciback, and what to type then.
 		:doc:\`admin-guide/xen-pciback/troubleshooting\`
 		    Each message, with its cause and what to do.
 		:doc:\`admin-guide/xen-pciback/security\`
