@@ -502,21 +502,21 @@ TEST_F(played, reset_again_after_a_release)
 /* With passthrough=1 a function is where it is in dom0, and a refused one has its place */
 TEST_F(played, passthrough)
 {
-	const struct fn fns[] = { self->nic, self->nvme };
+	const struct fn fns[] = { self->nic, self->card.first };
 	char place[32];
 
 	ASSERT_EQ(0, unload_module("xen_pciback"));
 	ASSERT_EQ(0, load_pciback("passthrough=1"));
 	adopt(self->nic);
-	EXPECT_EQ(0, owned_seize(&self->owned, self->nvme));
-	EXPECT_EQ(0, fn_set(self->nvme, "strict", "1"));
+	EXPECT_EQ(0, owned_seize(&self->owned, self->card.first));
+	EXPECT_EQ(0, fn_set(self->card.first, "strict", "1"));
 	EXPECT_EQ(-EIO, guest_create(&self->guest, DOMAIN, fns, 2));
 
 	expect_given(&self->guest, self->nic);
 	guest_place(&self->guest, self->nic, place, sizeof(place));
 	EXPECT_STREQ("0000:03:00.00", place);
-	guest_place(&self->guest, self->nvme, place, sizeof(place));
-	EXPECT_STREQ("0000:01:00.00", place);
+	guest_place(&self->guest, self->card.first, place, sizeof(place));
+	EXPECT_STREQ("0000:04:00.00", place);
 
 	EXPECT_EQ(0, guest_destroy(&self->guest));
 	expect_idle(self->nic);
