@@ -28,12 +28,17 @@ CARD='0000:04:00.0 0000:04:00.1 0000:04:00.2'
 CONSOLE=/var/log/xen/console/guest-win11.log
 PARAMETERS=/sys/module/xen_pciback/parameters
 
-# here: the guide's graphics card, its device with a broken FLR, and its network card
+# here: the guide's graphics card, its device with a broken FLR, and its network card;
+# and lspci before 3.8 does not know ::03xx
 here()
 {
-	sed -e 's/0000:01\>/0000:04/g' -e 's/0000:03\>/0000:0a/g' -e 's/0000:05\>/0000:0b/g' \
+	# shellcheck disable=SC2086
+	sed $old_lspci -e 's/0000:01\>/0000:04/g' -e 's/0000:03\>/0000:0a/g' -e 's/0000:05\>/0000:0b/g' \
 		-e 's/nouveau/e1000e/g' -e 's/snd_hda_intel/e1000e/g'
 }
+
+old_lspci=''
+lspci -d ::03xx >/dev/null 2>&1 || old_lspci='-e s/::03xx/::0300/g'
 
 problem()
 {
@@ -105,7 +110,8 @@ tidy()
 	done >/dev/null 2>&1
 	echo 0 >/sys/bus/pci/devices/0000:0b:00.0/sriov_numvfs
 	rmmod nvme e1000e 2>/dev/null
-	echo default >/sys/bus/pci/devices/0000:0a:00.0/reset_method 2>/dev/null
+	path=/sys/bus/pci/devices/0000:0a:00.0/reset_method
+	[ ! -e $path ] || echo default >$path
 }
 
 # blocks PAGE: what is to be done, a line each: its number, what, and the text
