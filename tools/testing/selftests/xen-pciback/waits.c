@@ -287,6 +287,48 @@ TEST_F_TIMEOUT(played, guest_that_does_not_answer_recovery, 600)
 	EXPECT_EQ(0, wait_for_child(recovering));
 }
 
+/* A guest whose driver answers keeps its function */
+TEST_F_TIMEOUT(played, guest_that_answers_recovery, 600)
+{
+	pid_t recovering;
+
+	if (!guest_connectable())
+		SKIP(return, NOT_ITS_OWN_GUEST);
+	create_asked();
+	recovering = in_child(aer_recover(self->nic_port, self->nic));
+	EXPECT_EQ(ASKED_DETECTED, guest_answer(&self->guest, ANSWER_NEED_RESET));
+	EXPECT_EQ(ASKED_SLOT_RESET, guest_answer(&self->guest, ANSWER_RECOVERED));
+	EXPECT_EQ(ASKED_RESUME, guest_answer(&self->guest, ANSWER_RECOVERED));
+	EXPECT_EQ(0, wait_for_child(recovering));
+	expect_given(&self->guest, self->nic);
+}
+
+/* One whose driver gives up, in either step, is to be killed by the toolstack */
+TEST_F_TIMEOUT(played, guest_that_gives_up_in_recovery, 600)
+{
+	unsigned int step;
+	pid_t recovering;
+	char text[32];
+
+	if (!guest_connectable())
+		SKIP(return, NOT_ITS_OWN_GUEST);
+	adopt(self->nic);
+	for (step = 0; step < 2; step++) {
+		create_pv(&self->guest, self->nic);
+		guest_handle_errors(&self->guest);
+		recovering = in_child(aer_recover(self->nic_port, self->nic));
+		if (step)
+			EXPECT_EQ(ASKED_DETECTED, guest_answer(&self->guest, ANSWER_NEED_RESET));
+		EXPECT_EQ(step ? ASKED_SLOT_RESET : ASKED_DETECTED,
+			  guest_answer(&self->guest, ANSWER_DISCONNECT));
+		EXPECT_EQ(-EIO, wait_for_child(recovering));
+		guest_node(&self->guest, text, sizeof(text), "aerState");
+		EXPECT_STREQ("aerfail", text);
+		EXPECT_EQ(0, guest_destroy(&self->guest));
+		expect_idle(self->nic);
+	}
+}
+
 /* The page with the question stays mapped as long as error recovery looks at it */
 TEST_F_TIMEOUT(played, guest_that_closes_in_recovery, 600)
 {

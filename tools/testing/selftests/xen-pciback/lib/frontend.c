@@ -160,14 +160,19 @@ static void wait_event(const struct guest *guest)
 		err(1, "event channel");
 }
 
-static int ask_op(const struct guest *guest, const struct xen_pci_op *op)
+static int notify_backend(const struct guest *guest)
 {
 	struct ioctl_evtchn_notify notify = { .port = guest->port };
 
+	return ioctl(guest->evtchn, IOCTL_EVTCHN_NOTIFY, &notify) ? -errno : 0;
+}
+
+static int ask_op(const struct guest *guest, const struct xen_pci_op *op)
+{
 	guest->page->op = *op;
 	__atomic_or_fetch(&guest->page->flags, XEN_PCIF_active,
 			  __ATOMIC_SEQ_CST);
-	return ioctl(guest->evtchn, IOCTL_EVTCHN_NOTIFY, &notify) ? -errno : 0;
+	return notify_backend(guest);
 }
 
 /* Have pciback do @op, and wait for its answer */
@@ -264,6 +269,18 @@ int guest_wait_asked(const struct guest *guest)
 		usleep(GUEST_POLL_MS * 1000);
 	}
 	return 0;
+}
+
+int guest_answer(const struct guest *guest, int answer)
+{
+	int ret = guest_wait_asked(guest);
+
+	if (ret)
+		return ret;
+	ret = guest->page->aer_op.cmd;
+	guest->page->aer_op.err = answer;
+	__atomic_and_fetch(&guest->page->flags, ~XEN_PCIB_active, __ATOMIC_SEQ_CST);
+	return notify_backend(guest) ?: ret;
 }
 
 int guest_config_send(const struct guest *guest, const char *place,
