@@ -207,11 +207,11 @@ static ssize_t value_store(struct device *dev, struct device_attribute *attr, co
 {
 	bool is_default = !strcmp(attr->attr.name, "strict") && sysfs_streq(buf, "default");
 	struct pcistub_device *psdev;
-	bool value = false;
-	int err = is_default ? 0 : kstrtobool(buf, &value);
+	u8 value = 0;
 
-	if (err)
-		return err;
+	/* kstrtobool() takes "default" for "disable". */
+	if (!is_default && (kstrtou8(buf, 10, &value) || value > 1))
+		return -EINVAL;
 
 	guard(spinlock_irq)(&pcistub_devices_lock);
 	psdev = pcibk_find(to_pci_dev(dev));
