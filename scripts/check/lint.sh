@@ -162,7 +162,7 @@ check_spelling()
 	copy_repository "$BUILD/lint/spelling"
 	cd "$BUILD/lint/spelling" || return
 	find . -name '*.patch' -exec sed -i 's/^[- @].*//' {} +
-	# The facts have names of their own, such as HDA.
+	# The facts have names of their own.
 	codespell --check-hidden --skip '*.tsv' .
 }
 
