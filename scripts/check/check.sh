@@ -315,6 +315,8 @@ run_tests()
 	! has_any field "$3" || with="$with -f"
 	timeout=3600
 	! built_flavour || timeout=$LONG_TIMEOUT
+	# A debug kernel boots much more slowly
+	! built_flavour || export VM_SILENCE="${VM_SILENCE:-300}"
 	! has_any "$LONG_TESTS" "$3" || timeout=$LONG_TIMEOUT
 	# While a machine is asleep no instruction passes
 	! has_any suspend "$3" || export VM_ICOUNT=
