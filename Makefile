@@ -108,7 +108,7 @@ check-matrix: ## run make check for each pair of kernel and Xen, and tabulate th
 
 check-debug: ## make check on debug kernels, built here: lockdep and the like, KCSAN
 	@scripts/deps.sh vm
-	@PAIRS='$(or $(PAIRS),$(foreach f,debug kcsan,$(KERNEL)-$(XEN)-$f))' scripts/check/matrix.sh
+	@TARGET=check-debug PAIRS='$(or $(PAIRS),$(foreach f,debug kcsan,$(KERNEL)-$(XEN)-$f))' scripts/check/matrix.sh
 
 check-long: ## run the long tests: hand-overs, HVM guests, hostile ones, each mutation (MINUTES=360 SEED=)
 	@scripts/deps.sh vm

@@ -231,12 +231,22 @@ build_vm()
 	"$SCRIPT_DIR/tests.sh"
 }
 
-# made_by TARGET: the head of a file in Documentation that is made
+# made_by TARGET: the line at the head of a file in Documentation that is made, by which
+# tables.sh finds out whether it is still good
 made_by()
+{
+	commit=$(git -C "$TOP" rev-parse --short=12 HEAD 2>/dev/null) || commit=unknown
+	git -C "$TOP" diff --quiet HEAD -- drivers scripts tools 2>/dev/null ||
+		commit=$commit-dirty
+	echo "Made by \"make $1\" of $commit; do not edit."
+}
+
+# rst_head LINE: with that of made_by(), the head of one in reStructuredText
+rst_head()
 {
 	cat <<-END
 		.. SPDX-License-Identifier: GPL-2.0
-		.. Made by "make $1"; do not edit.
+		.. $1
 
 	END
 }

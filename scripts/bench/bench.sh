@@ -375,7 +375,7 @@ report()
 
 documentation()
 {
-	made_by bench
+	rst_head "$made_by"
 	list_table "$BENCH/goals.tsv" "Goals ($TITLE)" Figure Goal Measured Met
 	echo
 	list_table "$BENCH/figures.tsv" "Figures: medians of $ROUNDS" \
@@ -414,6 +414,7 @@ if [ "${1-}" = --vm ]; then
 	exit
 fi
 
+made_by=$(made_by bench)
 "$SCRIPT_DIR/module.sh"
 "$SCRIPT_DIR/module.sh" --stock
 build_vm xentools

@@ -22,7 +22,7 @@ run()
 # table STOCK OURS: both have the same rows
 table()
 {
-	made_by compare
+	rst_head "$made_by"
 	cat <<-END
 		.. list-table:: Hand-overs by stock xl of Xen $XEN, Linux $KERNEL, in QEMU (times: of an emulated CPU)
 		   :header-rows: 1
@@ -68,6 +68,7 @@ table()
 	}' | sed 's/ *$//'
 }
 
+made_by=$(made_by compare)
 "$SCRIPT_DIR/module.sh"
 "$SCRIPT_DIR/module.sh" --stock
 build_vm xentools

@@ -15,6 +15,7 @@
 #	the command		gcc and clang with -Wextra, and clang's analyzer
 #	manual page		rst2man: a warning is an error
 #	documentation		the kernel's tools for it: a warning is an error
+#	tables			Documentation's are not too old (tables.sh)
 #	kselftests		built without Xen's headers, with O=, and installed
 #	kernels.sh --others	the module, for kernels that Debian lacks (if no SERIES)
 #
@@ -439,6 +440,9 @@ check "gcc, clang, its analyzer: the command" check_command
 check "rpmspec, rpmlint, nix: the recipes in contrib" check_contrib
 check "rst2man: the manual page" check_manual
 check "sphinx: the documentation" check_docs
+# Shown until they have been made again; "check" then
+"$SCRIPT_DIR/check/tables.sh" >"$LOG/tables"
+printf '  %-8s %-52s %s\n' lint "tables that are out of date: $LOG/tables" "$(wc -l <"$LOG/tables")"
 
 if [ $# -eq 0 ]; then
 	check "gcc W=1: the driver for kernels that Debian lacks" check_others

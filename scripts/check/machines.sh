@@ -7,6 +7,8 @@
 set -eu
 . "${0%/*}/../common.sh"
 
+made_by=$(made_by machines)
+
 : "${MACHINES:=$SELFTEST_DIR/facts}"
 RESULT=$OUT/machines.txt
 
@@ -85,7 +87,7 @@ rows()
 # table ROWS
 table()
 {
-	made_by machines
+	rst_head "$made_by"
 	mawk -F '\t' -v kernel="$KERNEL" '
 	function strength(plan)
 	{

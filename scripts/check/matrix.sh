@@ -63,23 +63,27 @@ if [ $# -gt 0 ]; then
 	exit
 fi
 
-: "${PAIRS:=}" "${JOBS:=}"
+: "${PAIRS:=}" "${JOBS:=}" "${TARGET:=check-matrix}"
 [ -n "$PAIRS" ] || PAIRS=$ALL_PAIRS
 [ -n "$JOBS" ] || JOBS=$(nproc)
 
+made_by=$(made_by "$TARGET")
 mkdir -p "$MATRIX"
 # shellcheck disable=SC2086
 printf '%s\n' $PAIRS | xargs -P "$JOBS" -n 1 "$0"
 
+for pair in $PAIRS; do
+	set -- "$@" "$MATRIX/$pair.result"
+done
 {
+	echo "$made_by"
+	echo
 	echo 'Linux          Xen     dom0 Debian   passed failed skipped   time'
 	echo '-------------- ------- ---- -------- ------ ------ ------- ------'
-	for pair in $PAIRS; do
-		cat "$MATRIX/$pair.result"
-	done
+	cat "$@"
 } >"$MATRIX/table"
 cat "$MATRIX/table"
-awk 'NR > 2 {
+awk '{
 	passed += $5
 	failed += $6
 	skipped += $7
@@ -87,4 +91,4 @@ awk 'NR > 2 {
 END {
 	print passed + 0 " passed, " failed + 0 " failed, " skipped + 0 " skipped"
 	exit failed > 0
-}' "$MATRIX/table"
+}' "$@"

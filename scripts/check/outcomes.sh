@@ -12,7 +12,7 @@ RESULT=$OUT/outcomes/outcomes.txt
 # table ROWS: "what | who asked | answer | state | next guest"
 table()
 {
-	made_by outcomes
+	rst_head "$made_by"
 	cat <<-END
 		.. list-table:: Failures and their results: Linux $KERNEL, in QEMU
 		   :header-rows: 1
@@ -36,6 +36,7 @@ table()
 	}' "$1"
 }
 
+made_by=$(made_by outcomes)
 mkdir -p "$OUT/outcomes"
 TESTS=outcomes MUTATE='' LONG='' "$SCRIPT_DIR/check/check.sh"
 sed -n 's/^# # fault: //p' "$OUT/check/check.tap" >"$OUT/outcomes/rows"

@@ -19,13 +19,18 @@ STRESS=$BUILD/stress
 MORE=1800
 
 mkdir -p "$STRESS"
+made_by=$(made_by stress)
 echo "  stress   $MINUTES minutes, SEED=$SEED"
 rc=0
 VM_CPUS=2 VM_ENV="STRESS_SECONDS=$((MINUTES * 60)) STRESS_SEED=$SEED" \
 	VM_TIMEOUT=$((MINUTES * 60 + 2 * MORE)) LIMIT=$((MINUTES * 60 + MORE)) \
 	MUTATE='' LONG='' TESTS=stress "$SCRIPT_DIR/check/check.sh" || rc=$?
-sed -n 's/ *$//; /^# # stress: *[0-9]* s: /d; s/^# # stress: //p; s/^# # \(witness: \)/\1/p' \
-	"$OUT/check/check.tap" >"$STRESS/seed-$SEED"
+{
+	echo "$made_by"
+	echo
+	sed -n 's/ *$//; /^# # stress: *[0-9]* s: /d; s/^# # stress: //p; s/^# # \(witness: \)/\1/p' \
+		"$OUT/check/check.tap"
+} >"$STRESS/seed-$SEED"
 echo "  in $STRESS/seed-$SEED"
 # Skipped is not passed here
 [ "$rc" -ne 0 ] || grep -q '^# ok 1 stress.all$' "$OUT/check/check.tap" || rc=1
