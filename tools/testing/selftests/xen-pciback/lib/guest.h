@@ -184,10 +184,12 @@ void guest_handle_errors(const struct guest *guest);
 int guest_wait_asked(const struct guest *guest);
 /* What error recovery asks (XEN_PCI_OP_aer_*), and answers (pci_ers_result_t) */
 enum { ASKED_DETECTED = 6, ASKED_RESUME, ASKED_MMIO_ENABLED, ASKED_SLOT_RESET };
+
 enum {
 	ANSWER_NONE = 1, ANSWER_CAN_RECOVER, ANSWER_NEED_RESET, ANSWER_DISCONNECT,
 	ANSWER_RECOVERED
 };
+
 /* Wait until it has asked, and answer: returns what was asked */
 int guest_answer(const struct guest *guest, int answer);
 /*
