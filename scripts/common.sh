@@ -238,7 +238,8 @@ made_by()
 	commit=$(git -C "$TOP" rev-parse --short=12 HEAD 2>/dev/null) || commit=unknown
 	git -C "$TOP" diff --quiet HEAD -- drivers scripts tools 2>/dev/null ||
 		commit=$commit-dirty
-	echo "Made by \"make $1\" of $commit; do not edit."
+	stamp=$("$SCRIPT_DIR/check/tables.sh" --stamp "$1")
+	echo "Made by \"make $1\" of $commit ($stamp); do not edit."
 }
 
 # rst_head LINE: with that of made_by(), the head of one in reStructuredText
