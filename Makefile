@@ -4,9 +4,15 @@
 # scripts/, which can also be run by hand.
 
 # The VM's kernel (any from 5.10 on that Debian has, or newest), its hypervisor (4.14, 4.17,
-# 4.20) and the type of dom0 (pv; pvh with kernel 6.12 and Xen 4.20 or later)
-KERNEL ?= 6.12
-XEN ?= 4.17
+# 4.20) and the type of dom0 (pv; pvh with kernel 6.12 and Xen 4.20 or later). What is taken
+# if none is said is in common.sh.
+default = $(shell sed -n 's/^DEFAULT_$(1)=//p' scripts/common.sh)
+ifeq ($(origin KERNEL),undefined)
+KERNEL := $(call default,KERNEL)
+endif
+ifeq ($(origin XEN),undefined)
+XEN := $(call default,XEN)
+endif
 DOM0 ?= pv
 # Another configuration of that kernel: rt is Debian's; debug and kcsan are built here from
 # its source

@@ -14,11 +14,13 @@ SCRIPT_DIR=$TOP/scripts
 SELFTEST_DIR=$TOP/tools/testing/selftests/xen-pciback
 QEMU_DIR=$SELFTEST_DIR/qemu
 
-# The kernel that is taken if none is said. The machinery of kselftest is its, too, and
-# the scripts that look at what is the same for all: older ones cannot build modules.
+# The kernel and the hypervisor that are taken if none is said; the Makefile has them from
+# here. The machinery of kselftest is this kernel's, too, and the scripts that look at what
+# is the same for all: older ones cannot build modules.
 DEFAULT_KERNEL=6.12
+DEFAULT_XEN=4.17
 
-: "${KERNEL:=$DEFAULT_KERNEL}" "${FLAVOUR:=}" "${XEN:=4.17}" "${DOM0:=pv}" "${V:=}" "${BUILD:=$TOP/build}"
+: "${KERNEL:=$DEFAULT_KERNEL}" "${FLAVOUR:=}" "${XEN:=$DEFAULT_XEN}" "${DOM0:=pv}" "${V:=}" "${BUILD:=$TOP/build}"
 : "${CACHE:=${XDG_CACHE_HOME:-$HOME/.cache}/xen-pciback-reset}"
 
 absolute()
