@@ -13,7 +13,12 @@
 #include <unistd.h>
 #include "pciback-reset.h"
 
-/* A network interface, a disk or a part of one, and what it is used for */
+/* Devices that lose what they do if they are taken from under a program that has them open */
+static const char *const open_classes[] = {
+	"drm", "infiniband_verbs", "nvme", "nvme-generic", "tty", "uio", "vfio", "vfio-dev",
+};
+
+/* A network interface, a disk or a part of one, another device, and what it is used for */
 struct use {
 	char name[64], path[PATH_MAX], dev[32], why[TEXT_LEN];
 	bool never;			/* not even by force */
@@ -46,12 +51,23 @@ static struct use *add_use(const char *class, const char *name)
 	return use;
 }
 
+/* A VLAN, a macvtap and the like */
+static void look_above(const char *link, void *arg)
+{
+	struct use *use = arg;
+
+	if (!strncmp(link, "upper_", 6))
+		snprintf(use->why, TEXT_LEN, "the network interface %s is below %.100s", use->name,
+			 link + 6);
+}
+
 static void add_interface(const char *name, void *addresses)
 {
 	struct use *use = add_use("net", name);
 	char text[64], *why = use->why;
 	struct ifaddrs *a;
 
+	for_each(at("/sys/class/net/%s", name), look_above, use);
 	read_line(at("/sys/class/net/%s/flags", name), text, sizeof(text));
 	if (strtoul(text, NULL, 16) & 1)
 		snprintf(why, TEXT_LEN, "the network interface %s is up", name);
@@ -63,9 +79,9 @@ static void add_interface(const char *name, void *addresses)
 			snprintf(why, TEXT_LEN, "the network interface %s has an address", name);
 }
 
-static void add_block(const char *name, void *arg)
+static void add_node(const char *name, void *class)
 {
-	add_use("block", name);
+	add_use(class, name);
 }
 
 static void mark_mounts(void)
@@ -104,6 +120,60 @@ static void mark_mounts(void)
 	}
 }
 
+/* A guest's disk: xen-blkback has it open, not as its only user, and not as a process */
+static void mark_guest_disk(const char *backend, void *arg)
+{
+	unsigned int major, minor;
+	char text[64], dev[32];
+	struct use *use;
+
+	read_line(at("/sys/bus/xen-backend/devices/%s/physical_device", backend), text,
+		  sizeof(text));
+	if (sscanf(text, "%x:%x", &major, &minor) != 2)
+		return;
+	snprintf(dev, sizeof(dev), "%u:%u", major, minor);
+	for (use = uses; use; use = use->next)
+		if (!use->why[0] && !strcmp(use->dev, dev))
+			snprintf(use->why, TEXT_LEN, "%s is a disk of a guest (%.60s)", use->name,
+				 backend);
+}
+
+struct process {
+	const char *pid;
+	char files[64];
+};
+
+static void mark_open_file(const char *fd, void *arg)
+{
+	struct process *process = arg;
+	char path[PATH_MAX], where[64], program[64];
+	struct use *use;
+	ssize_t len;
+
+	len = readlink(at("%s/%s", process->files, fd), path, sizeof(path) - 1);
+	if (len < 0)
+		return;
+	path[len] = '\0';
+	if (strncmp(path, "/dev/", 5))
+		return;
+	use = find_use(strrchr(path, '/') + 1);
+	if (!use || !use->dev[0] || use->why[0])
+		return;
+	read_line(at("/proc/%s/comm", process->pid), program, sizeof(program));
+	clean_text(where, sizeof(where), path);
+	snprintf(use->why, TEXT_LEN, "%s is open in %s (%.20s)", where, program, process->pid);
+}
+
+static void mark_process(const char *pid, void *arg)
+{
+	struct process process = { .pid = pid };
+
+	if (pid[strspn(pid, "0123456789")])
+		return;
+	snprintf(process.files, sizeof(process.files), "/proc/%.20s/fd", pid);
+	for_each(at("%s", process.files), mark_open_file, &process);
+}
+
 static void mark_held(struct use *use);
 
 /* A volume or RAID on top: a user of that uses what is below */
@@ -126,7 +196,7 @@ static void mark_held(struct use *use)
 	for_each(at("/sys/class/block/%s/holders", use->name), mark_by_holder, use);
 	if (use->why[0] || getenv("PCIBACK_RESET_ROOT"))
 		return;
-	/* What others have opened for themselves alone, ZFS or a guest's backend */
+	/* What the kernel has opened for itself alone, as ZFS does */
 	fd = open(at("/dev/%s", use->name), O_RDONLY | O_EXCL | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 && errno == EBUSY)
 		snprintf(use->why, TEXT_LEN, "the disk %s is in use", use->name);
@@ -138,13 +208,18 @@ static void scan_uses(void)
 {
 	struct ifaddrs *addresses = NULL;
 	struct use *use;
+	size_t i;
 
 	if (!getenv("PCIBACK_RESET_ROOT"))
 		getifaddrs(&addresses);
 	for_each(at("/sys/class/net"), add_interface, addresses);
 	freeifaddrs(addresses);
-	for_each(at("/sys/class/block"), add_block, NULL);
+	for_each(at("/sys/class/block"), add_node, "block");
+	for (i = 0; i < N_ELEMENTS(open_classes); i++)
+		for_each(at("/sys/class/%s", open_classes[i]), add_node, (void *)open_classes[i]);
 	mark_mounts();
+	for_each(at("/sys/bus/xen-backend/devices"), mark_guest_disk, NULL);
+	for_each(at("/proc"), mark_process, NULL);
 	for (use = uses; use; use = use->next)
 		if (use->dev[0])
 			mark_held(use);
@@ -173,12 +248,25 @@ static void look_through(const char *name, void *arg)
 	passes->yes |= realpath(link, path) && through(path, passes->bdf);
 }
 
+/* As /dev/vfio/26 or, without an IOMMU, noiommu-26 */
+static bool is_group_of(const struct use *use, const struct fn *f)
+{
+	const char *number = strrchr(use->name, '-');
+	char group[64];
+
+	return strstr(use->path, "/vfio/") &&
+	       link_name(at(PCI "/devices/%s/iommu_group", f->bdf), group, sizeof(group)) &&
+	       !strcmp(number ? number + 1 : use->name, group);
+}
+
 /* An NVMe disk with several controllers is none's child: its subsystem links to them */
 static bool uses_function(const struct use *use, const struct fn *f)
 {
 	struct passes passes = { .bdf = f->bdf };
 	char dir[PATH_MAX];
 
+	if (is_group_of(use, f))
+		return true;
 	if (strstr(use->path, "/nvme-subsystem/")) {
 		snprintf(dir, sizeof(dir), "%s", use->path);
 		*strrchr(dir, '/') = '\0';

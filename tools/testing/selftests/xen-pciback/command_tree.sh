@@ -25,7 +25,8 @@ export PCIBACK_RESET_ROOT="$ROOT" NO_COLOR=1 PATH="$WORK/bin:$PATH"
 # shellcheck source=/dev/null
 . "$DIR/fake_tree.sh"
 
-TESTS='options root_fs volume swap nvme_paths interface console security bridge beyond
+TESTS='options root_fs volume swap nvme_paths guest_disk opened user_driver interface uppers
+	console security bridge beyond
 	mixed cardbus vmd kernel_says plan_before plan_cut names_hostile list_machine domains
 	guest_of_model reset_of_guest stale_reason fail_closed boot_missing moved
 	setup undo doctor report monitor completion json undone'
@@ -139,6 +140,59 @@ test_nvme_paths()
 	says 'nvme0n1 is mounted on /home'
 }
 
+# Neither is exclusive: a guest's disk by the kernel's backend, and by a device model
+test_guest_disk()
+{
+	disk 0000:03:01.0 sda 8:0
+	disk 0000:03:01.0 sda10 8:10
+	mkdir -p "$ROOT/sys/bus/xen-backend/devices/vbd-3-51712"
+	echo 8:a >"$ROOT/sys/bus/xen-backend/devices/vbd-3-51712/physical_device"
+	run 4 adopt --only 03:01.0
+	says '0000:03:01.0 is not taken without --force: sda10 is a disk of a guest (vbd-3-51712)'
+	run 0 adopt --only --force --dry-run 03:01.0
+}
+
+test_opened()
+{
+	disk 0000:03:01.0 sda 8:0
+	disk 0000:03:01.0 sda2 8:2
+	disk '' dm-0 253:0
+	: >"$ROOT/sys/class/block/sda2/holders/dm-0"
+	opened /dev/dm-0 qemu-system-i38
+	run 4 adopt --only 03:01.0
+	says 'sda2 is below dm-0, and /dev/dm-0 is open in qemu-system-i38 (77)'
+	rm -r "$ROOT/proc/77"
+	add 0000:00:04.0 pci0000:00 010802 144d:a808 nvme
+	node 0000:00:04.0 nvme nvme0 239:0
+	run 0 adopt --dry-run 00:04.0
+	opened /dev/nvme0 smartd
+	run 4 adopt 00:04.0
+	says '/dev/nvme0 is open in smartd (77)'
+	run 0 adopt --force --dry-run 00:04.0
+}
+
+# Programs that drive the hardware by themselves, such as DPDK's: an unbind waits for them
+test_user_driver()
+{
+	bind 0000:03:00.0 uio_pci_generic
+	node 0000:03:00.0 uio uio0 241:0
+	run 0 adopt --only --dry-run 03:00.0
+	opened /dev/uio0 dpdk-testpmd
+	run 4 adopt --only 03:00.0
+	says '/dev/uio0 is open in dpdk-testpmd (77)'
+	rm -r "$ROOT/proc/77"
+	bind 0000:03:00.0 vfio-pci
+	ln -s ../../../../kernel/iommu_groups/26 "$PCI/devices/0000:03:00.0/iommu_group"
+	node '' vfio noiommu-26 242:0
+	node '' vfio 27 242:1
+	opened /dev/vfio/27 another
+	run 0 adopt --only --dry-run 03:00.0
+	rm -r "$ROOT/proc/77"
+	opened /dev/vfio/noiommu-26 dpdk-testpmd
+	run 4 adopt --only 03:00.0
+	says '/dev/vfio/noiommu-26 is open in dpdk-testpmd (77)'
+}
+
 test_interface()
 {
 	mkdir -p "$PCI/devices/0000:03:00.0/net/eth7"
@@ -153,6 +207,17 @@ test_interface()
 	run 4 adopt --only 03:00.0
 	says 'the network interface eth7 is a part of xenbr0'
 	run 0 adopt --only --force --dry-run 03:00.0
+}
+
+# A VLAN or a macvtap on top
+test_uppers()
+{
+	mkdir -p "$PCI/devices/0000:03:00.0/net/eth7"
+	ln -s "$(readlink -f "$PCI/devices/0000:03:00.0")/net/eth7" "$ROOT/sys/class/net/eth7"
+	echo 0x1002 >"$ROOT/sys/class/net/eth7/flags"
+	ln -s ../../virtual/net/macvtap0 "$ROOT/sys/class/net/eth7/upper_macvtap0"
+	run 4 adopt --only 03:00.0
+	says '0000:03:00.0 is not taken without --force: the network interface eth7 is below macvtap0'
 }
 
 test_console()
@@ -329,6 +394,11 @@ test_guest_of_model()
 	chmod 755 "$WORK/bin/xl"
 	run 0 detach --dry-run --only win11-dm 01:00.0
 	says 'xl pci-detach 3 0000:01:00.0'
+	bind 0000:01:00.1 pciback
+	run 0 attach --dry-run --only win11-dm 01:00.1
+	says 'xl pci-attach 3 0000:01:00.1'
+	run 4 attach --only win11 01:00.0
+	says 'domain 3 (win11)'
 }
 
 test_reset_of_guest()

@@ -93,6 +93,28 @@ mounted()
 	printf '30 1 %s / %s rw,noatime shared:1 - ext4 %s rw\n' "$@" >>"$ROOT/proc/self/mountinfo"
 }
 
+# node BDF CLASS NAME MAJOR:MINOR: a device of another class below a function; of "" it is
+# virtual
+node()
+{
+	if [ -n "$1" ]; then
+		path=$(readlink -f "$PCI/devices/$1")/$2/$3
+	else
+		path=$ROOT/sys/devices/virtual/$2/$3
+	fi
+	mkdir -p "$path" "$ROOT/sys/class/$2"
+	echo "$4" >"$path/dev"
+	ln -s "../../${path#"$ROOT/sys/"}" "$ROOT/sys/class/$2/$3"
+}
+
+# opened FILE PROGRAM: by a process
+opened()
+{
+	mkdir -p "$ROOT/proc/77/fd"
+	echo "$2" >"$ROOT/proc/77/comm"
+	ln -s "$1" "$ROOT/proc/77/fd/5"
+}
+
 # domain NUMBER NAME [KEY VALUE]...
 domain()
 {
