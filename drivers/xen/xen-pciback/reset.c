@@ -49,6 +49,9 @@ module_param(strict_reset, bool, 0644);
 MODULE_PARM_DESC(strict_reset,
 		 "Refuse to hand out a function that still needs a reset (default: 0, warn only)");
 
+/* driverctl takes a PCI driver's name for the name of a module */
+MODULE_ALIAS("pciback");
+
 /* How long a requested reset of a set counts for the other functions of the set */
 #define PCIBK_COVERED_MS	30000
 
