@@ -95,7 +95,7 @@ module: ## build build/6.12/xen-pciback.ko (KSRC=dir: for that kernel; STOCK=1: 
 # A step of other targets: build all that the VM needs
 vm: module
 	@scripts/deps.sh vm
-	@scripts/fetch.sh linux xen tools dash
+	@scripts/fetch.sh linux xen tools dash driverctl
 	@scripts/unpack.sh vm
 	@scripts/image.sh
 

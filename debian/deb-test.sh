@@ -146,7 +146,7 @@ else
 	echo "  make     install: skipped, Linux $KERNEL wants the compiler of $SUITE"
 fi
 
-"$SCRIPT_DIR/fetch.sh" xen tools dash
+"$SCRIPT_DIR/fetch.sh" xen tools dash driverctl
 "$SCRIPT_DIR/unpack.sh" vm
 "$SCRIPT_DIR/image.sh"
 step boot "DKMS's module in the VM: Xen $XEN, Linux $KERNEL" \

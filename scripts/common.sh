@@ -152,7 +152,7 @@ set_dir()
 	linux) cached "linux-$KERNEL$(debian_flavour)" ;;
 	source) cached "source-$KERNEL" ;;
 	xen | xentools | hvm | libvirt) echo "$CACHE/$1-$XEN-$(xen_suite "$XEN")" ;;
-	tools | dash | command) echo "$CACHE/$1-$(xen_suite "$XEN")" ;;
+	tools | dash | driverctl | command) echo "$CACHE/$1-$(xen_suite "$XEN")" ;;
 	*) die "unknown set of packages: $1" ;;
 	esac
 }
@@ -227,7 +227,7 @@ build_strictly()
 # build_vm SET...: what boot.sh wants but the driver, with these sets, and the tests
 build_vm()
 {
-	"$SCRIPT_DIR/fetch.sh" linux xen tools dash "$@"
+	"$SCRIPT_DIR/fetch.sh" linux xen tools dash driverctl "$@"
 	"$SCRIPT_DIR/unpack.sh" vm "$@"
 	"$SCRIPT_DIR/image.sh" base "$@" guest
 	"$SCRIPT_DIR/tests.sh"

@@ -11,6 +11,7 @@
 #	xen	the hypervisor $XEN
 #	tools	what runs in the VM beside the kernel
 #	dash	the sh of Debian, as busybox is none that a dom0 has
+#	driverctl	a client that binds functions, and the bash that it is written for
 #	xentools	Xen's own tools and libraries, of the hypervisor $XEN
 #	command	what pciback-reset is built with, beside Xen's libraries
 #	hvm	the device model of HVM guests, for xentools
@@ -133,6 +134,9 @@ packages()
 		;;
 	dash)
 		echo dash
+		;;
+	driverctl)
+		echo driverctl bash libtinfo6
 		;;
 	xentools)
 		# Not all that the tools depend on: python is only for a part

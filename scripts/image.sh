@@ -36,8 +36,10 @@ MODULES='
 '
 
 # Real ones, where busybox' are not enough: its timeout and its sed cannot do
-# what the kernel's kselftest runner wants. And Debian's sh, for the command.
+# what the kernel's kselftest runner wants. And Debian's sh, for the command; driverctl
+# is a script for bash.
 PROGRAMS='
+	bin/bash
 	bin/dash
 	usr/bin/lspci
 	usr/bin/perl
@@ -146,6 +148,8 @@ make_image()
 	# preloaded by stdbuf, so nobody is linked with it
 	put usr/libexec/coreutils/libstdbuf.so
 	put usr/share/misc/pci.ids
+	put usr/sbin/driverctl
+	put lib/systemd/system/driverctl@.service
 	mkdir -p "$IMAGE/usr/lib/x86_64-linux-gnu"
 	cp -R "$ROOT/usr/lib/x86_64-linux-gnu/perl-base" "$IMAGE/usr/lib/x86_64-linux-gnu/"
 

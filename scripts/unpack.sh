@@ -176,6 +176,7 @@ unpack_vm()
 	hypervisor=$(set_of xen)
 	tools=$(set_of tools)
 	dash=$(set_of dash)
+	driverctl=$(set_of driverctl)
 	mkdir root
 	merge_usr root
 	if built_flavour; then
@@ -190,7 +191,7 @@ unpack_vm()
 	fi &
 	job=$!
 	contents "$hypervisor"/*.deb -C root --wildcards './boot/*.gz'
-	for deb in "$tools"/*.deb "$dash"/*.deb; do
+	for deb in "$tools"/*.deb "$dash"/*.deb "$driverctl"/*.deb; do
 		contents "$deb" -C root --exclude=./usr/share/doc \
 			--exclude=./usr/share/man --exclude=./usr/share/locale
 	done
@@ -253,7 +254,7 @@ unpack()
 	tree) made='tree' from=$(source_set) ;;
 	docs) made='docs' from=$(source_set) ;;
 	headers) made='headers' from=linux ;;
-	vm) made='root xen.elf vmlinux release' from='linux xen tools dash' ;;
+	vm) made='root xen.elf vmlinux release' from='linux xen tools dash driverctl' ;;
 	xentools) made='xentools' from=xentools ;;
 	command) made='command' from=command ;;
 	hvm) made='hvm' from=hvm ;;
