@@ -129,7 +129,8 @@ guest_command()
 # one that has none counts as one. What is skipped must be in the file "skips".
 count()
 {
-	mawk -v kernel="$KERNEL" -v flavour="${FLAVOUR:--}" -v dom0="$DOM0" '
+	mawk -v kernel="$KERNEL" -v flavour="${FLAVOUR:--}" -v dom0="$DOM0" \
+		-v hotplug="${VM_HOTPLUG:-pcie}" '
 	function among(what, list)
 	{
 		return list == "any" || index("," list ",", "," what ",")
@@ -142,8 +143,9 @@ count()
 		return 0
 	}
 	FNR == NR {
-		if (!/^#|^$/ && among(kernel, $1) && among(flavour, $2) && among(dom0, $3)) {
-			sub(/^[^ \t]+[ \t]+[^ \t]+[ \t]+[^ \t]+[ \t]+/, "")
+		if (!/^#|^$/ && among(kernel, $1) && among(flavour, $2) &&
+		    among(dom0, $3) && among(hotplug, $4)) {
+			sub(/^[^ \t]+[ \t]+[^ \t]+[ \t]+[^ \t]+[ \t]+[^ \t]+[ \t]+/, "")
 			expectation[expectations++] = $0
 		}
 		next
