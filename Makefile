@@ -31,8 +31,8 @@ MACHINES ?=
 # make check-matrix: only these pairs (kernel-xen or kernel-xen-pvh ...); how many at a time
 PAIRS ?=
 JOBS ?=
-# make fuzz: number of inputs [1000000]; make mutate: number of faults [200]; make stress,
-# check-long: minutes; all of these: the seed of what is random
+# make fuzz: number of inputs [1000000]; make mutate: number of faults [200; check-long: all];
+# make stress, check-long: minutes; all of these: the seed of what is random
 N ?=
 MINUTES ?= 60
 SEED ?=
@@ -116,8 +116,8 @@ check-debug: ## make check on debug kernels, built here: lockdep and the like, K
 	@scripts/deps.sh vm
 	@TARGET=check-debug PAIRS='$(or $(PAIRS),$(foreach f,debug kcsan,$(KERNEL)-$(XEN)-$f))' scripts/check/matrix.sh
 
-check-long: ## run the long tests: hand-overs, HVM guests, hostile ones, each mutation (MINUTES=360 SEED=)
-	@scripts/deps.sh vm
+check-long: ## run the long tests: hand-overs, HVM guests, hostile ones, all mutations (MINUTES=360 N= SEED=)
+	@scripts/deps.sh vm coverage mutate
 	@MINUTES='$(filter-out $(if $(filter file,$(origin MINUTES)),%),$(MINUTES))' scripts/check/long.sh
 
 coverage: ## run make check, and list the driver's lines that no test reached (TESTS=name,...)

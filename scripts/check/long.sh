@@ -10,7 +10,9 @@
 #	escalation:dead			the core's patience, by a clock that does not jump
 #	stress, hostile			for MINUTES in all, with each seed as long
 #	make check MUTATE=1		each fault of mutations/
+#	make mutate			all faults that it can make, or N
 #
+# N=number		[all]
 # MINUTES=number	[360]
 # SEED="number ..."	[three at random]: what failed says which it was
 #
@@ -26,13 +28,14 @@ RESULTS=$LOG/results
 mkdir -p "$LOG"
 : >"$RESULTS"
 
-# run NAME ASSIGNMENT...: check.sh, with these in its environment
+# run NAME ASSIGNMENT...: $script, with these in its environment
+script=check.sh
 run()
 {
 	log=$LOG/$1
 	shift
-	echo "  long     $*"
-	env "$@" "$SCRIPT_DIR/check/check.sh" 2>&1 | tee "$log"
+	echo "  long     $script $*"
+	env "$@" "$SCRIPT_DIR/check/$script" 2>&1 | tee "$log"
 	tail -n 1 "$log" | grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' \
 		>>"$RESULTS" || echo '0 passed, 1 failed, 0 skipped' >>"$RESULTS"
 }
@@ -54,6 +57,8 @@ for seed; do
 	done
 done
 run mutations MUTATE=1 TESTS=
+script=mutate.sh
+run mutants N="${N:-100000}" SEED="${SEED%% *}" TESTS=
 
 mawk '{
 	passed += $1
