@@ -4,7 +4,12 @@
  *
  * A function that moves from one guest to the next must carry no state over.  Many functions have
  * no function-level reset.  A slot reset or a secondary bus reset works for them, but resets
- * everything on and below the function's bus: its reset set.
+ * everything on and below the function's bus: its reset set.  So pciback first claims the set:
+ * until the reset is over, it owns all functions of the set and no guest has one.
+ *
+ * pciback seizes a function when it is bound, and saves its configuration of bind time.  Then the
+ * function is idle, or assigned to a guest: handed out, or refused.  A guest loses it by a release.
+ * A reset is strong, or weak (PM): a weak one may leave state in the device.
  *
  *   reset_sysfs.c	the files in sysfs: request a reset, show what a reset would do
  *   reset.c		the steps of a reset, and the events that cause one
@@ -17,11 +22,11 @@
  * always resets it.  The request right before a hand-out is the reset that protects the next
  * guest.  The reset after a release only stops the device.
  *
- * Toolstacks write to do_flr right before they hand a function out, and right before they take it
- * away.  A write is such a farewell if the toolstack lists the function for a living guest.  If
- * pciback has mapped the ring of the guest's frontend, the guest may still use the function: the
- * farewell is then only noted, and the release resets.  A second farewell, or one without a mapped
- * ring, ends the assignment.
+ * Toolstacks write to do_flr right before they hand a function out (a request), and right before
+ * they take it away (a farewell).  A write is a farewell if the toolstack lists the function for a
+ * living guest.  If pciback has mapped the ring of the guest's frontend, the guest may still use
+ * the function: the farewell is then only noted, and the function is reset after its release.  A
+ * second farewell, or one without a mapped ring, ends the assignment at once.
  *
  * Lock order: pci_bus_sem (bus walks), device lock, config access lock, the same two of the
  * upstream bridge, claim (remove() waits for its end), pcistub_devices_lock, pcistub_device.lock.
@@ -76,7 +81,7 @@ struct pcibk_request {
 	unsigned int from;		/* the assignment to end first, or 0 */
 	enum pcibk_patience wait;	/* what the current step waits for */
 	long left[3];			/* the time left to wait for each, in jiffies */
-	bool again;			/* repeated once, as a bus reset had been left on */
+	bool again;			/* repeated: somebody had left a bus reset on */
 	bool weak;			/* this step uses the weak method */
 	bool in_use;			/* a guest has a function of the set */
 	bool mixed;			/* an idle sibling needs a reset but has no own method */

@@ -50,7 +50,7 @@ enum pcibk_ask {
 
 /* The account of a function; protected by pcistub_devices_lock */
 struct pcibk_account {
-	refcount_t users;		/* of this memory: the stub, and each queued work item */
+	refcount_t users;		/* references: the stub's, and one of each queued work */
 	struct work_struct work;	/* the reset that follows a release */
 	struct work_struct plan_work;	/* makes @plan */
 	unsigned int plans_asked;	/* how often reset_plan was read */
@@ -69,10 +69,10 @@ struct pcibk_account {
 	bool resetting;			/* from reset_prepare() to reset_done() */
 	bool leaving;			/* remove() has begun */
 	bool due;			/* the reset after its release is still to come */
-	bool put_off;			/* @due, but only when its guest has released siblings */
+	bool put_off;			/* @due, but waits until its guest releases siblings */
 	bool used;			/* released or requested since it was seized */
-	bool asked;			/* requested since its release; bus mastering went off */
-	bool covered;			/* the next request is covered, until @covered_until */
+	bool asked;			/* requested since its release, and bus mastering off */
+	bool covered;			/* the next do_flr needs no reset, until @covered_until */
 	bool noted;			/* a farewell was noted */
 	bool has_af_flr;		/* has a usable AF FLR, as read when it was seized */
 	char last[PCIBK_CHAIN_LEN];	/* the text of last_reset */

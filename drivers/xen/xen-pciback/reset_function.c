@@ -3,7 +3,7 @@
  * PCI Backend - thorough resets: one function
  *
  * Find the methods that a function has of its own, run one of them, and afterwards restore the
- * configuration of bind time and notify Xen.  When this is done is up to reset.c.
+ * configuration of bind time and notify Xen.  reset.c decides when to do this.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt

@@ -9,14 +9,14 @@
  *    on.  The owned functions are counted.
  * 2. Under pcistub_devices_lock, a look at all functions of the stub's list that are in the set.
  *    All must be idle, and as many as the walk has counted.  If a function was seized or began to
- *    leave since before the walk, the claim fails with -EAGAIN and the caller tries again.
+ *    leave since the walk began, the claim fails with -EAGAIN and the caller tries again.
  *
  * From then on the claim holds the functions: remove() waits for it, and none is handed out.
  *
- * Nothing sleeps between that and the core's try-locks.  If a try-lock fails, the lock's holder may
- * be a remove() that waits for the claim.  So the claim is dropped and made again later.  Hotplug
- * is not locked out: a function that is added to the bus during the reset may be reset, too, as
- * with each user of pci_reset_bus().
+ * Nothing sleeps between that and the try-locks of pci_reset_bus().  If one fails, the lock's
+ * holder may be a remove() that waits for the claim.  So the claim is dropped and made again later.
+ * Hotplug is not locked out: a function that is added to the bus during the reset may be reset,
+ * too, as with each user of pci_reset_bus().
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
