@@ -150,7 +150,7 @@ static bool adopt_all(const struct list *l)
 		}
 		print_result(f, "failed", "%s", why);
 		fail(FAILED);
-		warn("pciback did not get all of them: it gives back the others");
+		warn("pciback did not get all of them: the others go back to their drivers");
 		/* The last one may have one foot in */
 		for (i = adopted.n - 1; i >= 0; i--) {
 			f = adopted.fn[i];

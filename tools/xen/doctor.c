@@ -187,7 +187,7 @@ void command_report(char **argv)
 		print_json(obj);
 		return;
 	}
-	puts("To be sent by you, if you like: nothing is sent automatically, and no serial number is in it.");
+	puts("You may send this text to somebody: the command sends nothing. It has no serial numbers.");
 	json_object_object_foreach(obj, key, val) {
 		if (val != list)
 			printf("%s: %s\n", key, json_object_get_string(val));

@@ -258,7 +258,7 @@ int find_domain(const char *name)
 		if (!open_store() || *store_read(path, text, sizeof(text)))
 			search.domid = domid;
 	} else if (name[0] && !open_store()) {
-		die(MISSING, "nobody answers for xenstore, which knows the domains' names");
+		die(MISSING, "xenstore does not respond, so a domain cannot be found by its name");
 	} else {
 		store_each("/local/domain", look_at_domain, &search);
 	}

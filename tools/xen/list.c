@@ -12,7 +12,7 @@
 
 void say_stock(void)
 {
-	warn("this kernel's pciback is without thorough resets: it has no reset_device, and does not tell its plans or results");
+	warn("this kernel's pciback is without thorough resets: it has no reset_device, and shows neither plans nor results");
 }
 
 /* -- list --------------------------------------------------------------------- */

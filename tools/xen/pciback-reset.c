@@ -284,7 +284,7 @@ void need_pciback(void)
 void need_root(void)
 {
 	if (!(opts & OPT_DRY_RUN) && !getenv("PCIBACK_RESET_ROOT") && geteuid())
-		die(DENIED, "this takes root");
+		die(DENIED, "only root can do this");
 }
 
 /* A function that is what it was when somebody wrote it down; NULL, and why */

@@ -77,7 +77,7 @@ static void add_cures(struct fn *f)
 		const char *why = used_for(adopt.fn[i], &never);
 
 		if (why) {
-			add(sentences, "%s is not to be taken from this machine: %s.",
+			add(sentences, "%s is in use by this machine: %s.",
 			    adopt.fn[i]->bdf, why);
 			adopt.n = 0;
 		}
@@ -99,11 +99,10 @@ static const char *sentence_for(const char *why, struct fn *blocker)
 		{ "VFs enabled", "has VFs enabled" },
 		{ "not in the slot", "is not in the slot that would be reset" },
 		{ "in a slot of its own",
-		  "is in a slot of its own, which a bus reset would upset" },
+		  "is in a slot of its own, whose driver would mistake a bus reset for a removal" },
 		{ "set_reset 0", "must not be reset that way (its set_reset is 0)" },
-		{ "requested", "was reset for somebody who is about to use it" },
-		{ "not initialised", "is not pciback's (it did not get ready)" },
-		{ "too many bridges", "is a bridge, of which there are too many" },
+		{ "requested", "was reset for a guest that is about to get it" },
+		{ "not initialised", "is pciback's, but could not be initialised" },
 		{ "CardBus bridge, cannot be owned",
 		  "is a CardBus bridge, which pciback can never own" },
 		{ "CXL port masks bus resets", "is a CXL port that masks bus resets" },
@@ -118,7 +117,7 @@ static const char *sentence_for(const char *why, struct fn *blocker)
 		snprintf(text, sizeof(text), "is assigned to %s",
 			 blocker && blocker->domid >= 0 ? guest_name(blocker->domid) : why + 12);
 	else if (!strncmp(why, "in use: ", 8))
-		snprintf(text, sizeof(text), "is in use by somebody who has not said so (%s)",
+		snprintf(text, sizeof(text), "is in use, but the toolstack has not told pciback (%s)",
 			 why + 8);
 	else
 		snprintf(text, sizeof(text), "is not pciback's (its driver is %s)", why);
@@ -143,7 +142,7 @@ static void plan_blocked(struct fn *f, const struct list *set)
 		add(sentences, "The set:%s", bdfs_of(set));
 	}
 	if (why && blocker && blocker->bridge && blocker->domid < 0)
-		add(sentences, "It stays so even if pciback owns all of the set: %s.", why);
+		add(sentences, "That does not change if pciback owns all of the set: %s.", why);
 	else
 		add_cures(f);
 	fail(BLOCKED);
@@ -156,7 +155,7 @@ static void plan_stock(struct fn *f)
 
 	attr(f, "reset_method", methods, sizeof(methods));
 	if (f->domid >= 0) {
-		add(sentences, "%s: is assigned to %s, and this driver can't tell what a reset would do to it.",
+		add(sentences, "%s: is assigned to %s, and this driver does not say what would reset it.",
 		    f->bdf, guest_name(f->domid));
 		fail(BLOCKED);
 	} else if (!exists(at(PCI "/devices/%s/reset", f->bdf))) {
@@ -193,10 +192,10 @@ static void plan_adoption(struct fn *f, const char *method, const char *others)
 	else
 		add(sentences, "It cannot be passed safely: %s, and %s.",
 		    why ?: "nothing reaches its set", *method == 'p' ?
-		    "its own reset is weak: some of what its last user left may survive" :
+		    "its own reset is weak: some state of its last user may survive" :
 		    "it has no reset of its own");
 	if (use)
-		add(sentences, "It is not to be taken from this machine: %s.", use);
+		add(sentences, "This machine uses it: %s.", use);
 	else if (f->domain <= 0xffff)
 		add_cures(f);
 }
@@ -216,13 +215,13 @@ static void plan_one(struct fn *f)
 		plan_blocked(f, &set);
 	} else {
 		if (f->domid >= 0 && method[0])
-			add(sentences, "%s: is in use by %s; a reset now would happen under its feet.",
+			add(sentences, "%s: is in use by %s; a reset now would also hit that guest.",
 			    f->bdf, guest_name(f->domid));
 		if (!strcmp(method, "slot") || !strcmp(method, "bus")) {
 			add(sentences, "%s: is reset by a %s, which resets %s.", f->bdf,
 			    *method == 's' ? "slot reset" : "secondary bus reset", others);
 		} else if (!strcmp(method, "pm")) {
-			add(sentences, "%s: has only a weak reset (pm): some of what its last user left may survive.",
+			add(sentences, "%s: has only a weak reset (pm): some state of its last user may survive.",
 			    f->bdf);
 		} else if (!strcmp(method, "none")) {
 			add(sentences, "%s: nothing can reset it. It has no reset of its own, and no slot or bus reset reaches it.",

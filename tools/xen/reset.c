@@ -408,7 +408,7 @@ static void take_back(const struct list *l, int domid)
 			scan_guests();
 		if (rc ? l->fn[i]->domid < 0 : released(&one)) {
 			if (rc)
-				warn("xl thinks that domain %d has %s, but it does not", domid,
+				warn("domain %d no longer has %s, although xl failed", domid,
 				     l->fn[i]->bdf);
 			continue;
 		}

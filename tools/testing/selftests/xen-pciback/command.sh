@@ -370,7 +370,7 @@ test_cure_in_use()
 	printf '\006' | dd of="$DEVICES/$SECOND/config" bs=1 seek=4 conv=notrunc 2>/dev/null
 	run 4 plan $FIRST
 	says "$FIRST: can't be reset thoroughly: it takes a slot or bus reset of its \
-set, and $SECOND is in use by somebody who has not said so (bus mastering is on)."
+set, and $SECOND is in use, but the toolstack has not told pciback (bus mastering is on)."
 	says_not 'To make it possible'
 	run 4 reset $FIRST
 	why="slot: blocked by $SECOND (in use: bus mastering is on)"
