@@ -348,7 +348,7 @@ aligned()
 	}'
 }
 
-# list_table FILE TITLE HEADING...: the same for the documentation
+# list_table FILE TITLE HEADING...: the same for the documentation. "(a)" would be a list there.
 list_table()
 {
 	file=$1
@@ -361,7 +361,7 @@ list_table()
 	) | mawk -F '\t' -v columns=$# '{
 		for (i = 1; i <= columns; i++)
 			print (i == 1 ? "   * - " : "     - ") $i
-	}' | sed 's/ *$//'
+	}' | sed 's/ *$//; s/^\( *[* ] - \)(/\1\\(/'
 }
 
 report()

@@ -39,6 +39,7 @@ function row(	scale, words, range, file)
 }
 /^   [* ] -/ {
 	cell[++columns] = substr($0, 8)
+	sub(/^\\/, "", cell[columns])
 }
 END {
 	row()
