@@ -28,6 +28,8 @@ landing()
 
 		:doc:\`README <readme>\`
 		    What it is for, how to see it work, and how to install it.
+		:doc:\`Guide <admin-guide/xen-pciback/index>\`
+		    Its first page: a drawing of a card, and what the words on all pages mean.
 		:doc:\`admin-guide/xen-pciback/start\`
 		    From a fresh Debian to a guest with a graphics card, step by step.
 		:doc:\`admin-guide/xen-pciback/how-it-works\`
@@ -46,8 +48,6 @@ landing()
 		    What these resets cannot do, and what was never tried.
 		:doc:\`admin-guide/xen-pciback/tests\`
 		    What was run, on what, and with what result.
-		:doc:\`Words <admin-guide/xen-pciback/index>\`
-		    What the words mean that all these pages use, with a drawing.
 		:doc:\`pciback-reset\`
 		    The manual of the command.
 		:doc:\`admin-guide/abi-testing\`
@@ -56,8 +56,8 @@ landing()
 		.. toctree::
 		   :hidden:
 
-		   readme
-		   admin-guide/xen-pciback/index
+		   README <readme>
+		   Guide <admin-guide/xen-pciback/index>
 		   pciback-reset
 		   admin-guide/abi-testing
 	END
@@ -76,6 +76,23 @@ add_plots()
 	done >>"$1"
 }
 
+# readme: with the guide's drawing of a card in place of the README's first block, which is
+# the same card in characters
+readme()
+{
+	DRAWING=$(sed -n '/^\.\. kernel-render/,/^   }/p' \
+		"$TOP/Documentation/admin-guide/xen-pciback/index.rst") mawk '
+	!drawn && sub(/::$/, ":") {
+		print $0 "\n\n" ENVIRON["DRAWING"] "\n"
+		drawn = skip = 1
+		next
+	}
+	/^[^ ]/ {
+		skip = 0
+	}
+	!skip' "$TOP/README"
+}
+
 # A tree with these pages and no others
 make_tree()
 {
@@ -83,7 +100,7 @@ make_tree()
 	cp -R "$OUT/docs" "$TREE"
 	cp -R "$TOP/Documentation" "$TREE/"
 	cp "$TOP/tools/xen/pciback-reset.rst" "$TREE/Documentation/"
-	cp "$TOP/README" "$TREE/Documentation/readme.rst"
+	readme >"$TREE/Documentation/readme.rst"
 	cat >"$TREE/Documentation/admin-guide/abi-testing.rst" <<-END
 		The files in sysfs
 		==================
@@ -96,11 +113,17 @@ make_tree()
 	# The first page lists all pages with a sentence; the side bar lists them, too
 	sed -i 's/toctree(maxdepth=3)/toctree(maxdepth=2, includehidden=True, collapse=False, titles_only=True)/' \
 		"$TREE/Documentation/sphinx/templates/kernel-toc.html"
-	# In a narrow window a wide table scrolls, and not the page.
+	# In a narrow window a wide table or drawing scrolls, and not the page. The theme takes a
+	# list's indent away there.
 	cat >>"$TREE/Documentation/sphinx-static/custom.css" <<-END
 		div.body { min-width: 0; overflow-wrap: break-word; }
-		div.body table.docutils { display: block; overflow-x: auto; }
-		div.body object, div.body img { max-width: 100%; height: auto; }
+		div.body table.docutils { display: block; overflow-x: auto; width: fit-content;
+			max-width: 100%; border: none; }
+		div.body figure { overflow-x: auto; margin: 1em 0; }
+		div.body figure img { min-width: 520px; }
+		div.body dd ul, div.body dd ol { margin-left: 20px; }
+		div.body img { max-width: 100%; height: auto; }
+		@media screen and (max-width: 875px) { div.sphinxsidebar h1 { font-size: 24px; } }
 	END
 }
 
