@@ -13,6 +13,7 @@
  *
  *   reset_sysfs.c	the files in sysfs: request a reset, show what a reset would do
  *   reset.c		the steps of a reset, and the events that cause one
+ *   reset_listed.c	which functions the toolstack lists for guests
  *   reset_set.c	the set: claim all of it, reset it
  *   reset_function.c	one function: run a method, restore the configuration of bind time
  *
@@ -196,7 +197,7 @@ static int pcibk_try_set(struct pcibk_request *r)
 		r->wait = PCIBK_FOR_OTHERS;
 	/* The toolstack has begun to take the function from its guest: wait for the release. */
 	if (claim->in_the_way && pcibk_is_request(r) && r->left[PCIBK_FOR_GUESTS] > 0 &&
-	    (claim->noted || !xen_pcibk_is_listed(claim->in_the_way, false))) {
+	    (claim->noted || !pcibk_is_listed(claim->in_the_way, false))) {
 		r->wait = PCIBK_FOR_GUESTS;
 		err = -EAGAIN;
 	}
@@ -206,7 +207,7 @@ static int pcibk_try_set(struct pcibk_request *r)
 	}
 	pcibk_claim_drop(claim);
 	/* A guest that forged its release may still use the function: cover no sibling. */
-	if (reset && pcibk_is_request(r) && xen_pcibk_is_listed(r->top, true)) {
+	if (reset && pcibk_is_request(r) && pcibk_is_listed(r->top, true)) {
 		guard(spinlock_irq)(&pcistub_devices_lock);
 		pcibk_end_coverage(r->top);
 	}
@@ -589,7 +590,7 @@ int pcibk_do_flr(struct pci_dev *dev)
 		if (psdev)
 			from = pcibk_assignment(psdev);
 	}
-	listed = xen_pcibk_is_listed(dev, false);
+	listed = pcibk_is_listed(dev, false);
 	pci_read_config_word(dev, PCI_COMMAND, &command);
 
 	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
@@ -878,7 +879,10 @@ void xen_pcibk_reset_leave(struct pcistub_device *psdev)
 int __init xen_pcibk_reset_init(void)
 {
 	pcibk_wq = alloc_workqueue("xen-pciback-reset", WQ_UNBOUND | WQ_FREEZABLE, 0);
-	return pcibk_wq ? 0 : -ENOMEM;
+	if (!pcibk_wq)
+		return -ENOMEM;
+	register_xenstore_notifier(&pcibk_store_notifier);
+	return 0;
 }
 
 /**
@@ -888,5 +892,6 @@ int __init xen_pcibk_reset_init(void)
  */
 void xen_pcibk_reset_exit(void)
 {
+	unregister_xenstore_notifier(&pcibk_store_notifier);
 	destroy_workqueue(pcibk_wq);
 }

@@ -5,6 +5,7 @@
 #ifndef __XEN_PCIBACK_RESET_H__
 #define __XEN_PCIBACK_RESET_H__
 
+#include <linux/notifier.h>
 #include <linux/pci.h>
 #include <linux/refcount.h>
 #include <linux/wait.h>
@@ -138,6 +139,10 @@ enum pcibk_method pcibk_function_method(const struct pcistub_device *psdev);
 enum pcibk_method pcibk_weak_method(const struct pcistub_device *psdev);
 int pcibk_reset_function(struct pcistub_device *psdev, enum pcibk_method method);
 void pcibk_account(struct pcistub_device *psdev, const char *step, int err, bool strong);
+
+/* reset_listed.c */
+extern struct notifier_block pcibk_store_notifier;
+bool pcibk_is_listed(struct pci_dev *dev, bool set);
 
 /* reset_set.c */
 bool pcibk_same_set(const struct pci_dev *a, const struct pci_dev *b);
