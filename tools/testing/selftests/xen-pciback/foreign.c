@@ -87,6 +87,27 @@ TEST_F(played, bus_reset_of_covered_functions_by_its_register)
 	expect_sbrs(1);
 }
 
+/*
+ * Above a bridge: that one has lost its bus numbers, and nobody restores them. A request
+ * says that nothing answers. It works again when the bridge does.
+ */
+TEST_F(played, bus_reset_above_a_bridge)
+{
+	struct fn port = fn_root(0x14), bridge = fn_below(port, 0, 0);
+	struct fn nic = fn_below(bridge, 1, 0);
+	uint32_t header[PCI_STD_HEADER_SIZEOF / 4];
+	int i;
+
+	adopt(nic, fn_below(bridge, 2, 0));
+	fn_read_config(bridge, 0, header, sizeof(header));
+	reset_bus(port);
+	EXPECT_NE(0, do_flr(nic));
+	expect_logged(nic, "no answer");
+	for (i = ARRAY_SIZE(header) - 1; i > 0; i--)
+		fn_write(bridge, 4 * i, header[i], 4);
+	expect_request_restores(nic, "reset: bus: ok (2 functions,");
+}
+
 TEST_F(played, function_reset_by_the_core)
 {
 	adopt(self->nvme, self->nic);
@@ -128,18 +149,6 @@ TEST_F(played, function_put_to_sleep)
 
 /* -- xenopsd and HVM guests, of which it tells pciback nothing --------------- */
 
-/* How it resets a function, as in handout.c */
-static void xenopsd_reset(struct fn fn)
-{
-	char path[256];
-
-	fn_path(fn, "reset", path, sizeof(path));
-	if (!access(path, F_OK))
-		write_string(path, "1");
-	else
-		do_flr(fn);
-}
-
 /*
  * It binds and resets one after the other, assigns them in Xen, and starts a device model.
  * When the VM is gone it resets them once more: the third by do_flr, which is the request
@@ -155,7 +164,7 @@ TEST_F(played, xenopsd_and_a_device_model)
 	for (vm = 0; vm < 2; vm++) {
 		hw_begin(&self->hw);
 		for (i = 0; i < CARD_FNS; i++)
-			xenopsd_reset(fns[i]);
+			fn_xenopsd_reset(fns[i]);
 		hw_end(&self->hw);
 		EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
 		expect_restored();
@@ -172,7 +181,7 @@ TEST_F(played, xenopsd_and_a_device_model)
 		}
 		hw_begin(&self->hw);
 		for (i = 0; i < CARD_FNS; i++)
-			xenopsd_reset(fns[i]);
+			fn_xenopsd_reset(fns[i]);
 		hw_end(&self->hw);
 		EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
 		for (i = 0; i < CARD_FNS; i++)

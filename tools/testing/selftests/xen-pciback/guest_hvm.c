@@ -6,6 +6,7 @@
  * config space, and prints what it finds there. Only in "make check-long".
  */
 #include <signal.h>
+#include <xenctrl.h>
 
 #include "guest_pv.h"
 
@@ -455,6 +456,106 @@ TEST_F_TIMEOUT(guest_pv, refused, BOOTS(2))
 	expect_clean_again();
 	hw_end(&self->hw);
 	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
+}
+
+/* -- xenopsd, which does not tell pciback of an HVM guest --------------------- */
+
+/* Flags in a function's file "resource" */
+#define RESOURCE_IO	0x100
+#define RESOURCE_MEM	0x200
+
+/* Let a guest use what the function's BARs address */
+static int permit(xc_interface *xc, int domid, struct fn fn)
+{
+	unsigned long long first, last, flags;
+	char path[256];
+	int bar, ret = 0;
+	FILE *f;
+
+	fn_path(fn, "resource", path, sizeof(path));
+	f = fopen(path, "r");
+	if (!f)
+		return -errno;
+	for (bar = 0; !ret && bar < 6; bar++) {
+		if (fscanf(f, "%llx %llx %llx", &first, &last, &flags) != 3)
+			ret = -EIO;
+		else if (flags & RESOURCE_IO)
+			ret = xc_domain_ioport_permission(xc, domid, first, last - first + 1, 1);
+		else if (flags & RESOURCE_MEM)
+			ret = xc_domain_iomem_permission(xc, domid, first >> 12,
+							 (last >> 12) - (first >> 12) + 1, 1);
+	}
+	fclose(f);
+	return ret;
+}
+
+/* Assign it in Xen, and have the device model open it, as device @dev of the guest */
+static int plug(const struct xl *xl, struct fn fn, unsigned int dev)
+{
+	xc_interface *xc = xc_interface_open(NULL, NULL, 0);
+	int ret;
+
+	if (!xc)
+		return -errno;
+	ret = permit(xc, xl->id, fn);
+	if (!ret)
+		ret = xc_assign_device(xc, xl->id, fn.bus << 8 | fn.dev << 3 | fn.func, 0);
+	xc_interface_close(xc);
+	return ret ?: xl_command("qemu-monitor-command %d 'device_add xen-pci-passthrough,hostaddr=%s,addr=%#x'",
+				 xl->id, fn.name, dev);
+}
+
+#define PLACE		8	/* free in the guest */
+
+static int ask_at(struct xl *xl, unsigned int nr, const char *command,
+		  char answers[][FOUND_LEN])
+{
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; !ret && i < nr; i++)
+		ret = xl_run(xl, answers ? answers[i] : NULL, FOUND_LEN,
+			     "%s 0000:00:%02x.0", command, PLACE + i);
+	return ret;
+}
+
+/*
+ * A guest works with a card by its device model alone. While it does nobody resets the
+ * card by way of a function that the guest does not use. After it xenopsd's reset of the
+ * third function, which is the request, has the card reset: the next guest finds nothing.
+ */
+TEST_F_TIMEOUT(guest_pv, xenopsd, BOOTS(2))
+{
+	char found[2][CARD_FNS][FOUND_LEN];
+	unsigned int vm, i;
+
+	adopt_card();
+	for (vm = 0; vm < 2; vm++) {
+		hw_begin(&self->hw);
+		for (i = 0; i < CARD_FNS; i++)
+			fn_xenopsd_reset(self->card.fns[i]);
+		hw_end(&self->hw);
+		EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
+
+		ASSERT_EQ(0, start(&self->one, "one", NULL, 0, NULL));
+		for (i = 0; i < CARD_FNS; i++)
+			ASSERT_EQ(0, plug(&self->one, self->card.fns[i], PLACE + i));
+		ASSERT_EQ(0, ask_at(&self->one, CARD_FNS, "found", found[vm]));
+		EXPECT_NE(NULL, strstr(found[vm][0], "register 00000000"));
+		ASSERT_EQ(0, ask_at(&self->one, 2, "scribble", NULL));
+
+		hw_begin(&self->hw);
+		EXPECT_EQ(-EBUSY, reset_device(self->card.third));
+		hw_end(&self->hw);
+		EXPECT_EQ(0, hw_all_resets(&self->hw));
+		EXPECT_EQ(0, hw_all_writes(&self->hw, self->card.first));
+
+		for (i = 0; i < CARD_FNS; i++)
+			fn_xenopsd_reset(self->card.fns[i]);
+		ASSERT_EQ(0, xl_destroy(&self->one));
+	}
+	for (i = 0; i < CARD_FNS; i++)
+		EXPECT_STREQ(found[0][i], found[1][i]);
 }
 
 TEST_HARNESS_MAIN

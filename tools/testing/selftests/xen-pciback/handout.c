@@ -219,21 +219,6 @@ TEST_F(played, left_to_the_toolstack)
 }
 
 /*
- * How xenopsd resets a function (ocaml/xenopsd/xc/device.ml): by its reset file,
- * else by do_flr, with the address and no newline; whatever the result is.
- */
-static void xenopsd_reset(struct fn fn)
-{
-	char path[256];
-
-	fn_path(fn, "reset", path, sizeof(path));
-	if (!access(path, F_OK))
-		write_string(path, "1");
-	else
-		do_flr(fn);
-}
-
-/*
  * All that xenopsd does to a card: when a VM starts it binds and resets one
  * function after the other, before it assigns them; when the VM is destroyed it
  * resets them while they are the guest's, and takes them away after that. A PV
@@ -256,7 +241,7 @@ TEST_F(played, xenopsd)
 		ASSERT_EQ(0, write_string(PCIBACK_DIR "/new_slot",
 					  fns[i].name));
 		ASSERT_EQ(0, write_string(PCIBACK_DIR "/bind", fns[i].name));
-		xenopsd_reset(fns[i]);
+		fn_xenopsd_reset(fns[i]);
 	}
 	hw_end(&self->hw);
 	/* The last is asked for when all are there */
@@ -272,7 +257,7 @@ TEST_F(played, xenopsd)
 
 	hw_begin(&self->hw);
 	for (i = 0; i < 3; i++)
-		xenopsd_reset(fns[i]);
+		fn_xenopsd_reset(fns[i]);
 	hw_end(&self->hw);
 	EXPECT_EQ(0, hw_sbrs(&self->hw, self->card.port));
 	EXPECT_EQ(0, hw_all_resets(&self->hw));

@@ -337,6 +337,14 @@ int do_flr(struct fn fn)
 	return write_string(DO_FLR, fn.name);
 }
 
+void fn_xenopsd_reset(struct fn fn)
+{
+	if (fn_has_file(fn, "reset"))
+		fn_write_file(fn, "reset", "1");
+	else
+		do_flr(fn);
+}
+
 int fn_set(struct fn fn, const char *policy, const char *value)
 {
 	char path[PATH_MAX];

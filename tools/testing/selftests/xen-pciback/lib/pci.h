@@ -126,6 +126,11 @@ int write_string(const char *path, const char *s);
 bool file_has(const char *path, const char *s);
 int reset_device(struct fn fn);
 int do_flr(struct fn fn);
+/*
+ * How xenopsd resets a function (ocaml/xenopsd/xc/device.ml): by its reset file,
+ * else by do_flr, with the address and no newline; whatever the result is.
+ */
+void fn_xenopsd_reset(struct fn fn);
 /* A parameter of the module: "auto_reset", "strict_reset" */
 int set_parameter(const char *name, const char *value);
 
