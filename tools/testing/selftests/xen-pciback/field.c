@@ -40,16 +40,6 @@ FIXTURE_TEARDOWN(field)
 	klog_end(self->klog);
 }
 
-#define expect_driver(driven, expected) do {				\
-	struct fn named = driven;					\
-	char driver[32];						\
-									\
-	fn_driver(named, driver, sizeof(driver));			\
-	EXPECT_STREQ(expected, driver) {				\
-		TH_LOG("%s", named.name);				\
-	}								\
-} while (0)
-
 #define probe(fn)							\
 	ASSERT_EQ(0, write_string("/sys/bus/pci/drivers_probe", (fn).name))
 

@@ -154,16 +154,6 @@ static int attach(struct xl *guest, struct fn fn)
 		      "wait_for '[ -e /sys/bus/pci/devices/%s ]'", address);
 }
 
-#define expect_driver(driven, expected) do {				\
-	struct fn named = driven;					\
-	char driver[32];						\
-									\
-	fn_driver(named, driver, sizeof(driver));			\
-	EXPECT_STREQ(expected, driver) {				\
-		TH_LOG("%s", named.name);				\
-	}								\
-} while (0)
-
 /*
  * Without a guest. libvirt leaves a function with FLR to others. It resets a card by its
  * bus if all of it is detached, and restores the function that it was asked for: what

@@ -61,6 +61,16 @@
 	watched(ret, reset_device(asked_for));				\
 } while (0)
 
+#define expect_driver(driven, expected) do {				\
+	struct fn named = driven;					\
+	char driver[32];						\
+									\
+	fn_driver(named, driver, sizeof(driver));			\
+	EXPECT_STREQ(expected, driver) {				\
+		TH_LOG("%s", named.name);				\
+	}								\
+} while (0)
+
 /* Each byte as at bind time */
 #define expect_restored()						\
 	EXPECT_EQ(0, owned_changed(&self->owned, PCI_CONFIG_SIZE))
