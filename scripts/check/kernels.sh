@@ -3,7 +3,9 @@
 #
 # kernels.sh [--others]: build the driver for the kernels that the tests run on, and for
 # those of which Debian has no packages (--others: only for these). Print what each of
-# them lacks, a line a kernel, and then what that costs. No warning passes (W=1).
+# them lacks, a line a kernel, and then what that costs, as a table for the kernel's
+# documentation, where a copy of it is Documentation/admin-guide/xen-pciback/kernels.txt.
+# No warning passes (W=1).
 #
 # The others are built only, never run: with the headers of a kernel that Debian has,
 # less the names in others() that they lack. Those were found by building the driver with
@@ -30,10 +32,10 @@ others()
 costs()
 {
 	cat <<-END
-		RESET_METHODS no reset_method; a function's methods are noted when it is seized
-		XEN_RESET_DEVICE a PVH dom0's Xen is not notified of resets
-		GSI_INFO a PVH dom0 cannot set up a function's GSI
-		DVSEC a CXL port that masks bus resets is not noticed
+		RESET_METHODS There is no \`\`reset_method\`\` file: the administrator cannot choose. The methods of a function are noted when pciback takes it. Device specific methods cannot be seen: the kernel uses one where it resets a function alone, but a function with FLR gets a plain FLR instead, and one without any other method gets a slot or bus reset.
+		XEN_RESET_DEVICE In a PVH dom0 Xen is not notified of resets and keeps its old data about the function.
+		GSI_INFO In a PVH dom0 Xen is not told the function's interrupt (GSI).
+		DVSEC A CXL port that masks bus resets is not noticed: the resets have no effect there, and count.
 	END
 }
 
@@ -86,23 +88,41 @@ lacking()
 	done
 }
 
-table()
+summary()
 {
 	echo 'compat.h stands in for:'
 	for each in $kernels; do
 		lacks=$(lacking "$each" | tr '[:upper:]' '[:lower:]' | xargs)
 		printf '  %-6s %s\n' "$each" "${lacks:--}"
 	done
-	echo 'What cannot be had there:'
+}
+
+# without FEATURE: the kernels that lack it
+without()
+{
+	for each in $kernels; do
+		! lacking "$each" | grep -qx "$1" || echo "$each"
+	done | paste -s -d , | sed 's/,/, /g'
+}
+
+table()
+{
+	rst_head "$made_by"
+	cat <<-END
+		.. list-table::
+		   :header-rows: 1
+		   :widths: 15 85
+
+		   * - Kernel
+		     - What is missing, and what it costs
+	END
 	costs | while read -r feature cost; do
-		without=''
-		for each in $kernels; do
-			! lacking "$each" | grep -qx "$feature" || without="$without $each"
-		done
-		printf '  %s\n      %s\n' "${without# }" "$cost"
+		echo "   * - $(without "$feature")"
+		echo "     - $cost" | fold -s -w 90 | sed '2,$s/^/       /; s/ *$//'
 	done
 }
 
+made_by=$(made_by kernels)
 "$SCRIPT_DIR/module.sh" --sources -o "$work/sources"
 kernels=''
 [ "${1-}" = --others ] || for each in $(all_kernels); do
@@ -117,4 +137,5 @@ while read -r each KERNEL names; do
 	kernels="$kernels $each"
 done <"$work/others"
 kernels=$(echo "$kernels" | tr ' ' '\n' | sort -V | xargs)
+summary
 keep_table "$BUILD/kernels.txt" table

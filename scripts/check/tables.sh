@@ -66,6 +66,10 @@ layout()
 		lines "$HEADING" scripts/check/compare.sh
 		lines '^compare "' "$TESTS/compare.sh"
 		;;
+	kernels)
+		cat scripts/check/kernels.sh
+		lines '^ALL_PAIRS=' scripts/common.sh
+		;;
 	machines)
 		lines "$HEADING" scripts/check/machines.sh
 		(cd "$TESTS" && sha256sum facts/*.tsv)
@@ -81,11 +85,15 @@ layout()
 	esac
 }
 
-# stamp TARGET: both hashes
+# stamp TARGET: both hashes. What kernels lack is told by what asks for it.
 stamp()
 {
 	[ "${driver:-}" ] || driver=$(driver)
-	echo "driver $driver, table $(layout "$1" | short_hash)"
+	case $1 in
+	kernels) of=$(cat "$TOP"/drivers/xen/xen-pciback/Kbuild "$TOP"/drivers/xen/xen-pciback/compat.h | short_hash) ;;
+	*) of=$driver ;;
+	esac
+	echo "driver $of, table $(layout "$1" | short_hash)"
 }
 
 # in_history COMMIT: as far as this clone has one
