@@ -64,7 +64,7 @@ inside {
 	next
 }
 
-# IOMMU faults that a test announces, of the requester that it names (guest_hvm.c)
+# IOMMU faults that a test announces, of the requester that it names (lib/xl.h)
 match($0, /selftest: IOMMU faults of [0-9a-f:.]+ /) {
 	announced = / begin/ ? substr($0, RSTART + 26, RLENGTH - 27) : ""
 }
