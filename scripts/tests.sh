@@ -49,12 +49,10 @@ build_tests()
 		KSFT_INSTALL_PATH="$INSTALLED" SLOWER="$slower" \
 		XEN_PREFIX="$OUT/xentools/usr" KDIR=/nonexistent install
 	# The command that they test, where it belongs. What the VM has no libraries of
-	# is linked in: of those it needs, lspci has brought all but two. It runs here, too,
-	# to print its own completion.
+	# is linked in: of those it needs, lspci has brought all but two.
 	mkdir -p "$WORK/command"
 	command=$OUT/command/usr
 	"$SCRIPT_DIR/chroot.sh" "$(xen_suite "$XEN")" \
-		env LD_LIBRARY_PATH="$command/lib/x86_64-linux-gnu" \
 		make -C "$TOP/tools/xen" DESTDIR="$OUT/selftests" OUTPUT="$WORK/command" \
 		LIBS_CFLAGS="-I$command/include/x86_64-linux-gnu -I$command/include -I$command/include/json-c -I$OUT/xentools/usr/include" \
 		LIBS="-L$command/lib/x86_64-linux-gnu -L$OUT/xentools/usr/lib/x86_64-linux-gnu \

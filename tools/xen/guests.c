@@ -6,10 +6,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <spawn.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,14 +21,11 @@ static struct xs_handle *store;
 
 bool has_program(const char *name)
 {
-	char dirs[PATH_MAX], path[PATH_MAX], *dir, *save = NULL;
+	char *dirs = format("%s", getenv("PATH") ?: ""), *dir, *save = NULL;
 
-	snprintf(dirs, sizeof(dirs), "%s", getenv("PATH") ?: "");
-	for (dir = strtok_r(dirs, ":", &save); dir; dir = strtok_r(NULL, ":", &save)) {
-		snprintf(path, sizeof(path), "%.2000s/%s", dir, name);
-		if (!access(path, X_OK))
+	for (dir = strtok_r(dirs, ":", &save); dir; dir = strtok_r(NULL, ":", &save))
+		if (!access(format("%s/%s", dir, name), X_OK))
 			return true;
-	}
 	return false;
 }
 
@@ -39,10 +34,9 @@ static bool open_store(void)
 {
 	static bool tried;
 
-	if (getenv("PCIBACK_RESET_ROOT"))
+	if (on_tree())
 		return exists(at("/xenstore"));
-	if (!tried &&
-	    (exists("/run/xenstored/socket") || exists("/var/run/xenstored/socket")))
+	if (!tried && (exists("/run/xenstored/socket") || exists("/var/run/xenstored/socket")))
 		store = xs_open(0);
 	tried = true;
 	return store;
@@ -60,148 +54,143 @@ static char *node_file(const char *path)
 	return at("/xenstore%s%s", *path == '/' ? "" : "/local/domain/0/", path);
 }
 
-char *store_read(const char *path, char *buf, size_t size)
+static char *store_read(const char *path)
 {
 	unsigned int len;
-	char *value;
+	char *value, *out;
 
-	buf[0] = '\0';
 	if (!open_store())
-		return buf;
+		return "";
 	if (!store)
-		return read_line(node_file(path), buf, size);
+		return read_line(node_file(path));
 	value = xs_read(store, XBT_NULL, path, &len);
-	clean_text(buf, size, value ?: "");
+	out = clean(value ?: "");
 	free(value);
-	return buf;
+	return out;
 }
 
-static void store_each(const char *path, void (*call)(const char *name, void *arg), void *arg)
+/* As names() */
+static char **store_names(const char *path)
 {
 	unsigned int i, n = 0;
-	char **names;
+	char **nodes, **list;
 
-	if (!open_store())
-		return;
-	if (!store) {
-		for_each(node_file(path), call, arg);
-		return;
-	}
-	names = xs_directory(store, XBT_NULL, path, &n);
-	for (i = 0; names && i < n; i++)
-		call(names[i], arg);
-	free(names);
+	if (!open_store() || !store)
+		return names(on_tree() ? node_file(path) : "");
+	nodes = xs_directory(store, XBT_NULL, path, &n);
+	list = get((n + 1) * sizeof(*list));
+	for (i = 0; nodes && i < n; i++)
+		list[i] = format("%s", nodes[i]);
+	free(nodes);
+	return list;
+}
+
+/* To be polled: some backend has changed since the last call; -1 if that is not known */
+int watch_store(void)
+{
+	static bool watched;
+	char **event;
+
+	if (!open_store() || !store)
+		return -1;
+	if (!watched)
+		watched = xs_watch(store, "backend/pci", "backends");
+	while ((event = xs_check_watch(store)))
+		free(event);
+	return xs_fileno(store);
 }
 
 /* The guest that a person knows: not the domain of its device model */
 static int guest_of(int domid)
 {
-	char path[64], text[TEXT_LEN];
 	unsigned int target;
 
-	snprintf(path, sizeof(path), "/local/domain/%d/target", domid);
-	return parse_number(store_read(path, text, sizeof(text)), DOMID_MAX, &target) && target ?
-		(int)target : domid;
+	return parse_number(store_read(format("/local/domain/%d/target", domid)), DOMID_MAX,
+			    &target) && target ? (int)target : domid;
+}
+
+static char *domain_name(int domid)
+{
+	return store_read(format("/local/domain/%d/name", domid));
 }
 
 /* "domain 3 (win11)" */
-const char *guest_name(int domid)
+char *guest_name(int domid)
 {
-	static char name[TEXT_LEN];
-	char path[64], text[TEXT_LEN];
+	const char *name = domain_name(domid);
 
-	snprintf(path, sizeof(path), "/local/domain/%d/name", domid);
-	store_read(path, text, sizeof(text));
-	snprintf(name, sizeof(name), text[0] ? "domain %d (%.200s)" : "domain %d", domid, text);
-	return name;
+	return name[0] ? format("domain %d (%.200s)", domid, name) : format("domain %d", domid);
 }
 
 bool is_pv(int domid)
 {
-	char path[64], text[TEXT_LEN];
-
-	snprintf(path, sizeof(path), "/libxl/%d/type", domid);
-	return !strcmp(store_read(path, text, sizeof(text)), "pv");
+	return !strcmp(store_read(format("/libxl/%d/type", domid)), "pv");
 }
 
-/* A backend, backend/pci/DOMAIN/N, with what it lists */
-struct backend {
-	char path[TEXT_LEN];
-	unsigned int domid;
-	unsigned int state;
-};
-
-static unsigned int node_state(const char *dir, const char *node)
+static unsigned int node_state(const char *path)
 {
-	char path[2 * TEXT_LEN], text[TEXT_LEN];
 	unsigned int state = 0;
 
-	snprintf(path, sizeof(path), "%s/%s", dir, node);
-	parse_number(store_read(path, text, sizeof(text)), 8, &state);
+	parse_number(store_read(path), 8, &state);
 	return state;
 }
 
-static void scan_node(const char *name, void *arg)
+/* A function that a backend lists */
+static void scan_node(const char *backend, const char *name, unsigned int domid)
 {
-	char path[2 * TEXT_LEN], text[TEXT_LEN], bdf[BDF_LEN];
-	struct backend *backend = arg;
-	unsigned int num, state;
+	unsigned int num, state, whole = node_state(format("%s/state", backend));
+	char bdf[BDF_LEN];
 	const char *end;
 	struct fn *f;
 
 	if (strncmp(name, "dev-", 4) || !parse_number(name + 4, 9999, &num))
 		return;
-	snprintf(path, sizeof(path), "%s/%s", backend->path, name);
-	end = parse_bdf(store_read(path, text, sizeof(text)), bdf);
+	end = parse_bdf(store_read(format("%s/%s", backend, name)), bdf);
 	f = end && !*end ? find(bdf) : NULL;
 	if (!f)
 		return;
-	snprintf(path, sizeof(path), "state-%u", num);
-	state = node_state(backend->path, path);
+	state = node_state(format("%s/state-%u", backend, num));
 	/* Closing, or not taken by a backend that is closing */
-	if (state == 6 || (state == 1 && (backend->state == 5 || backend->state == 6)))
+	if (state == 6 || (state == 1 && (whole == 5 || whole == 6))) {
 		f->handout = REFUSED;
-	else
-		f->handout = state == 1 ? WANTED : HANDED_OUT;
-	if (f->handout != REFUSED)
-		f->domid = guest_of(backend->domid);
+		return;
+	}
+	f->handout = state == 1 ? WANTED : HANDED_OUT;
+	f->domid = guest_of(domid);
 }
 
-static void scan_backend(const char *name, void *arg)
+/* A backend of a guest's, backend/pci/DOMAIN/N */
+static void scan_backend(unsigned int domid, const char *name)
 {
-	struct backend backend = { .domid = *(unsigned int *)arg };
+	char *path = format("backend/pci/%u/%s", domid, name), **node;
 	unsigned int num;
 
 	/* Nodes may stay behind when pciback is done with them */
 	if (!parse_number(name, 9999, &num) ||
-	    !exists(at("/sys/bus/xen-backend/devices/pci-%u-%u", backend.domid, num)))
+	    !exists(at("/sys/bus/xen-backend/devices/pci-%u-%u", domid, num)))
 		return;
-	snprintf(backend.path, sizeof(backend.path), "backend/pci/%u/%u", backend.domid, num);
-	backend.state = node_state(backend.path, "state");
-	store_each(backend.path, scan_node, &backend);
-}
-
-static void scan_domain(const char *name, void *arg)
-{
-	char path[64];
-	unsigned int domid;
-
-	snprintf(path, sizeof(path), "backend/pci/%.20s", name);
-	if (parse_number(name, DOMID_MAX, &domid))
-		store_each(path, scan_backend, &domid);
+	for (node = store_names(path); *node; node++)
+		scan_node(path, *node, domid);
 }
 
 /* Who has what, by xenstore; and what pciback makes of it */
 void scan_store(void)
 {
-	int i;
+	char **domain, **name;
+	unsigned int domid;
+	struct fn *f;
 
-	for (i = 0; i < n_all; i++) {
-		all[i].domid = -1;
-		all[i].handout = NOT_LISTED;
-		all[i].has_plan = false;
+	for_all(f) {
+		f->domid = -1;
+		f->handout = NOT_LISTED;
+		f->plan = NULL;
 	}
-	store_each("backend/pci", scan_domain, NULL);
+	for (domain = store_names("backend/pci"); *domain; domain++) {
+		if (!parse_number(*domain, DOMID_MAX, &domid))
+			continue;
+		for (name = store_names(format("backend/pci/%u", domid)); *name; name++)
+			scan_backend(domid, *name);
+	}
 }
 
 /* The same, and what pciback says in its plans: where nobody answers for xenstore that is all */
@@ -209,83 +198,59 @@ void scan_guests(void)
 {
 	static const char assigned[] = "assigned to domain ";
 	unsigned int domid;
-	struct fn *f;
-	int i;
+	struct fn *f, *blocker;
 
 	scan_store();
-	for (i = 0; i < n_all; i++) {
-		struct plan *plan = plan_of(&all[i]);
+	for_all(f) {
+		const char *why = plan_of(f)->why;
 
-		f = plan->blocker[0] ? find(plan->blocker) : NULL;
-		if (f && f->domid < 0 && !strncmp(plan->why, assigned, strlen(assigned)) &&
-		    parse_number(plan->why + strlen(assigned), DOMID_MAX, &domid))
-			f->domid = guest_of(domid);
+		blocker = f->plan->blocker[0] ? find(f->plan->blocker) : NULL;
+		if (blocker && blocker->domid < 0 && !strncmp(why, assigned, strlen(assigned)) &&
+		    parse_number(why + strlen(assigned), DOMID_MAX, &domid))
+			blocker->domid = guest_of(domid);
 	}
-}
-
-/* Of all domains, for the one with a name */
-struct search {
-	const char *name;
-	int domid;
-};
-
-static void look_at_domain(const char *name, void *arg)
-{
-	struct search *search = arg;
-	char path[64], text[TEXT_LEN];
-	unsigned int domid;
-
-	if (!parse_number(name, DOMID_MAX, &domid))
-		return;
-	snprintf(path, sizeof(path), "/local/domain/%u/name", domid);
-	if (!strcmp(store_read(path, text, sizeof(text)), search->name))
-		search->domid = domid;
 }
 
 /* A domain's number, by its number or name */
 int find_domain(const char *name)
 {
-	struct search search = { name, -1 };
-	char path[64], text[64];
-	unsigned int domid;
+	unsigned int domid, found = DOMID_MAX + 1;
+	char **domain;
 
-	if (name[0] >= '0' && name[0] <= '9' && !name[strspn(name, "0123456789")]) {
-		if (!parse_number(name, DOMID_MAX, &domid))
-			die(USAGE, "not a domain's number: '%s'", name);
-		if (!domid)
-			die(USAGE, "domain 0 has them already: see release");
-		snprintf(path, sizeof(path), "/local/domain/%u/name", domid);
-		if (!open_store() || *store_read(path, text, sizeof(text)))
-			search.domid = domid;
-	} else if (name[0] && !open_store()) {
-		die(MISSING, "xenstore does not respond, so a domain cannot be found by its name");
-	} else {
-		store_each("/local/domain", look_at_domain, &search);
-	}
 	if (!name[0])
 		die(USAGE, "which domain?");
-	if (search.domid < 0)
+	if (!name[strspn(name, "0123456789")]) {
+		if (!parse_number(name, DOMID_MAX, &domid))
+			die(USAGE, "not a domain's number: '%s'", name);
+		if (!domid || !open_store() || domain_name(domid)[0])
+			found = domid;
+	} else {
+		if (!open_store())
+			die(MISSING, "xenstore does not respond, so a domain cannot be found by its name");
+		for (domain = store_names("/local/domain"); *domain; domain++)
+			if (parse_number(*domain, DOMID_MAX, &domid) &&
+			    !strcmp(domain_name(domid), name))
+				found = domid;
+	}
+	if (found > DOMID_MAX)
 		die(UNKNOWN, "there is no domain %s", name);
-	if (!search.domid)
+	if (!found)
 		die(USAGE, "domain 0 has them already: see release");
-	return guest_of(search.domid);
+	return guest_of(found);
 }
 
 /* Run a program, with what it says on stderr, or nowhere: it is not this command's result */
-static int spawn(const char *const argv[], bool quiet)
+int run_program(bool quiet, const char *const argv[])
 {
 	posix_spawn_file_actions_t actions;
-	int err, result;
+	const char *line = argv[0];
+	int i, err, result;
 	pid_t pid;
 
+	for (i = 1; argv[i]; i++)
+		line = format("%s %s", line, argv[i]);
 	if (opts & OPT_DRY_RUN) {
-		char line[PATH_MAX] = "";
-		int i;
-
-		for (i = 0; argv[i]; i++)
-			snprintf(line + strlen(line), sizeof(line) - strlen(line), "%s%s",
-				 i ? " " : "", argv[i]);
-		print_command("%s", line);
+		print_command(line);
 		return 0;
 	}
 	posix_spawn_file_actions_init(&actions);
@@ -302,14 +267,4 @@ static int spawn(const char *const argv[], bool quiet)
 		if (errno != EINTR)
 			return -1;
 	return WIFEXITED(result) ? WEXITSTATUS(result) : -1;
-}
-
-int run(const char *const argv[])
-{
-	return spawn(argv, false);
-}
-
-int run_quietly(const char *const argv[])
-{
-	return spawn(argv, true);
 }

@@ -4,20 +4,12 @@
  */
 #include <json-c/json.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include "pciback-reset.h"
 
 #define COLUMNS		7
 
-void say_stock(void)
-{
-	warn("this kernel's pciback is without thorough resets: it has no reset_device, and shows neither plans nor results");
-}
-
-/* -- list --------------------------------------------------------------------- */
-
-static const char *kind_of(struct fn *f)
+static const char *kind_of(const struct fn *f)
 {
 	static const struct {
 		unsigned int class, shift;
@@ -29,81 +21,76 @@ static const char *kind_of(struct fn *f)
 		{ 0x0c03, 8, "USB" }, { 0x0d, 16, "wireless" }, { 0x1080, 8, "security" },
 		{ 0x12, 16, "accelerator" },
 	};
+	unsigned int class = class_of(f);
 	size_t i;
 
 	for (i = 0; i < N_ELEMENTS(kinds); i++)
-		if (class_of(f) >> kinds[i].shift == kinds[i].class)
+		if (class >> kinds[i].shift == kinds[i].class)
 			return kinds[i].kind;
 	return "other";
 }
 
-/* What keeps a function from being reset once it is adopted, or from that; "" if nothing */
-static char *in_the_way(struct fn *f, char *buf, size_t size)
+/* By the driver's plan, or by what this command makes of a function that is not pciback's */
+const char *planned_method(struct fn *f)
 {
-	const char *why = NULL;
-	struct list set;
-	bool never;
-	int i;
+	return f->owned ? plan_of(f)->method : method_of(f);
+}
 
-	buf[0] = '\0';
-	if (plan_of(f)->blocker[0]) {
-		snprintf(buf, size, "%s (%s)", f->plan.blocker, f->plan.why);
-		return buf;
-	}
-	if (!f->owned && !f->bridge)
+/* What keeps a function from being reset once it is adopted, or from that; "" if nothing */
+static const char *in_the_way(struct fn *f)
+{
+	struct list set, others = list_new();
+	const char *why = NULL;
+	struct fn *m;
+	bool never;
+
+	if (plan_of(f)->blocker[0])
+		return format("%s (%s)", f->plan->blocker, f->plan->why);
+	if (f->bridge)
+		return "";
+	if (!f->owned)
 		why = used_for(f, &never);
-	if (!why && !f->bridge && !resets_alone(f))
-		why = set_blocker(f);
+	if (why || resets_alone(f))
+		return why ?: "";
+	why = set_blocker(f);
 	if (why)
-		snprintf(buf, size, "%s", why);
-	if (why || f->bridge || resets_alone(f))
-		return buf;
+		return why;
 	set = set_of(f);
-	for (i = 0; i < set.n && strlen(buf) < size - BDF_LEN - 8; i++)
-		if (set.fn[i] != f && !set.fn[i]->owned && !set.fn[i]->bridge)
-			sprintf(buf + strlen(buf), "%s %s", buf[0] ? "" : "takes", set.fn[i]->bdf);
-	free(set.fn);
-	return buf;
+	for_each(m, &set)
+		if (m != f && !m->owned && !m->bridge)
+			list_add(&others, m);
+	return others.n > 2 ? format("takes %d others", others.n) :
+		others.n ? format("takes%s", list_text(&others)) : "";
 }
 
 /* The name of a set is its bus */
-static char *set_name(struct fn *f, char *buf, size_t size)
+static const char *set_name(const struct fn *f)
 {
-	buf[0] = '\0';
-	if (f->parent)
-		snprintf(buf, size, "%04x:%02x", f->domain, f->bus);
-	return buf;
+	return f->parent ? format("%04x:%02x", f->domain, f->bus) : "";
 }
 
-static struct json_object *json_function(struct fn *f)
+struct json_object *json_function(struct fn *f)
 {
-	struct json_object *obj = json_object_new_object();
+	struct json_object *obj, *bdfs = json_object_new_array();
+	const char *needs = attr(f, "pciback/needs_reset");
 	struct plan *plan = plan_of(f);
 	struct list set = set_of(f);
-	char text[2 * TEXT_LEN];
+	struct fn *m;
 
-	json_object_object_add(obj, "bdf", json_text(f->bdf));
-	json_object_object_add(obj, "name", json_text(name_of(f, text, sizeof(text))));
-	json_object_object_add(obj, "method", json_text(f->owned ? plan->method : method_of(f)));
-	json_object_object_add(obj, "blocker", json_text(plan->blocker));
-	json_object_object_add(obj, "why", json_text(plan->why));
-	attr(f, "pciback/needs_reset", text, sizeof(text));
+	for_each(m, &set)
+		json_object_array_add(bdfs, json_object_new_string(m->bdf));
+	obj = json(NULL, "bdf", f->bdf, "name", name_of(f), "method", planned_method(f),
+		   "blocker", plan->blocker, "why", plan->why, NULL);
 	json_object_object_add(obj, "needs_reset",
-			       text[0] ? json_object_new_boolean(text[0] == '1') : NULL);
+			       needs[0] ? json_object_new_boolean(*needs == '1') : NULL);
 	json_object_object_add(obj, "domain",
 			       f->domid < 0 ? NULL : json_object_new_int(f->domid));
-	json_object_object_add(obj, "bus", json_text(set_name(f, text, sizeof(text))));
-	json_object_object_add(obj, "set", json_bdfs(&set));
-	json_object_object_add(obj, "last_reset", json_text(attr(f, "pciback/last_reset", text,
-								 sizeof(text))));
-	json_object_object_add(obj, "guest", f->domid < 0 ? NULL : json_text(guest_name(f->domid)));
-	json_object_object_add(obj, "kind", json_text(kind_of(f)));
-	json_object_object_add(obj, "driver", json_text(f->driver));
-	if (!f->owned)
-		json_object_object_add(obj, "in_the_way",
-				       json_text(in_the_way(f, text, sizeof(text))));
-	free(set.fn);
-	return obj;
+	json(obj, "bus", set_name(f), NULL);
+	json_object_object_add(obj, "set", bdfs);
+	json(obj, "last_reset", attr(f, "pciback/last_reset"),
+	     "guest", f->domid < 0 ? "" : guest_name(f->domid),
+	     "kind", kind_of(f), "driver", f->driver, NULL);
+	return f->owned ? obj : json(obj, "in_the_way", in_the_way(f), NULL);
 }
 
 /* As many columns as a terminal takes for it */
@@ -117,216 +104,184 @@ static int width(const char *s)
 }
 
 /* Rows of COLUMNS cells, the first one bold */
-static void print_table(char **cells, int rows)
+static void print_table(const char **cells, int rows)
 {
 	int widths[COLUMNS] = { 0 }, i;
 
-	for (i = 0; i < rows * COLUMNS; i++)
+	for (i = 0; i < rows * COLUMNS; i++) {
+		if (!cells[i][0])
+			cells[i] = "-";
 		if (widths[i % COLUMNS] < width(cells[i]))
 			widths[i % COLUMNS] = width(cells[i]);
+	}
 	for (i = 0; i < rows * COLUMNS; i++) {
 		bool last = i % COLUMNS == COLUMNS - 1;
 
 		printf("%s%s%*s%s", i ? "" : colour("bold"), cells[i],
 		       last ? 0 : widths[i % COLUMNS] - width(cells[i]) + 2, "",
-		       last ? i < COLUMNS ? colour("") : "" : "");
+		       last && i < COLUMNS ? colour("") : "");
 		if (last)
 			putchar('\n');
 	}
 }
 
-const char *plan_text(const struct plan *plan, char *buf, size_t size)
+const char *plan_text(struct fn *f)
 {
-	snprintf(buf, size, !plan->blocker[0] ? "%s" : "blocked by %s",
-		 plan->text + (plan->blocker[0] ? strlen("blocked ") : 0));
-	return buf[0] ? buf : "?";
-}
+	struct plan *plan = plan_of(f);
 
-static const char *yes_no(const char *value)
-{
-	return *value == '1' ? "yes" : *value == '0' ? "no" : "?";
+	if (plan->blocker[0])
+		return format("blocked by %s", plan->text + strlen("blocked "));
+	return plan->text[0] ? plan->text : "?";
 }
 
 /* A row: what of pciback's own, or what of all the machine's */
-static void add_row(struct fn *f, char **cells)
+static void add_row(struct fn *f, const char **cells)
 {
-	char name[TEXT_LEN], text[2 * TEXT_LEN], set[16];
-	const char *row[COLUMNS] = { f->bdf };
-	int i;
+	const char *needs = attr(f, "pciback/needs_reset"), *last = attr(f, "pciback/last_reset");
+	const char *guest = f->domid < 0 ? NULL : guest_name(f->domid);
 
-	name_of(f, name, sizeof(name));
-	set_name(f, set, sizeof(set));
-	cells[0] = strdup(f->bdf);
+	cells[0] = f->bdf;
+	cells[6] = name_of(f);
 	if (opts & OPT_ALL) {
-		row[1] = kind_of(f);
-		row[2] = set;
-		row[3] = f->driver;
-		row[4] = f->bridge ? "" : f->owned && plan_of(f)->method[0] ?
-			 plan_of(f)->method : method_of(f);
-		row[5] = f->domid < 0 ? in_the_way(f, text, sizeof(text)) : guest_name(f->domid);
+		cells[1] = kind_of(f);
+		cells[2] = set_name(f);
+		cells[3] = f->driver;
+		cells[4] = f->bridge ? "" : planned_method(f);
+		cells[5] = guest ?: in_the_way(f);
 	} else {
-		row[1] = set;
-		row[2] = strdup(plan_text(plan_of(f), text, sizeof(text)));
-		row[3] = yes_no(attr(f, "pciback/needs_reset", text, sizeof(text)));
-		row[4] = f->domid < 0 ? "-" : guest_name(f->domid) + strlen("domain ");
-		row[5] = *attr(f, "pciback/last_reset", text, sizeof(text)) ? text : "?";
+		cells[1] = set_name(f);
+		cells[2] = plan_text(f);
+		cells[3] = *needs == '1' ? "yes" : *needs == '0' ? "no" : "?";
+		cells[4] = guest ? guest + strlen("domain ") : "";
+		cells[5] = last[0] ? last : "?";
 	}
-	row[6] = name;
-	for (i = 1; i < COLUMNS; i++)
-		cells[i] = strdup(row[i][0] ? row[i] : "-");
 }
 
-static void list_table(void)
+static void list_table(const struct list *l)
 {
 	static const char * const heads[2][COLUMNS] = {
 		{ "FUNCTION", "SET", "RESET BY", "NEEDS RESET", "DOMAIN", "LAST RESET", "NAME" },
 		{ "FUNCTION", "KIND", "SET", "DRIVER", "RESET BY", "IN THE WAY", "NAME" },
 	};
-	char **cells = calloc((n_all + 1) * COLUMNS, sizeof(*cells));
-	int i, rows = 1;
-
-	memcpy(cells, heads[!!(opts & OPT_ALL)], sizeof(heads[0]));
-	for (i = 0; i < n_all; i++)
-		if ((opts & OPT_ALL) || all[i].owned)
-			add_row(&all[i], cells + rows++ * COLUMNS);
-	print_table(cells, rows);
-}
-
-/* Has its set a function of pciback's? */
-static bool marked(struct fn *f)
-{
-	struct list set = set_of(f);
-	bool found = false;
+	const char **cells = get((l->n + 1) * COLUMNS * sizeof(*cells));
 	int i;
 
-	/* By the bus alone: what is below has a set of its own */
-	for (i = 0; f->parent && i < set.n; i++)
-		found |= set.fn[i]->owned && set.fn[i]->parent == f->parent;
-	free(set.fn);
-	return found;
+	memcpy(cells, heads[!!(opts & OPT_ALL)], sizeof(heads[0]));
+	for (i = 0; i < l->n; i++)
+		add_row(l->fn[i], cells + (i + 1) * COLUMNS);
+	print_table(cells, l->n + 1);
+}
+
+static void list_json(const struct list *l)
+{
+	int i;
+
+	for (i = 0; i < l->n; i++)
+		printf("%s\n  %s", i ? "," : "[", json_line(json_function(l->fn[i])));
+	puts(l->n ? "\n]" : "[]");
+}
+
+/* Has its set a function of pciback's?  By the bus alone: what is below has a set of its own. */
+static bool marked(const struct fn *f)
+{
+	struct fn *m;
+
+	for_all(m)
+		if (f->parent && m->owned && m->parent == f->parent)
+			return true;
+	return false;
 }
 
 static void print_mark(struct fn *f)
 {
-	char set[16], text[2 * TEXT_LEN];
-
 	if (!f->owned && !marked(f))
 		return;
 	printf("  ");
 	if (marked(f))
-		printf("<%s> ", set_name(f, set, sizeof(set)));
-	if (!f->owned) {
-		printf("%s", driver_or_none(f));
-		return;
-	}
-	printf("pciback");
-	if (plan_of(f)->text[0])
-		printf(", %s", plan_text(plan_of(f), text, sizeof(text)));
-	if (f->domid >= 0)
+		printf("<%s> ", set_name(f));
+	printf("%s", driver_or_none(f));
+	if (f->owned && plan_of(f)->text[0])
+		printf(", %s", plan_text(f));
+	if (f->owned && f->domid >= 0)
 		printf(", %s", guest_name(f->domid));
-}
-
-static bool on_bus(const struct fn *f, const struct fn *bridge, const char *root)
-{
-	return bridge ? f->parent == bridge : !f->parent && !strcmp(f->root, root);
 }
 
 /* What is on a bus; @indent is what each line but the first begins with */
 static void draw(struct fn *bridge, const char *root, const char *indent)
 {
-	int i, n = 0, left = 0;
-	char below[1024], leaf[64];
+	struct list on_bus = list_new();
+	struct fn *f;
+	int i;
 
-	for (i = 0; i < n_all; i++)
-		left += on_bus(&all[i], bridge, root);
-	n = left;
-	if (!n)
+	for_all(f)
+		if (bridge ? f->parent == bridge : !f->parent && !strcmp(f->root, root))
+			list_add(&on_bus, f);
+	if (!on_bus.n)
 		putchar('\n');
-	for (i = 0; i < n_all; i++) {
-		struct fn *f = &all[i];
-		char text[16];
-		unsigned int from, to;
+	for (i = 0; i < on_bus.n; i++) {
+		bool last = i == on_bus.n - 1;
+		const char *buses;
+		int from, to;
 
-		if (!on_bus(f, bridge, root))
-			continue;
-		if (left < n)
-			fputs(indent, stdout);
-		printf("%s%02x.%x", n == 1 ? "--" : left == 1 ? "\\-" : "+-", f->slot, f->func);
-		left--;
+		f = on_bus.fn[i];
+		printf("%s%s%02x.%x", i ? indent : "", on_bus.n == 1 ? "--" : last ? "\\-" : "+-",
+		       f->slot, f->func);
 		if (!f->bridge) {
 			print_mark(f);
 			putchar('\n');
 			continue;
 		}
-		from = strtoul(attr(f, "secondary_bus_number", text, sizeof(text)), NULL, 10);
-		to = strtoul(attr(f, "subordinate_bus_number", text, sizeof(text)), NULL, 10);
-		snprintf(leaf, sizeof(leaf), from == to ? "-[%02x]--" : "-[%02x-%02x]--", from, to);
-		fputs(leaf, stdout);
-		snprintf(below, sizeof(below), "%s%s%*s", indent, left ? "| " : "  ",
-			 4 + (int)strlen(leaf), "");
-		draw(f, NULL, below);
+		from = atoi(attr(f, "secondary_bus_number"));
+		to = atoi(attr(f, "subordinate_bus_number"));
+		buses = from == to ? format("-[%02x]--", from) : format("-[%02x-%02x]--", from, to);
+		fputs(buses, stdout);
+		draw(f, NULL, format("%s%s%*s", indent, last ? "  " : "| ",
+				     4 + (int)strlen(buses), ""));
 	}
 }
 
-static void list_tree(void)
+/* Each root bus that has one of the functions below it */
+static void list_tree(const struct list *l)
 {
-	char indent[BDF_LEN + 8];
-	int i, j;
+	const char *drawn = "";
+	struct fn *f, *top;
 
-	for (i = 0; i < n_all; i++) {
-		bool wanted = opts & OPT_ALL, first = !all[i].parent;
-
-		for (j = 0; j < n_all; j++) {
-			struct fn *top = &all[j];
-
-			while (top->parent)
-				top = top->parent;
-			if (!strcmp(top->root, all[i].root)) {
-				first &= j >= i;
-				wanted |= all[j].owned;
-			}
-		}
-		if (!first || !wanted)
+	for_each(f, l) {
+		for (top = f; top->parent; top = top->parent)
+			;
+		if (has_word(drawn, top->root))
 			continue;
-		printf("-[%s]-", all[i].root);
-		snprintf(indent, sizeof(indent), "%*s", (int)strlen(all[i].root) + 4, "");
-		draw(NULL, all[i].root, indent);
+		drawn = format("%s %s", drawn, top->root);
+		printf("-[%s]-", top->root);
+		draw(NULL, top->root, format("%*s", (int)strlen(top->root) + 4, ""));
 	}
 }
 
 void command_list(char **argv)
 {
-	int i, n = 0;
+	struct list l;
+	struct fn *f;
 
-	(void)argv;
 	if (!(opts & OPT_ALL))
 		need_pciback();
 	scan(false);
 	scan_guests();
-	for (i = 0; i < n_all; i++)
-		n += all[i].owned || (opts & OPT_ALL);
+	l = list_new();
+	for_all(f)
+		if (f->owned || (opts & OPT_ALL))
+			l.fn[l.n++] = f;
 	if (opts & OPT_JSON) {
-		const char *comma = "[";
-
-		for (i = 0; i < n_all; i++) {
-			if (!all[i].owned && !(opts & OPT_ALL))
-				continue;
-			printf("%s\n  ", comma);
-			fputs(json_object_to_json_string_ext(json_function(&all[i]), JSON_STYLE),
-			      stdout);
-			comma = ",";
-		}
-		puts(n ? "\n]" : "[]");
+		list_json(&l);
 		return;
 	}
-	if (!n) {
+	if (!l.n) {
 		warn("pciback owns no function; to give it some: pciback-reset adopt BDF...");
 		return;
 	}
 	if (opts & OPT_TREE)
-		list_tree();
+		list_tree(&l);
 	else
-		list_table();
+		list_table(&l);
 	if (exists(at(PCIBACK)) && !thorough())
 		say_stock();
 }

@@ -7,7 +7,6 @@
  */
 #include <ctype.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include "pciback-reset.h"
 
@@ -33,13 +32,9 @@ static bool is_control(unsigned int c)
 		(c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
 }
 
-/**
- * clean_text() - make text fit for a terminal and for JSON
- * @out: for the text; may be @in
- * @size: of @out
- * @in: the text
- *
- * Leaves out control characters, and puts a question mark for each byte that is not UTF-8.
+/*
+ * Make text fit for a terminal and for JSON: without control characters, and with a question
+ * mark for each byte that is not UTF-8.  @out may be @in.
  */
 void clean_text(char *out, size_t size, const char *in)
 {
@@ -78,12 +73,9 @@ static bool parse_hex(const char **pos, int min, int max, char end, unsigned int
 	return true;
 }
 
-/**
- * parse_bdf() - parse the address of a function
- * @s: [DDDD:]BB:DD.F, the domain with four to eight digits
- * @bdf: for the address as the kernel spells it, BDF_LEN bytes
- *
- * Return: what follows the address, or NULL if there is none.
+/*
+ * An address: [DDDD:]BB:DD.F, the domain with four to eight digits; in @bdf, of BDF_LEN bytes, as
+ * the kernel spells it.  Returns what follows it, or NULL if it is none.
  */
 const char *parse_bdf(const char *s, char *bdf)
 {
@@ -97,13 +89,7 @@ const char *parse_bdf(const char *s, char *bdf)
 	return s;
 }
 
-/**
- * parse_want() - parse what a person or a file asks for
- * @s: BDF[=VENDOR:DEVICE][@PATH]
- * @want: for the result
- *
- * Return: false if @s is anything else.
- */
+/* What a person or a file asks for: BDF[=VENDOR:DEVICE][@PATH] */
 bool parse_want(const char *s, struct want *want)
 {
 	unsigned int vendor, device;
@@ -149,11 +135,7 @@ bool valid_name(const char *s)
 		!s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.+-")];
 }
 
-/**
- * parse_plan() - take reset_plan apart
- * @text: a method, or "blocked BDF (why)"; what the driver had no room for is missing
- * @plan: for the result
- */
+/* reset_plan: a method, or "blocked BDF (why)"; what the driver had no room for is missing */
 void parse_plan(const char *text, struct plan *plan)
 {
 	const char *rest;
@@ -178,15 +160,7 @@ void parse_plan(const char *text, struct plan *plan)
 		strncat(plan->why, "...", sizeof(plan->why) - len - 1);
 }
 
-/**
- * parse_setting() - find a value in a file that a shell and systemd could read, too
- * @text: the file
- * @key: of the value: KEY=value or KEY="value"; the last one counts
- * @value: for it
- * @size: of @value
- *
- * Return: false if there is none.
- */
+/* KEY=value or KEY="value" in a file for shells and systemd, too; the last one counts */
 bool parse_setting(const char *text, const char *key, char *value, size_t size)
 {
 	size_t len, n = strlen(key);
@@ -211,14 +185,13 @@ bool parse_setting(const char *text, const char *key, char *value, size_t size)
 	return found;
 }
 
-/* "\040" in mountinfo and swaps */
+/* "\040" in mountinfo */
 static void unescape(char *s)
 {
 	char *out = s;
 
 	for (; *s; s++) {
-		if (*s == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
-		    s[3] >= '0' && s[3] <= '7') {
+		if (*s == '\\' && strspn(s + 1, "01234567") >= 3) {
 			*out++ = (s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0');
 			s += 3;
 		} else {
@@ -228,38 +201,16 @@ static void unescape(char *s)
 	*out = '\0';
 }
 
-/**
- * parse_mount() - take a line of mountinfo apart
- * @line: is cut in pieces
- * @dev: for MAJOR:MINOR
- * @where: for the mount point
- * @source: for what is mounted
- *
- * Return: false if it is no such line.
- */
-bool parse_mount(char *line, char **dev, char **where, char **source)
+/* A line of mountinfo */
+bool parse_mount(const char *line, struct mount *mount)
 {
-	char *field, *save = NULL;
-	int n = 0, dash = 0;
+	const char *dash = strstr(line, " - ");
 
-	*dev = NULL;
-	*where = NULL;
-	*source = NULL;
-	for (field = strtok_r(line, " \n", &save); field; field = strtok_r(NULL, " \n", &save)) {
-		n++;
-		if (n == 3)
-			*dev = field;
-		else if (n == 5)
-			*where = field;
-		else if (n > 6 && !dash && !strcmp(field, "-"))
-			dash = n;
-		else if (dash && n == dash + 2)
-			*source = field;
-	}
-	if (!*source)
+	if (!dash || sscanf(line, "%*s %*s %31s %*s %1023s", mount->dev, mount->where) != 2 ||
+	    sscanf(dash, " - %*s %1023s", mount->source) != 1)
 		return false;
-	unescape(*where);
-	unescape(*source);
+	unescape(mount->where);
+	unescape(mount->source);
 	return true;
 }
 

@@ -10,7 +10,6 @@
 #include <json-c/json.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "pciback-reset.h"
@@ -50,7 +49,7 @@ static const struct command {
 	const char *name, *arguments;
 	int least, most;
 	unsigned int opts;
-	void (*run)(char **argv);
+	void (*start)(char **argv);
 	const char *help;
 } commands[] = {
 	{ "list", "", 0, 0, OPT_ALL | OPT_TREE, command_list,
@@ -76,7 +75,8 @@ static const struct command {
 	  "each reset, hand-out and refusal as it happens" },
 	{ "report", "", 0, 0, 0, command_report,
 	  "what this machine has and how its resets went, without serial numbers" },
-	{ "completion", "", 0, 0, 0, command_completion, "for bash" },
+	{ "completion", "[WORD]...", 0, ANY_NUMBER, 0, command_completion,
+	  "for bash: the words that may follow" },
 };
 
 static void usage(FILE *to)
@@ -101,83 +101,45 @@ static void usage(FILE *to)
 	      "9 something is missing: the driver, a part of it, xl.\n", to);
 }
 
-static void print_words(unsigned int mask)
+static const struct command *find_command(const char *name)
 {
-	size_t i;
-
-	for (i = 0; i < N_ELEMENTS(options); i++)
-		if (options[i].opt & mask)
-			printf(" --%s", options[i].name);
+	for (size_t i = 0; name && i < N_ELEMENTS(commands); i++)
+		if (!strcmp(commands[i].name, name))
+			return &commands[i];
+	return NULL;
 }
 
-/* Of the tables above, so that it cannot miss anything */
+/* For bash: the words that may follow those */
 static void command_completion(char **argv)
 {
+	const struct command *command = find_command(*argv);
+	char **name;
 	size_t i;
 
-	(void)argv;
-	puts("# bash completion for pciback-reset; made by \"pciback-reset completion\"\n\n"
-	     "_pciback_reset()\n{\n"
-	     "\tlocal cur words cword options functions pci=/sys/bus/pci\n\n"
-	     "\t# A \":\" ends no word here: an address is one\n"
-	     "\t_get_comp_words_by_ref -n : cur words cword\n"
-	     "\tcase $cword:${words[1]} in");
-	printf("\t1:*) functions='--help --version");
-	for (i = 0; i < N_ELEMENTS(commands); i++)
-		printf(" %s", commands[i].name);
-	puts("' ;;");
-	for (i = 0; i < N_ELEMENTS(commands); i++) {
-		bool any = commands[i].run == command_plan || commands[i].run == command_adopt ||
-			commands[i].run == command_setup;
-
-		if (!strncmp(commands[i].arguments, "DOMAIN", 6))
-			printf("\t2:%s) functions=$(xl list 2>/dev/null | sed '1,2d;s/ .*//');;\n",
-			       commands[i].name);
-		printf("\t*:%s) options='", commands[i].name);
-		print_words(commands[i].opts | OPT_JSON | OPT_HELP);
-		printf("'");
-		if (commands[i].least || commands[i].run == command_adopt)
-			printf("\n\t\tfunctions=$(cd %s 2>/dev/null && echo *:??:??.?\n"
-			       "\t\t\tcd " SETUPS " 2>/dev/null && echo *)",
-			       any ? "$pci/devices" : "$pci/drivers/pciback");
-		puts(" ;;");
-	}
-	puts("\tesac\n"
-	     "\t[[ $cur == -* ]] && ((cword > 1)) && functions=$options\n"
-	     "\tmapfile -t COMPREPLY < <(compgen -W \"$functions\" -- \"$cur\")\n"
-	     "\t__ltrim_colon_completions \"$cur\"\n"
-	     "}\n\ncomplete -F _pciback_reset pciback-reset");
+	for (i = 0; !command && i < N_ELEMENTS(commands); i++)
+		puts(commands[i].name);
+	if (!command)
+		return;
+	for (i = 0; i < N_ELEMENTS(options); i++)
+		if (options[i].opt & (command->opts | OPT_JSON | OPT_HELP))
+			printf("--%s\n", options[i].name);
+	for (name = names(at(PCI "/devices")); command->most && *name; name++)
+		puts(*name);
+	for (name = names(at(SETUPS)); command->most && *name; name++)
+		puts(*name);
 }
 
 /* -- what it says ------------------------------------------------------------- */
 
-static void vwarn(const char *fmt, va_list args)
+void print_warning(const char *text)
 {
-	char text[4096];
-
-	vsnprintf(text, sizeof(text), fmt, args);
-	clean_text(text, sizeof(text), text);
 	fflush(stdout);
-	fprintf(stderr, "pciback-reset: %s\n", text);
+	fprintf(stderr, "pciback-reset: %s\n", clean(text));
 }
 
-void warn(const char *fmt, ...)
+void say_stock(void)
 {
-	va_list args;
-
-	va_start(args, fmt);
-	vwarn(fmt, args);
-	va_end(args);
-}
-
-void die(int code, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vwarn(fmt, args);
-	va_end(args);
-	exit(code);
+	warn("this kernel's pciback is without thorough resets: it has no reset_device, and shows neither plans nor results");
 }
 
 /* The exit status is that of all errors, if they are of one kind */
@@ -186,91 +148,68 @@ void fail(int code)
 	status = !status || status == code ? code : FAILED;
 }
 
-/* An object a line, at once */
-void print_json(struct json_object *obj)
+/* Add texts to an object, or to a new one: keys and texts, then NULL.  No text is null. */
+struct json_object *json(struct json_object *obj, ...)
 {
-	puts(json_object_to_json_string_ext(obj, JSON_STYLE));
+	const char *key, *text;
+	va_list args;
+
+	obj = obj ?: json_object_new_object();
+	va_start(args, obj);
+	while ((key = va_arg(args, const char *))) {
+		text = va_arg(args, const char *);
+		json_object_object_add(obj, key,
+				       text && *text ? json_object_new_string(text) : NULL);
+	}
+	va_end(args);
+	return obj;
+}
+
+const char *json_line(struct json_object *obj)
+{
+	return json_object_to_json_string_ext(obj, JSON_C_TO_STRING_SPACED |
+					      JSON_C_TO_STRING_NOSLASHESCAPE);
+}
+
+/* The same for programs and for people, at once */
+void print(struct json_object *obj, const char *text)
+{
+	puts(opts & OPT_JSON ? json_line(obj) : text);
 	fflush(stdout);
 	json_object_put(obj);
 }
 
-/* Or null */
-struct json_object *json_text(const char *text)
-{
-	return text && text[0] ? json_object_new_string(text) : NULL;
-}
-
-struct json_object *json_bdfs(const struct list *l)
-{
-	struct json_object *array = json_object_new_array();
-	int i;
-
-	for (i = 0; i < l->n; i++)
-		json_object_array_add(array, json_object_new_string(l->fn[i]->bdf));
-	return array;
-}
-
 /* What a dry run would do */
-void print_command(const char *fmt, ...)
+void print_command(const char *text)
 {
-	char text[4096];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
-	if (opts & OPT_JSON) {
-		struct json_object *obj = json_object_new_object();
-
-		json_object_object_add(obj, "command", json_text(text));
-		print_json(obj);
-	} else {
-		puts(text);
-	}
-}
-
-static bool has_colours(void)
-{
-	const char *term = getenv("TERM");
-
-	return isatty(STDOUT_FILENO) && !getenv("NO_COLOR") && term && strcmp(term, "dumb");
+	print(json(NULL, "command", text, NULL), text);
 }
 
 /* Of a word of result; "" ends it */
 const char *colour(const char *word)
 {
-	if (!has_colours())
+	static const char * const colours[][2] = {
+		{ "", "\033[m" }, { "bold", "\033[1m" }, { "ok", "\033[32m" },
+		{ "clean", "\033[32m" }, { "weak", "\033[33m" },
+	};
+	const char *term = getenv("TERM");
+	size_t i;
+
+	if (!isatty(STDOUT_FILENO) || getenv("NO_COLOR") || !term || !strcmp(term, "dumb"))
 		return "";
-	if (!*word)
-		return "\033[m";
-	if (!strcmp(word, "bold"))
-		return "\033[1m";
-	if (!strcmp(word, "ok") || !strcmp(word, "clean"))
-		return "\033[32m";
-	return !strcmp(word, "weak") ? "\033[33m" : "\033[31m";
+	for (i = 0; i < N_ELEMENTS(colours); i++)
+		if (!strcmp(colours[i][0], word))
+			return colours[i][1];
+	return "\033[31m";
 }
 
-/* A function's line of result */
-void print_result(const struct fn *f, const char *word, const char *fmt, ...)
+/* A function's line of result; a dry run has none */
+void print_result(const struct fn *f, const char *word, const char *text)
 {
-	char text[2 * TEXT_LEN];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
-	if (opts & OPT_JSON) {
-		struct json_object *obj = json_object_new_object();
-
-		json_object_object_add(obj, "bdf", json_text(f->bdf));
-		json_object_object_add(obj, "result", json_text(word));
-		json_object_object_add(obj, "text", json_text(text));
-		print_json(obj);
-		return;
-	}
-	printf("%s  %s%-8s%s%s%s\n", f->bdf, colour(word), word, colour(""), text[0] ? " " : "",
-	       text);
-	fflush(stdout);
+	if (!(opts & OPT_DRY_RUN))
+		print(json(NULL, "bdf", f->bdf, "result", word, "text", text, NULL),
+		      format("%s  %s%-8s%s%s%s", f->bdf, colour(word), word, colour(""),
+			     text[0] ? " " : "", text));
 }
 
 /* -- what it is told ---------------------------------------------------------- */
@@ -283,46 +222,27 @@ void need_pciback(void)
 
 void need_root(void)
 {
-	if (!(opts & OPT_DRY_RUN) && !getenv("PCIBACK_RESET_ROOT") && geteuid())
+	if (!(opts & OPT_DRY_RUN) && !on_tree() && geteuid())
 		die(DENIED, "only root can do this");
 }
 
-/* A function that is what it was when somebody wrote it down; NULL, and why */
-static struct fn *found(const struct want *want)
-{
-	struct fn *f = find(want->bdf), *other = NULL;
-	char path[TEXT_LEN];
-	int i, vendor, device;
+/* What is asked for: by arguments, by the set-ups that they name, or for the boot */
+static struct want wants[ANY_NUMBER];
+static int n_wants;
 
-	/* Addresses move when hardware is added; a place does not */
-	for (i = 0; want->path[0] && want->vendor >= 0 && i < n_all; i++)
-		if (!strcmp(slot_path(&all[i], path, sizeof(path)), want->path))
-			other = &all[i];
-	if (other && other != f) {
-		warn("what was %s is %s now", want->bdf, other->bdf);
-		f = other;
-	}
-	if (!f) {
-		warn("there is no function %s", want->bdf);
-		return NULL;
-	}
-	ids_of(f, &vendor, &device);
-	if (want->vendor >= 0 && (want->vendor != vendor || want->device != device)) {
-		warn("%s is %04x:%04x, and not %04x:%04x as it should be", f->bdf, vendor, device,
-		     want->vendor, want->device);
-		return NULL;
-	}
-	if (want->path[0] && strcmp(slot_path(f, path, sizeof(path)), want->path)) {
-		warn("%s is at %s, and not at %s as it should be", f->bdf, path, want->path);
-		return NULL;
-	}
-	f->strict = want->strict;
-	f->force = want->force;
-	return f;
+static bool add_want(const char *word, bool strict, bool force)
+{
+	if (n_wants == ANY_NUMBER)
+		die(USAGE, "too many functions");
+	if (!parse_want(word, &wants[n_wants]))
+		return false;
+	wants[n_wants].strict = strict;
+	wants[n_wants++].force = force;
+	return true;
 }
 
 /* All words of a text that are addresses; a set-up may begin with "--force" */
-static int wants_of(char *text, struct want *wants, int n, const char *where)
+static void add_words(char *text, const char *where, bool strict)
 {
 	char *word, *save = NULL;
 	bool force = false;
@@ -330,37 +250,53 @@ static int wants_of(char *text, struct want *wants, int n, const char *where)
 	for (word = strtok_r(text, " \t\n", &save); word; word = strtok_r(NULL, " \t\n", &save)) {
 		if (!strcmp(word, "--force")) {
 			force = true;
-			continue;
+		} else if (!add_want(word, strict, force)) {
+			warn("%s: not the address of a PCI function: '%s'", where, word);
+			fail(USAGE);
 		}
-		if (n < ANY_NUMBER && parse_want(word, &wants[n])) {
-			wants[n++].force = force;
-			continue;
-		}
-		warn("%s: not the address of a PCI function: '%s'", where, word);
-		fail(USAGE);
 	}
-	return n;
 }
 
-static int wants_of_setup(const char *name, struct want *wants, int n)
+static void add_setup(const char *name)
 {
-	char text[65536];
-	int first;
+	const char *path = at(SETUPS "/%s", name);
 
-	if (!exists(at(SETUPS "/%s", name))) {
-		warn("there is no set-up of the name %s", name);
-		fail(UNKNOWN);
-		return n;
+	if (exists(path)) {
+		add_words(read_file(path), name, true);
+		return;
 	}
-	read_file(at(SETUPS "/%s", name), text, sizeof(text));
-	first = n;
-	n = wants_of(text, wants, n, name);
-	while (first < n)
-		wants[first++].strict = true;
-	return n;
+	warn("there is no set-up of the name %s", name);
+	fail(UNKNOWN);
 }
 
-static struct list find_all(const struct want *wants, int n, bool brief)
+/* A function that is what it was when somebody wrote it down; NULL, and why */
+static struct fn *found(const struct want *want)
+{
+	struct fn *f = find(want->bdf), *other;
+	const char *ids = format("%04x:%04x", want->vendor, want->device);
+
+	/* Addresses move when hardware is added; a place does not */
+	if (want->path[0] && want->vendor >= 0)
+		for_all(other)
+			if (other != f && !strcmp(slot_path(other), want->path)) {
+				warn("what was %s is %s now", want->bdf, other->bdf);
+				f = other;
+				break;
+			}
+	if (!f)
+		warn("there is no function %s", want->bdf);
+	else if (want->vendor >= 0 && strcmp(ids, ids_of(f)))
+		warn("%s is %s, and not %s as it should be", f->bdf, ids_of(f), ids);
+	else if (want->path[0] && strcmp(slot_path(f), want->path))
+		warn("%s is at %s, and not at %s as it should be", f->bdf, slot_path(f),
+		     want->path);
+	else
+		return f;
+	fail(UNKNOWN);
+	return NULL;
+}
+
+static struct list find_all(bool brief)
 {
 	struct list l;
 	struct fn *f;
@@ -368,12 +304,12 @@ static struct list find_all(const struct want *wants, int n, bool brief)
 
 	scan(brief);
 	l = list_new();
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n_wants; i++) {
 		f = found(&wants[i]);
-		if (!f) {
-			fail(UNKNOWN);
+		if (!f)
 			continue;
-		}
+		f->strict = wants[i].strict;
+		f->force = wants[i].force;
 		if (brief)
 			scan_driver(f);
 		list_add(&l, f);
@@ -390,69 +326,38 @@ static struct list find_all(const struct want *wants, int n, bool brief)
  */
 struct list need_functions(char **argv, bool brief)
 {
-	struct want *wants = calloc(ANY_NUMBER, sizeof(*wants));
 	struct list l;
-	int n = 0;
 
 	for (; *argv; argv++) {
-		if (n == ANY_NUMBER)
-			die(USAGE, "too many functions");
-		if (parse_want(*argv, &wants[n])) {
-			n++;
-		} else if (valid_name(*argv)) {
-			n = wants_of_setup(*argv, wants, n);
-		} else {
-			warn("not the address of a PCI function: '%s' (like 0000:01:00.0)", *argv);
-			fail(USAGE);
+		if (add_want(*argv, false, false))
+			continue;
+		if (valid_name(*argv)) {
+			add_setup(*argv);
+			continue;
 		}
+		warn("not the address of a PCI function: '%s' (like 0000:01:00.0)", *argv);
+		fail(USAGE);
 	}
 	if (status)
 		exit(status);
 	need_pciback();
-	l = find_all(wants, n, brief);
+	l = find_all(brief);
 	if (status)
 		exit(status);
-	free(wants);
 	return l;
-}
-
-struct boot {
-	struct want *wants;
-	int n;
-};
-
-static void add_setup(const char *name, void *arg)
-{
-	struct boot *boot = arg;
-
-	boot->n = wants_of_setup(name, boot->wants, boot->n);
 }
 
 /* What is to be adopted at boot, as far as it is there */
 struct list boot_functions(void)
 {
-	struct boot boot = { calloc(ANY_NUMBER, sizeof(*boot.wants)), 0 };
-	char text[65536];
-	struct list l;
+	char **name;
 
-	setting("ADOPT", text, sizeof(text));
-	boot.n = wants_of(text, boot.wants, 0, CONFIG);
-	for_each(at(SETUPS), add_setup, &boot);
-	if (boot.n)
+	add_words(setting("ADOPT"), CONFIG, false);
+	for (name = names(at(SETUPS)); *name; name++)
+		add_setup(*name);
+	if (n_wants)
 		need_pciback();
-	l = find_all(boot.wants, boot.n, false);
-	free(boot.wants);
-	return l;
-}
-
-static const struct command *find_command(const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < N_ELEMENTS(commands); i++)
-		if (!strcmp(commands[i].name, name))
-			return &commands[i];
-	return NULL;
+	return find_all(false);
 }
 
 /* An option must be spelled out: "--for" is no "--force" */
@@ -479,32 +384,26 @@ static void take_options(const struct command *command, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	const struct command *command = argc > 1 ? find_command(argv[1]) : NULL;
+	const char *name = argc > 1 ? argv[1] : "";
+	const struct command *command = find_command(name);
 	int n;
 
-	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
-		usage(stdout);
-		return 0;
-	}
-	if (argc > 1 && !strcmp(argv[1], "--version")) {
+	if (!strcmp(name, "--version")) {
 		puts("pciback-reset " VERSION);
 		return 0;
 	}
-	if (argc < 2) {
-		usage(stderr);
-		return USAGE;
+	if (command)
+		take_options(command, argc - 1, argv + 1);
+	if (argc < 2 || (opts & OPT_HELP) || !strcmp(name, "--help") || !strcmp(name, "-h")) {
+		usage(argc < 2 ? stderr : stdout);
+		return argc < 2 ? USAGE : 0;
 	}
 	if (!command)
-		die(USAGE, "what is '%s'? See pciback-reset --help", argv[1]);
-	take_options(command, argc - 1, argv + 1);
-	if (opts & OPT_HELP) {
-		usage(stdout);
-		return 0;
-	}
+		die(USAGE, "what is '%s'? See pciback-reset --help", name);
 	argv += 1 + optind;
 	n = argc - 1 - optind;
 	if (n < command->least || n > command->most)
 		die(USAGE, "usage: pciback-reset %s %s", command->name, command->arguments);
-	command->run(argv);
+	command->start(argv);
 	return fflush(stdout) ? FAILED : status;
 }

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
+#include <stdlib.h>
 
 struct json_object;
 
@@ -16,10 +16,10 @@ struct json_object;
 #define CONFIG		"/etc/default/pciback-reset"
 #define SETUPS		"/etc/pciback-reset.d"
 
-#define JSON_STYLE	(JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE)
 #define BDF_LEN		20
 #define TEXT_LEN	256
 #define N_ELEMENTS(a)	(sizeof(a) / sizeof((a)[0]))
+#define __printf(a, b)	__attribute__((format(printf, a, b)))
 
 /* Exit statuses */
 enum { FAILED = 1, USAGE, UNKNOWN, BLOCKED, NOTHING, BROKEN, AGAIN, DENIED, MISSING };
@@ -45,27 +45,39 @@ struct plan {
 	char text[TEXT_LEN], method[TEXT_LEN], blocker[BDF_LEN], why[TEXT_LEN];
 };
 
+struct mount {
+	char dev[32], where[1024], source[1024];
+};
+
 enum handout { NOT_LISTED, WANTED, HANDED_OUT, REFUSED };
 
 /* A function of this machine */
 struct fn {
-	char bdf[BDF_LEN], root[BDF_LEN], driver[64];
+	char bdf[BDF_LEN];
 	unsigned int domain, bus, slot, func;
+	const char *root, *driver;	/* the name of its root bus; "": none */
 	struct fn *parent;		/* the bridge above it; NULL on a root bus */
 	struct pci_dev *pci;
-	bool owned, bridge, has_plan, strict, force;
-	struct plan plan;
+	bool owned, bridge, strict, force;
+	struct plan *plan;		/* by plan_of() */
 	enum handout handout;
 	int domid;			/* the guest that has it, or -1 */
 	struct fn *head;		/* the function by which its reset is asked for */
-	int err;			/* what a write for it came to */
-	char said[TEXT_LEN];
+	const char *request, *path;	/* what is written for that, and where */
+	int err;			/* and what it came to */
 };
 
 struct list {
 	struct fn **fn;
 	int n;
 };
+
+extern struct fn *all;
+extern int n_all;
+
+#define for_all(f)	for ((f) = all; (f) < all + n_all; (f)++)
+#define for_each(f, l)							\
+	for (int f##_i = 0; f##_i < (l)->n && ((f) = (l)->fn[f##_i]); f##_i++)
 
 /* parse.c: of all that comes from outside */
 void clean_text(char *out, size_t size, const char *in);
@@ -75,30 +87,37 @@ bool parse_number(const char *s, unsigned int max, unsigned int *val);
 bool valid_name(const char *s);
 void parse_plan(const char *text, struct plan *plan);
 bool parse_setting(const char *text, const char *key, char *value, size_t size);
-bool parse_mount(char *line, char **dev, char **where, char **source);
+bool parse_mount(const char *line, struct mount *mount);
 bool has_word(const char *words, const char *word);
 
-/* tree.c: what this machine has */
-extern struct fn *all;
-extern int n_all;
-char *at(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-char *read_line(const char *path, char *buf, size_t size);
-char *attr(const struct fn *f, const char *name, char *buf, size_t size);
-char *parameter(const char *name, char *buf, size_t size);
-bool link_name(const char *path, char *buf, size_t size);
-char *read_file(const char *path, char *buf, size_t size);
-bool setting(const char *key, char *value, size_t size);
+/* files.c */
+void *get(size_t size);
+void forget(void);
+char *format(const char *fmt, ...) __printf(1, 2);
+bool on_tree(void);
+/* A path, below PCIBACK_RESET_ROOT */
+#define at(fmt, ...) format("%s" fmt, getenv("PCIBACK_RESET_ROOT") ?: "", ##__VA_ARGS__)
+char *clean(const char *text);
 bool exists(const char *path);
-void for_each(const char *dir, void (*call)(const char *name, void *arg), void *arg);
+char *read_file(const char *path);
+char *read_line(const char *path);
+char *attr(const struct fn *f, const char *name);
+char *parameter(const char *name);
+char *setting(const char *key);
+char *link_path(const char *path);
+char *link_name(const char *path);
+char **names(const char *dir);
+
+/* tree.c: what this machine has */
 void scan(bool brief);
 void scan_driver(struct fn *f);
 struct fn *find(const char *bdf);
 bool thorough(void);
 struct plan *plan_of(struct fn *f);
-uint32_t class_of(struct fn *f);
-void ids_of(struct fn *f, int *vendor, int *device);
-char *name_of(struct fn *f, char *buf, size_t size);
-char *slot_path(const struct fn *f, char *buf, size_t size);
+unsigned int class_of(const struct fn *f);
+char *ids_of(const struct fn *f);
+char *name_of(const struct fn *f);
+char *slot_path(const struct fn *f);
 bool is_vf(const struct fn *f);
 bool below(const struct fn *f, const struct fn *top);
 bool resets_alone(struct fn *f);
@@ -106,6 +125,7 @@ const char *method_of(struct fn *f);
 struct list list_new(void);
 bool list_has(const struct list *l, const struct fn *f);
 void list_add(struct list *l, struct fn *f);
+char *list_text(const struct list *l);
 struct list set_of(struct fn *f);
 const char *set_blocker(struct fn *f);
 const char *driver_or_none(const struct fn *f);
@@ -116,32 +136,33 @@ const char *used_for(struct fn *f, bool *never);
 /* guests.c: xenstore and xl */
 bool has_program(const char *name);
 bool use_xl(void);
-char *store_read(const char *path, char *buf, size_t size);
+int watch_store(void);
 void scan_store(void);
 void scan_guests(void);
 int find_domain(const char *name);
-const char *guest_name(int domid);
+char *guest_name(int domid);
 bool is_pv(int domid);
-int run(const char *const argv[]);
-int run_quietly(const char *const argv[]);
+#define run(quiet, ...)	run_program(quiet, (const char *const []){ __VA_ARGS__, NULL })
+int run_program(bool quiet, const char *const argv[]);
 
 /* pciback-reset.c */
 extern unsigned int opts;
 extern int status;
-void warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-void die(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3), noreturn));
+#define warn(...)	print_warning(format(__VA_ARGS__))
+#define die(code, ...)	(warn(__VA_ARGS__), exit(code))
+void print_warning(const char *text);
 void fail(int code);
-void print_json(struct json_object *obj);
-struct json_object *json_text(const char *text);
-struct json_object *json_bdfs(const struct list *l);
-void print_command(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-void print_result(const struct fn *f, const char *word, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+struct json_object *json(struct json_object *obj, ...);
+const char *json_line(struct json_object *obj);
+void print(struct json_object *obj, const char *text);
+void print_command(const char *text);
+void print_result(const struct fn *f, const char *word, const char *text);
+const char *colour(const char *word);
+void say_stock(void);
 void need_pciback(void);
 void need_root(void);
 struct list need_functions(char **argv, bool brief);
 struct list boot_functions(void);
-const char *colour(const char *word);
 
 /* reset.c */
 int put(const char *value, const char *path);
@@ -149,9 +170,12 @@ void need_owned(const struct list *l);
 void need_idle(const struct list *l);
 struct list take_along(const struct list *named, bool adopt);
 
+/* list.c */
+const char *plan_text(struct fn *f);
+const char *planned_method(struct fn *f);
+struct json_object *json_function(struct fn *f);
+
 /* The commands */
-void say_stock(void);
-const char *plan_text(const struct plan *plan, char *buf, size_t size);
 void command_list(char **argv);
 void command_plan(char **argv);
 void command_doctor(char **argv);

@@ -7,7 +7,6 @@
 #include <ifaddrs.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -20,12 +19,24 @@ static const char *const open_classes[] = {
 
 /* A network interface, a disk or a part of one, another device, and what it is used for */
 struct use {
-	char name[64], path[PATH_MAX], dev[32], why[TEXT_LEN];
+	const char *name, *path, *dev, *why;
 	bool never;			/* not even by force */
 	struct use *next;
 };
 
 static struct use *uses;
+
+static char *real_path(const char *path)
+{
+	char real[PATH_MAX];
+
+	return format("%s", realpath(path, real) ?: "");
+}
+
+static const char *last_part(const char *path)
+{
+	return strrchr(path, '/') ? strrchr(path, '/') + 1 : "";
+}
 
 static struct use *find_use(const char *name)
 {
@@ -38,168 +49,119 @@ static struct use *find_use(const char *name)
 
 static struct use *add_use(const char *class, const char *name)
 {
-	struct use *use = calloc(1, sizeof(*use));
+	struct use *use = get(sizeof(*use));
 
-	if (!use)
-		abort();
-	snprintf(use->name, sizeof(use->name), "%s", name);
-	if (!realpath(at("/sys/class/%s/%s", class, name), use->path))
-		use->path[0] = '\0';
-	read_line(at("/sys/class/%s/%s/dev", class, name), use->dev, sizeof(use->dev));
+	use->name = name;
+	use->path = real_path(at("/sys/class/%s/%s", class, name));
+	use->dev = read_line(at("/sys/class/%s/%s/dev", class, name));
 	use->next = uses;
 	uses = use;
 	return use;
 }
 
-/* A VLAN, a macvtap and the like */
-static void look_above(const char *link, void *arg)
+static void add_interface(const char *name, struct ifaddrs *a)
 {
-	struct use *use = arg;
+	const char *master = link_name(at("/sys/class/net/%s/master", name)), *why = NULL;
+	char **link = names(at("/sys/class/net/%s", name));
 
-	if (!strncmp(link, "upper_", 6))
-		snprintf(use->why, TEXT_LEN, "the network interface %s is below %.100s", use->name,
-			 link + 6);
-}
-
-static void add_interface(const char *name, void *addresses)
-{
-	struct use *use = add_use("net", name);
-	char text[64], *why = use->why;
-	struct ifaddrs *a;
-
-	for_each(at("/sys/class/net/%s", name), look_above, use);
-	read_line(at("/sys/class/net/%s/flags", name), text, sizeof(text));
-	if (strtoul(text, NULL, 16) & 1)
-		snprintf(why, TEXT_LEN, "the network interface %s is up", name);
-	if (link_name(at("/sys/class/net/%s/master", name), text, sizeof(text)))
-		snprintf(why, TEXT_LEN, "the network interface %s is a part of %s", name, text);
-	for (a = addresses; a; a = a->ifa_next)
-		if (!why[0] && !strcmp(a->ifa_name, name) && a->ifa_addr &&
+	/* A VLAN, a macvtap and the like */
+	for (; *link; link++)
+		if (!strncmp(*link, "upper_", 6))
+			why = format("is below %s", clean(*link + 6));
+	for (; a; a = a->ifa_next)
+		if (!strcmp(a->ifa_name, name) && a->ifa_addr &&
 		    a->ifa_addr->sa_family != AF_PACKET)
-			snprintf(why, TEXT_LEN, "the network interface %s has an address", name);
-}
-
-static void add_node(const char *name, void *class)
-{
-	add_use(class, name);
+			why = "has an address";
+	if (strtoul(read_line(at("/sys/class/net/%s/flags", name)), NULL, 16) & 1)
+		why = "is up";
+	if (master[0])
+		why = format("is a part of %s", master);
+	add_use("net", name)->why = why ? format("the network interface %s %s", name, why) : NULL;
 }
 
 static void mark_mounts(void)
 {
-	static char text[1 << 20];
-	char *line, *save = NULL, *dev, *where, *source, real[PATH_MAX];
+	char *line, *save = NULL, *text;
+	struct mount mount;
+	const char *name;
 	struct use *use;
 
-	read_file(at("/proc/self/mountinfo"), text, sizeof(text));
+	text = read_file(at("/proc/self/mountinfo"));
 	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		if (!parse_mount(line, &dev, &where, &source))
+		if (!parse_mount(line, &mount))
 			continue;
 		/* Some file systems have numbers of their own */
-		if (source[0] != '/' || !realpath(at("%s", source), real))
-			real[0] = '\0';
+		name = mount.source[0] != '/' ? "" :
+			last_part(real_path(at("%s", mount.source)));
 		for (use = uses; use; use = use->next) {
-			const char *base = strrchr(real, '/');
-
-			if (!use->dev[0] || (strcmp(use->dev, dev) &&
-					     (!base || strcmp(use->name, base + 1))))
+			if (!use->dev[0] ||
+			    (strcmp(use->dev, mount.dev) && strcmp(use->name, name)))
 				continue;
 			if (!use->never)
-				snprintf(use->why, TEXT_LEN, "%.60s is mounted on %.150s",
-					 use->name, where);
-			use->never |= !strcmp(where, "/");
+				use->why = format("%s is mounted on %s", use->name, mount.where);
+			use->never |= !strcmp(mount.where, "/");
 		}
 	}
-	read_file(at("/proc/swaps"), text, sizeof(text));
+	text = read_file(at("/proc/swaps"));
 	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		line[strcspn(line, " \t")] = '\0';
-		if (!realpath(at("%s", line), real) || !strrchr(real, '/'))
-			continue;
-		use = find_use(strrchr(real, '/') + 1);
+		use = find_use(last_part(real_path(at("%s", line))));
 		if (use)
-			snprintf(use->why, TEXT_LEN, "%s is swap space", use->name);
+			use->why = format("%s is swap space", use->name);
 	}
 }
 
 /* A guest's disk: xen-blkback has it open, not as its only user, and not as a process */
-static void mark_guest_disk(const char *backend, void *arg)
+static void mark_guest_disk(const char *backend)
 {
 	unsigned int major, minor;
-	char text[64], dev[32];
 	struct use *use;
 
-	read_line(at("/sys/bus/xen-backend/devices/%s/physical_device", backend), text,
-		  sizeof(text));
-	if (sscanf(text, "%x:%x", &major, &minor) != 2)
+	if (sscanf(read_line(at("/sys/bus/xen-backend/devices/%s/physical_device", backend)),
+		   "%x:%x", &major, &minor) != 2)
 		return;
-	snprintf(dev, sizeof(dev), "%u:%u", major, minor);
 	for (use = uses; use; use = use->next)
-		if (!use->why[0] && !strcmp(use->dev, dev))
-			snprintf(use->why, TEXT_LEN, "%s is a disk of a guest (%.60s)", use->name,
-				 backend);
+		if (!use->why && !strcmp(use->dev, format("%u:%u", major, minor)))
+			use->why = format("%s is a disk of a guest (%s)", use->name, backend);
 }
 
-struct process {
-	const char *pid;
-	char files[64];
-};
-
-static void mark_open_file(const char *fd, void *arg)
+static void mark_open_files(const char *pid)
 {
-	struct process *process = arg;
-	char path[PATH_MAX], where[64], program[64];
+	char **fd = names(at("/proc/%s/fd", pid));
 	struct use *use;
-	ssize_t len;
 
-	len = readlink(at("%s/%s", process->files, fd), path, sizeof(path) - 1);
-	if (len < 0)
-		return;
-	path[len] = '\0';
-	if (strncmp(path, "/dev/", 5))
-		return;
-	use = find_use(strrchr(path, '/') + 1);
-	if (!use || !use->dev[0] || use->why[0])
-		return;
-	read_line(at("/proc/%s/comm", process->pid), program, sizeof(program));
-	clean_text(where, sizeof(where), path);
-	snprintf(use->why, TEXT_LEN, "%s is open in %s (%.20s)", where, program, process->pid);
+	for (; *fd; fd++) {
+		const char *path = link_path(at("/proc/%s/fd/%s", pid, *fd));
+
+		use = strncmp(path, "/dev/", 5) ? NULL : find_use(last_part(path));
+		if (use && use->dev[0] && !use->why)
+			use->why = format("%s is open in %s (%s)", clean(path),
+					  read_line(at("/proc/%s/comm", pid)), pid);
+	}
 }
-
-static void mark_process(const char *pid, void *arg)
-{
-	struct process process = { .pid = pid };
-
-	if (pid[strspn(pid, "0123456789")])
-		return;
-	snprintf(process.files, sizeof(process.files), "/proc/%.20s/fd", pid);
-	for_each(at("%s", process.files), mark_open_file, &process);
-}
-
-static void mark_held(struct use *use);
 
 /* A volume or RAID on top: a user of that uses what is below */
-static void mark_by_holder(const char *holder, void *arg)
-{
-	struct use *use = arg, *above = find_use(holder);
-
-	if (above)
-		mark_held(above);
-	if (!use->why[0] || (above && above->never))
-		snprintf(use->why, TEXT_LEN, "%.40s is below %.40s%s%.150s", use->name, holder,
-			 above && above->why[0] ? ", and " : "", above ? above->why : "");
-	use->never |= above && above->never;
-}
-
 static void mark_held(struct use *use)
 {
+	char **holder = names(at("/sys/class/block/%s/holders", use->name));
 	int fd;
 
-	for_each(at("/sys/class/block/%s/holders", use->name), mark_by_holder, use);
-	if (use->why[0] || getenv("PCIBACK_RESET_ROOT"))
+	for (; *holder; holder++) {
+		struct use *above = find_use(*holder);
+		bool never = above && (mark_held(above), above->never);
+
+		if (!use->why || never)
+			use->why = format("%s is below %s%s%s", use->name, *holder,
+					  above && above->why ? ", and " : "",
+					  above && above->why ? above->why : "");
+		use->never |= never;
+	}
+	if (use->why || on_tree())
 		return;
 	/* What the kernel has opened for itself alone, as ZFS does */
 	fd = open(at("/dev/%s", use->name), O_RDONLY | O_EXCL | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 && errno == EBUSY)
-		snprintf(use->why, TEXT_LEN, "the disk %s is in use", use->name);
+		use->why = format("the disk %s is in use", use->name);
 	if (fd >= 0)
 		close(fd);
 }
@@ -208,29 +170,29 @@ static void scan_uses(void)
 {
 	struct ifaddrs *addresses = NULL;
 	struct use *use;
+	char **name;
 	size_t i;
 
-	if (!getenv("PCIBACK_RESET_ROOT"))
+	if (!on_tree())
 		getifaddrs(&addresses);
-	for_each(at("/sys/class/net"), add_interface, addresses);
+	for (name = names(at("/sys/class/net")); *name; name++)
+		add_interface(*name, addresses);
 	freeifaddrs(addresses);
-	for_each(at("/sys/class/block"), add_node, "block");
+	for (name = names(at("/sys/class/block")); *name; name++)
+		add_use("block", *name);
 	for (i = 0; i < N_ELEMENTS(open_classes); i++)
-		for_each(at("/sys/class/%s", open_classes[i]), add_node, (void *)open_classes[i]);
+		for (name = names(at("/sys/class/%s", open_classes[i])); *name; name++)
+			add_use(open_classes[i], *name);
 	mark_mounts();
-	for_each(at("/sys/bus/xen-backend/devices"), mark_guest_disk, NULL);
-	for_each(at("/proc"), mark_process, NULL);
+	for (name = names(at("/sys/bus/xen-backend/devices")); *name; name++)
+		mark_guest_disk(*name);
+	for (name = names(at("/proc")); *name; name++)
+		if (!(*name)[strspn(*name, "0123456789")])
+			mark_open_files(*name);
 	for (use = uses; use; use = use->next)
 		if (use->dev[0])
 			mark_held(use);
 }
-
-/* What a path of sysfs goes through */
-struct passes {
-	const char *bdf;
-	const char *dir;
-	bool yes;
-};
 
 static bool through(const char *path, const char *bdf)
 {
@@ -239,51 +201,41 @@ static bool through(const char *path, const char *bdf)
 	return p && p[-1] == '/' && p[strlen(bdf)] == '/';
 }
 
-static void look_through(const char *name, void *arg)
-{
-	struct passes *passes = arg;
-	char path[PATH_MAX], link[PATH_MAX];
-
-	snprintf(link, sizeof(link), "%.2000s/%s", passes->dir, name);
-	passes->yes |= realpath(link, path) && through(path, passes->bdf);
-}
-
 /* As /dev/vfio/26 or, without an IOMMU, noiommu-26 */
 static bool is_group_of(const struct use *use, const struct fn *f)
 {
 	const char *number = strrchr(use->name, '-');
-	char group[64];
 
 	return strstr(use->path, "/vfio/") &&
-	       link_name(at(PCI "/devices/%s/iommu_group", f->bdf), group, sizeof(group)) &&
-	       !strcmp(number ? number + 1 : use->name, group);
+		!strcmp(number ? number + 1 : use->name,
+			link_name(at(PCI "/devices/%s/iommu_group", f->bdf)));
 }
 
-/* An NVMe disk with several controllers is none's child: its subsystem links to them */
 static bool uses_function(const struct use *use, const struct fn *f)
 {
-	struct passes passes = { .bdf = f->bdf };
-	char dir[PATH_MAX];
+	char **name, *dir;
 
 	if (is_group_of(use, f))
 		return true;
-	if (strstr(use->path, "/nvme-subsystem/")) {
-		snprintf(dir, sizeof(dir), "%s", use->path);
-		*strrchr(dir, '/') = '\0';
-		passes.dir = dir;
-		for_each(dir, look_through, &passes);
-	}
-	return passes.yes || through(use->path, f->bdf);
+	if (!strstr(use->path, "/nvme-subsystem/"))
+		return through(use->path, f->bdf);
+	/* An NVMe disk with several controllers is none's child: its subsystem links to them */
+	dir = format("%.*s", (int)(strrchr(use->path, '/') - use->path), use->path);
+	for (name = names(dir); *name; name++)
+		if (through(real_path(format("%s/%s", dir, *name)), f->bdf))
+			return true;
+	return false;
 }
 
-static void look_at_console(const char *name, void *arg)
+static bool has_console(void)
 {
-	char text[64];
+	char **name = names(at("/sys/class/vtconsole"));
 
-	read_line(at("/sys/class/vtconsole/%s/name", name), text, sizeof(text));
-	if (!strstr(text, "dummy") &&
-	    *read_line(at("/sys/class/vtconsole/%s/bind", name), text, sizeof(text)) == '1')
-		*(bool *)arg = true;
+	for (; *name; name++)
+		if (!strstr(read_line(at("/sys/class/vtconsole/%s/name", *name)), "dummy") &&
+		    *read_line(at("/sys/class/vtconsole/%s/bind", *name)) == '1')
+			return true;
+	return false;
 }
 
 /**
@@ -297,26 +249,26 @@ const char *used_for(struct fn *f, bool *never)
 {
 	static bool scanned, console;
 	const char *why = NULL;
-	char text[16];
 	struct use *use;
 
 	if (!scanned) {
 		scan_uses();
-		for_each(at("/sys/class/vtconsole"), look_at_console, &console);
+		console = has_console();
 		scanned = true;
 	}
-	*never = false;
-	if (f->bridge) {
-		*never = true;
+	*never = f->bridge || f->domain > 0xffff;
+	if (f->bridge)
 		return "it is a bridge: give pciback what is behind it";
-	}
+	if (*never)
+		return format("it is behind a VMD controller, and its domain %x is beyond what Xen can name: turn VMD off in the firmware",
+			      f->domain);
 	for (use = uses; use && !*never; use = use->next) {
-		if (!use->why[0] || !uses_function(use, f))
+		if (!use->why || !uses_function(use, f))
 			continue;
 		why = use->why;
 		*never = use->never;
 	}
-	if (!why && console && *attr(f, "boot_vga", text, sizeof(text)) == '1')
+	if (!why && console && *attr(f, "boot_vga") == '1')
 		why = "it shows the console of this machine";
 	if (!why && class_of(f) >> 8 == 0x1080)
 		why = "it is the security processor of this machine";

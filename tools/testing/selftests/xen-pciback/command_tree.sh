@@ -4,8 +4,8 @@
 # command_tree.sh [-t TEST]: pciback-reset on a tree of files, for machines that the VM is not:
 # what dom0 uses, VMD, CardBus, cards with FLR on one function only, device models.
 #
-# COMMAND=FILE runs it anywhere, without Xen and without root. Else it is for the VM alone, as
-# all the tests here.
+# COMMAND=FILE runs it anywhere, without Xen and without root; TERMINAL=FILE is the program
+# of terminal.c then. Else it is for the VM alone, as all the tests here.
 
 # Lists of words
 # shellcheck disable=SC2086
@@ -15,7 +15,7 @@ DIR=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=/dev/null
 . "$DIR/../kselftest/ktap_helpers.sh"
 
-: "${COMMAND:=/usr/sbin/pciback-reset}"
+: "${COMMAND:=/usr/sbin/pciback-reset}" "${TERMINAL:=$DIR/terminal}"
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
 ROOT=$WORK/root
@@ -29,7 +29,7 @@ TESTS='options root_fs volume swap nvme_paths guest_disk opened user_driver inte
 	console security bridge beyond
 	mixed cardbus vmd kernel_says plan_before plan_cut names_hostile list_machine domains
 	guest_of_model reset_of_guest stale_reason fail_closed boot_missing moved
-	setup undo doctor report monitor completion json undone'
+	setup undo doctor report monitor completion json undone asked'
 
 problem()
 {
@@ -38,13 +38,15 @@ problem()
 	failed=1
 }
 
-# run STATUS ARGUMENT...: the command; what it says is in $WORK/out
+# run STATUS ARGUMENT...: the command; what it says is in $WORK/out. With ANSWER it is on a
+# terminal, where somebody types that.
 run()
 {
 	expected=$1
 	shift
 	rc=0
-	timeout 20 "$COMMAND" "$@" >"$WORK/out" 2>&1 </dev/null || rc=$?
+	timeout 20 ${ANSWER:+"$TERMINAL" "$ANSWER"} "$COMMAND" "$@" >"$WORK/out" 2>&1 \
+		</dev/null || rc=$?
 	[ "$rc" -eq "$expected" ] || problem "$*: exit status $rc, not $expected"
 }
 
@@ -293,9 +295,9 @@ test_vmd()
 	add 10000:e0:06.0 pci0000:00/0000:00:0e.0/pci10000:e0 060400 8086:9a09 pcieport
 	add 10000:e1:00.0 10000:e0:06.0 010802 144d:a808 nvme
 	run 3 plan 10000:e1:00.0
-	says 'It is behind a VMD controller, and its domain 10000 is beyond what Xen can name'
+	says 'it is behind a VMD controller, and its domain 10000 is beyond what Xen can name'
 	says_not 'adopt'
-	run 4 adopt 10000:e1:00.0
+	run 4 adopt --force 10000:e1:00.0
 	says 'turn VMD off in the firmware'
 }
 
@@ -569,18 +571,26 @@ test_monitor()
 	domain 3 win11
 	backend 3 4 0000:01:00.0
 	timeout 10 sh -c "until grep -q 'handed out' '$WORK/out'; do sleep 1; done"
+	echo 6 >"$ROOT/xenstore/local/domain/0/backend/pci/3/0/state-0"
+	timeout 10 sh -c "until grep -q 'refused' '$WORK/out'; do sleep 1; done"
 	kill $monitor
 	wait $monitor 2>/dev/null
 	says '"bdf": "0000:01:00.0", "event": "reset", "text": "slot: ok"'
 	says '"event": "handed out", "text": "domain 3 (win11)"'
+	says '"bdf": "0000:01:00.0", "event": "refused"'
 }
 
-# Each option of each command
+# Each option of each command, and what it may be told
 test_completion()
 {
-	run 0 completion
-	says "*:adopt) options=' --boot --dry-run --force --help --json --only --set --yes'"
-	says "*:reset) options=' --help --if-needed --json --wait --weak'"
+	run 0 completion --
+	says 'reset'
+	run 0 completion -- adopt
+	is "$(grep -e -- "$WORK/out" | tr '\n' ' ')" \
+		'--boot --dry-run --force --help --json --only --set --yes ' 'the options of adopt'
+	says '0000:01:00.0'
+	run 0 completion -- list
+	says_not '0000:01:00.0'
 }
 
 test_json()
@@ -604,13 +614,46 @@ test_undone()
 	is "$(head -n 1 "$PCI/devices/0000:01:00.0/driver_override")" '' 'its override'
 }
 
+# What is taken along is named before it is touched
+test_asked()
+{
+	kernel 0000:01:00.0 0000:01:00.1
+	rm "$PCI/devices/0000:01:00.0/driver" "$PCI/devices/0000:01:00.1/driver"
+	bind 0000:01:00.1 snd_hda_intel
+	ANSWER=n
+	run 1 adopt 01:00.0
+	says 'This is taken along:'
+	says '0000:01:00.1  10de:10f0 (snd_hda_intel)'
+	says 'Go on? [y/N]'
+	is "$(cat "$PCI/devices/0000:01:00.0/driver_override")" '(null)' 'its override'
+	# Nothing but "y" is a yes
+	ANSWER=' '
+	run 1 adopt 01:00.0
+	ANSWER=n
+	run 1 setup gpu 01:00.0
+	[ ! -e "$ROOT/etc/pciback-reset.d" ] || problem "it is set up"
+	# Who has named all of it is not asked, nor who says so before
+	run 1 adopt 01:00.0 01:00.1
+	says_not 'Go on?'
+	says 'pciback does not take it'
+	run 1 adopt --yes 01:00.0
+	says_not 'Go on?'
+	run 0 adopt --dry-run 01:00.0
+	says_not 'Go on?'
+	ANSWER=y
+	run 1 adopt 01:00.0
+	says 'Go on?'
+	says 'pciback does not take it'
+	ANSWER=''
+}
+
 # -- main ---------------------------------------------------------------------
 
 [ "${1-}" != -t ] || TESTS=$2
 ktap_print_header
 ktap_set_plan "$(echo $TESTS | wc -w)"
 for test in $TESTS; do
-	failed=''
+	failed='' ANSWER=''
 	: >"$WORK/out"
 	machine
 	"test_$test"
