@@ -46,7 +46,7 @@ done
 TESTS='usage input unknown list_names list_all list_hostile list_no_names tree plan cure
 	cure_set_reset cure_in_use cure_vfs sets parallel if_needed weak codes broken
 	denied adopt adopt_undone release_keeps no_xl stock no_driver xl_adopt guest guest_undone
-	guest_refuses scripts guest_refuses_first'
+	guest_refuses guest_monitor scripts guest_refuses_first'
 
 # -- what a test says ---------------------------------------------------------
 
@@ -832,6 +832,38 @@ test_guest_refuses_first()
 	run 1 attach --only pv $FIRST
 	says "pciback-reset: pciback does not hand out $FIRST"
 	echo 0 >/sys/module/xen_pciback/parameters/strict_reset
+}
+
+# event NUMBER TEXT: so many lines say that, a second after it has happened
+event()
+{
+	sleep 1
+	cp "$WORK/events" "$WORK/out"
+	is "$(grep -c "$2" "$WORK/out")" "$1" "lines with '$2'"
+}
+
+# As it happens, and twice the same is two lines
+test_guest_monitor()
+{
+	give $NVME
+	$COMMAND monitor >"$WORK/events" 2>&1 &
+	monitor=$!
+	sleep 2
+	$COMMAND reset $NVME >/dev/null
+	event 1 "$NVME  reset      flr: ok"
+	$COMMAND reset $NVME >/dev/null
+	event 2 "$NVME  reset      flr: ok"
+	$COMMAND attach pv $NVME >/dev/null
+	event 1 "$NVME  handed out domain $domid (pv)"
+	# The one that xl asks for
+	event 3 "$NVME  reset      flr: ok"
+	$COMMAND detach pv $NVME >/dev/null
+	event 1 "$NVME  given back"
+	event 4 "$NVME  reset      flr: ok"
+	echo "$NVME" >"$PCIBACK/unbind"
+	event 1 "$NVME  released"
+	kill $monitor
+	wait $monitor
 }
 
 # As toolstacks call them: by address, or as xl calls its scripts
