@@ -9,7 +9,8 @@
  *			"ours" (one write), "stock" (a write to each function's
  *			reset), "vfio" (a hot reset, in a kernel without Xen)
  *	functions	N functions with FLR reset: "serial", a write each, one
- *			after the other, or by the "command"
+ *			after the other; "at-once", a write each in as many
+ *			threads; or by the "command"
  *	check		a reset refused because of the last function of a set of N
  *	config		a guest's read and write of a register, by driver WHO
  *	memory		what N functions more cost, by driver WHO
@@ -23,6 +24,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/pci_regs.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -211,6 +213,34 @@ static void bench_resets(char **args, const char *name, unsigned int nr,
 	}
 }
 
+static void *reset_one(void *fn)
+{
+	must(reset_device(*(struct fn *)fn), "reset", *(struct fn *)fn);
+	return NULL;
+}
+
+/* The least time: the driver's and the kernel's own */
+static void bench_at_once(struct fn *fns, unsigned int nr, unsigned int rounds)
+{
+	pthread_t threads[NR_VFS];
+	unsigned int mark, i;
+	uint64_t start;
+
+	who = "at-once";
+	while (rounds--) {
+		mark = mark_next();
+		start = now_ns();
+		for (i = 0; i < nr; i++)
+			if (pthread_create(&threads[i], NULL, reset_one, &fns[i]))
+				errx(1, "no thread");
+		for (i = 0; i < nr; i++)
+			pthread_join(threads[i], NULL);
+		start = now_ns() - start;
+		hw_mark(mark);
+		report(nr, "reset", start, mark);
+	}
+}
+
 static void bench_functions(unsigned int rounds)
 {
 	static const unsigned int numbers[] = { 1, 8, 64 };
@@ -241,6 +271,7 @@ static void bench_functions(unsigned int rounds)
 		args[2] = loop;
 		args[3] = "loop";
 		bench_resets(args, "serial", numbers[i], rounds);
+		bench_at_once(vfs, numbers[i], rounds);
 		args[2] = COMMAND;
 		args[3] = "reset";
 		bench_resets(args + 2, "command", numbers[i], rounds);
