@@ -144,7 +144,7 @@ void command_doctor(char **argv)
 
 void command_report(char **argv)
 {
-	struct json_object *obj, *list = json_object_new_array();
+	struct json_object *obj, *fn, *list = json_object_new_array();
 	struct fn *f;
 
 	obj = json(NULL, "kernel", kernel(), "xen",
@@ -153,10 +153,13 @@ void command_report(char **argv)
 		   "driver", thorough() ? "thorough" : "stock", NULL);
 	/* No guest is looked at: none is named */
 	scan(false);
-	for_all(f)
-		json_object_array_add(list, json(json_function(f), "id", ids_of(f),
-						 "path", slot_path(f), "kernel_methods",
-						 attr(f, "reset_method"), NULL));
+	for_all(f) {
+		fn = json(json_function(f), "id", ids_of(f), "path", slot_path(f),
+			  "kernel_methods", attr(f, "reset_method"), NULL);
+		/* Nor what this machine does with the function, on which paths */
+		json_object_object_del(fn, "in_the_way");
+		json_object_array_add(list, fn);
+	}
 	json_object_object_add(obj, "functions", list);
 	print(obj, format("You may send this text to somebody: the command sends nothing. It has no serial numbers.\n%s",
 			  json_line(obj)));

@@ -554,6 +554,11 @@ test_doctor()
 test_report()
 {
 	echo SECRET-1 >"$PCI/devices/0000:01:00.0/serial"
+	disk 0000:03:01.0 sda 8:0
+	mounted 8:0 /home/SECRET-2 /dev/sda
+	bind 0000:01:00.0 pciback 'blocked 0000:01:00.0 (assigned to domain 3)'
+	domain 3 SECRET-3
+	backend 3 4 0000:01:00.0
 	run 0 report
 	says '10de:1b80'
 	says_not SECRET
