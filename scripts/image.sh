@@ -232,7 +232,8 @@ make_hvm()
 	archive hvm.cpio
 }
 
-# Without the libraries that the others have
+# Without the libraries that the others have. virsh wants to know who root is, for which
+# an older libc opens libnss_files.
 make_libvirt()
 {
 	rm -rf "$IMAGE"
@@ -246,6 +247,9 @@ make_libvirt()
 			put "$library"
 	done <needed
 	rm needed
+	put lib/x86_64-linux-gnu/libnss_files.so.2
+	mkdir -p "$IMAGE/etc"
+	printf '%s: files\n' passwd group >"$IMAGE/etc/nsswitch.conf"
 	mkdir -p "$IMAGE/usr/share/libvirt"
 	cp -R "$ROOT/usr/share/libvirt/cpu_map" "$IMAGE/usr/share/libvirt/"
 	# It has to name the CPU of dom0, and the emulated one has no VME
