@@ -15,6 +15,7 @@
 #	the command		gcc and clang with -Wextra, and clang's analyzer
 #	manual page		rst2man: a warning is an error
 #	documentation		the kernel's tools for it: a warning is an error
+#	sizes			the patches and the README's map do not grow
 #	tables.sh		Documentation's tables; how many old-tables lets be old is no
 #				finding
 #	kselftests		built without Xen's headers, with O=, and installed
@@ -266,6 +267,16 @@ check_docs()
 	"$SCRIPT_DIR/docs.sh" >"$LOG/lint-docs" 2>&1 || cat "$LOG/lint-docs"
 }
 
+# What a newcomer has to get through: the patches of the upstream driver with their
+# messages, and the README's map of the folders. Prints what is longer than it may be.
+check_sizes()
+{
+	{
+		echo "3700 $(cat "$PATCHES"/*.patch | wc -l) drivers/xen/xen-pciback/patches"
+		echo "15 $(sed -n '/^What is where/,/^[^ =]*``make/p' "$TOP/README" | grep -c '^    ') README"
+	} | tee "$LOG/sizes" | awk '$2 > $1 { print $3 ": " $2 " lines, and " $1 " may be" }'
+}
+
 # by_kbuild ARGS DIR [--plain]: what is said about the module, built in DIR
 by_kbuild()
 {
@@ -442,6 +453,7 @@ check "gcc, clang, its analyzer: the command" check_command
 check "rpmspec, rpmlint, nix: the recipes in contrib" check_contrib
 check "rst2man: the manual page" check_manual
 check "sphinx: the documentation" check_docs
+check "sizes: $(cat "$PATCHES"/*.patch | wc -l) lines of patches, the README's map" check_sizes
 check "tables.sh: the tables of the documentation" "$SCRIPT_DIR/check/tables.sh"
 printf '  %-8s %-52s %s\n' lint "tables that may be old: scripts/check/old-tables" \
 	"$(grep -c '^[^#]' "$SCRIPT_DIR/check/old-tables")"
