@@ -16,6 +16,8 @@
 #	manual page		rst2man: a warning is an error
 #	documentation		the kernel's tools for it: a warning is an error
 #	sizes			the patches and the README's map do not grow
+#	messages		the guide explains each message of driver and command, and no
+#				other one (messages.py)
 #	tables.sh		Documentation's tables; how many old-tables lets be old is no
 #				finding
 #	kselftests		built without Xen's headers, with O=, and installed
@@ -224,6 +226,19 @@ scripts()
 			echo "$file"
 		fi
 	done
+}
+
+check_messages()
+{
+	KSRC='' "$SCRIPT_DIR/module.sh" --sources -o "$BUILD/lint/messages" \
+		>"$LOG/messages" 2>&1 || {
+		cat "$LOG/messages"
+		return 1
+	}
+	cd "$TOP" || return
+	"$SCRIPT_DIR/check/messages.py" \
+		Documentation/admin-guide/xen-pciback/troubleshooting.rst \
+		"$BUILD"/lint/messages/xen-pciback/*.c tools/xen/*.c
 }
 
 check_scripts()
@@ -454,6 +469,7 @@ check "rpmspec, rpmlint, nix: the recipes in contrib" check_contrib
 check "rst2man: the manual page" check_manual
 check "sphinx: the documentation" check_docs
 check "sizes: $(cat "$PATCHES"/*.patch | wc -l) lines of patches, the README's map" check_sizes
+check "messages.py: troubleshooting.rst" check_messages
 check "tables.sh: the tables of the documentation" "$SCRIPT_DIR/check/tables.sh"
 printf '  %-8s %-52s %s\n' lint "tables that may be old: scripts/check/old-tables" \
 	"$(grep -c '^[^#]' "$SCRIPT_DIR/check/old-tables")"
