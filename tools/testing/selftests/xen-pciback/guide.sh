@@ -5,8 +5,9 @@
 #
 # A page is a test. Its blocks "code-block:: console" run in their order: a line that begins
 # with "# " is a command, any other must be in what the command above it prints ("..." stands
-# for anything). A command may only fail if the block shows an error, or a function that is
-# not pciback's. In the pages' comments,
+# for anything). A command may only fail if the block shows an error, a function that is not
+# pciback's, or "NOT". A command with arguments in the running text must be the beginning of
+# one in a block of any page. In the pages' comments,
 #
 #	.. setup: COMMAND	is run before the next block
 #	.. Not run: REASON	is before a block that this machine cannot run
@@ -148,9 +149,42 @@ blocks()
 	}' "$1" | here
 }
 
+# unrun: the commands in the page's text that are in no block of any page
+unrun()
+{
+	# shellcheck disable=SC2016 # awk's
+	awk '
+	/^ *# / && blocks {
+		sub(/^ *# /, "")
+		commands[$0]
+		programs[$1]
+	}
+	!blocks {
+		text = text " " $0
+	}
+	END {
+		while (match(text, /``[^`]+``/)) {
+			command = substr(text, RSTART + 2, RLENGTH - 4)
+			text = substr(text, RSTART + RLENGTH)
+			gsub(/ +/, " ", command)
+			if (split(command, words, " ") < 2 || !(words[1] in programs))
+				continue
+			found = 0
+			for (known in commands)
+				found += index(known, command) == 1
+			if (!found)
+				print command
+		}
+	}' blocks=1 "$DIR"/*.rst blocks='' "$1"
+}
+
 # run_page: its commands; counts them
 run_page()
 {
+	unrun "$DIR/$page.rst" >"$WORK/unrun"
+	while read -r text; do
+		problem "in the text, but in no block: $text"
+	done <"$WORK/unrun"
 	blocks "$DIR/$page.rst" >"$WORK/blocks"
 	while read -r number what text <&3; do
 		[ "$what" = block ] || [ -z "$skipping" ] || continue
@@ -172,7 +206,7 @@ run_page()
 			;;
 		shows)
 			case $text in
-			*error:* | *": is not pciback's "*) error_shown=1 ;;
+			*error:* | *": is not pciback's "* | 'NOT '*) error_shown=1 ;;
 			esac
 			shows "$text"
 			;;
