@@ -173,7 +173,7 @@ test_opened()
 	run 0 adopt --force --dry-run 00:04.0
 }
 
-# Programs that drive the hardware by themselves, such as DPDK's: an unbind waits for them
+# Programs that drive the hardware directly, such as DPDK's: an unbind waits for them
 test_user_driver()
 {
 	bind 0000:03:00.0 uio_pci_generic
