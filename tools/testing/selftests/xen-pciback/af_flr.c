@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The FLR of conventional PCI, by the Advanced Features capability: that it is used where
- * it is complete, and what comes after it where it fails.
+ * The FLR of conventional PCI, by the Advanced Features capability: it is used if the
+ * capability is complete, and the next method is used if it fails.
  *
- * No device of QEMU's has one: test_modules/pciback_fault.c invents it.
+ * No device of QEMU has that capability: test_modules/pciback_fault.c emulates it.
  */
 #include <errno.h>
 #include <limits.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Functions that come and go while their guest runs: attached, also in the middle of a
- * reset, detached, or unbound from under it. What else the guest has is not concerned.
- * The guests are played (lib/guest.h).
+ * Functions that are attached to a running guest, also in the middle of a reset, detached
+ * from it, or unbound while it has them. The guest's other functions are not affected. The
+ * test plays the guests (lib/guest.h).
  */
 #include "lib/played.h"
 #include "lib/release.h"

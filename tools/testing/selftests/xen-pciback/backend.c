@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The backend handles its functions by what the toolstack lists, whatever state a
- * frontend is in, and whatever it writes: what is listed anew is handed out, what
- * is not listed any more is released, and what has ended does not begin again. The
- * guests are played (lib/guest.h).
+ * The backend follows what the toolstack lists, whatever state a frontend is in and
+ * whatever it writes: it hands out what is newly listed, releases what is no longer
+ * listed, and does not start again what has ended. The test plays the guests
+ * (lib/guest.h).
  */
 #include "lib/backend.h"
 #include "lib/release.h"

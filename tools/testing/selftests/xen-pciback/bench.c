@@ -15,10 +15,10 @@
  *	config		a guest's read and write of a register, by driver WHO
  *	memory		what N functions more cost, by driver WHO
  *
- * VALUE is in ns, or as WHAT says. Of what happened to the hardware meanwhile
- * QEMU's trace has the account: it is between two marks with the number MARK
- * (lib/hw.h). Nobody reads it here: "make bench" has time pass by instructions,
- * and what comes from outside the VM would wait for ever.
+ * VALUE is in ns, or in the unit that WHAT names. What the hardware did meanwhile is in
+ * QEMU's trace, between two marks with the number MARK (lib/hw.h). The VM does not read
+ * it: in "make bench" time is a count of instructions, so that waiting for anything from
+ * outside the VM would never end.
  */
 #include <err.h>
 #include <errno.h>

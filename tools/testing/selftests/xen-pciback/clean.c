@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Cleanliness: which functions still need a reset, when pciback resets them by
- * itself, and what do_flr does about it, the file that a stock libxl writes.
- * Once a set of functions is whole, one reset that is asked for makes all of it clean.
+ * Cleanliness: which functions still need a reset, when pciback resets them automatically,
+ * and what do_flr does, the file that a stock libxl writes. If pciback owns a whole set,
+ * one requested reset makes all of it clean.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Whether a function is handed out: it waits for a reset that is under way, but not for
- * long; it is dirty, which is warned of, or refused with strict_reset; another guest has
- * it, or pciback has not. What a refusal leaves behind is refused.c's. The guests are
- * played (lib/guest.h).
+ * When a function is handed out: pciback waits for a reset that is under way, but not for
+ * long; it warns of a dirty function, or refuses it with strict_reset; it refuses a
+ * function that another guest has, or that it does not own. refused.c tests what a refusal
+ * leaves behind. The test plays the guests (lib/guest.h).
  */
 #include "lib/played.h"
 

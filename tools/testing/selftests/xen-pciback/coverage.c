@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Which other functions a request is good for, and which it is held up by. One reset of
- * a card covers each of its functions once, since a toolstack asks for them one by one;
- * a card whose first function has an FLR of its own is reset as a whole when the others
- * need that; and a function that somebody uses without a word keeps its card from it.
+ * Which other functions a request covers, and which of them block it. One reset of a card
+ * covers each of its functions once, since a toolstack names them one by one. A card whose
+ * first function has an FLR of its own is reset as a whole if the others need that. A
+ * function that somebody uses without notice blocks the reset of its card.
  */
 #include <errno.h>
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Resets that go wrong: each that fails, or after which the function does not
- * answer, or that had no effect to be seen, is followed by the next stronger
- * one; and what cannot be saved stays pciback's, disabled and marked.
+ * Resets that go wrong: if a reset fails, if the function does not respond after it, or if
+ * it visibly had no effect, the next stronger one is done. A function that no reset can
+ * save stays with pciback, disabled and marked.
  *
- * The functions are real ones that test_modules/pciback_fault.c makes misbehave. af_flr.c
- * is about those with an FLR of conventional PCI.
+ * The functions are real ones, whose faults test_modules/pciback_fault.c injects. af_flr.c
+ * tests those with an FLR of conventional PCI.
  */
 #include <errno.h>
 #include <linux/pci_regs.h>

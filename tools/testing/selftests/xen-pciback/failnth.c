@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Writes to the driver's files (resets, bind, unbind, slots, quirks, permissive,
- * parameters), what a toolstack writes to xenstore (guests that start, attach,
- * detach and end) and the loading of the driver, with the first allocation failing
- * on the way, then the second, and so on until none is left to fail. Every time it
- * is done or it is not, and nothing is lost, half done or in the way of the next
- * one.
+ * Failed allocations: in writes to the driver's files (resets, bind, unbind, slots,
+ * quirks, permissive, parameters), in what a toolstack writes to xenstore (guests that
+ * start, attach, detach and end) and while the driver is loaded, first the first
+ * allocation fails, then the second, and so on until none is left to fail. Each time the
+ * operation succeeds or fails as a whole: nothing is leaked, half done, or blocks the next
+ * operation.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The module that has functions misbehave (test_modules/pciback_fault.c): what its files
- * take, and that nothing of it is left, whatever goes first: the function, the bus, the
- * module or another one's overlay. faults.c is about the faults themselves.
+ * The module that injects faults into functions (test_modules/pciback_fault.c): which
+ * input its files accept, and that nothing of it is left, whatever is removed first: the
+ * function, the bus, the module or another function's overlay. faults.c tests the faults
+ * themselves.
  */
 #include <signal.h>
 #include <sys/wait.h>

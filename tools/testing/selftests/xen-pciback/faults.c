@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The faults that other tests rely on (test_modules/pciback_fault.c): that each
- * shows in config space as it should, in its function and nowhere else.
- * fault_module.c is about how they come and go.
+ * The faults that other tests rely on (test_modules/pciback_fault.c): each shows in config
+ * space as it should, in its function and nowhere else. fault_module.c tests how they are
+ * made and removed.
  */
 #include "faults.h"
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What people's machines have beside what all tests use ("machine.sh field"): a card
- * behind its own switch, a second root bus, and as many VFs as need ARI's numbers. Each
- * is adopted as libvirt and driverctl do it, reset, and given back to its driver.
+ * behind its own switch, a second root bus, and so many VFs that their addresses need ARI.
+ * Each function is adopted as libvirt and driverctl do it, reset, and given back to its
+ * driver.
  */
 #include <errno.h>
 #include <stdio.h>

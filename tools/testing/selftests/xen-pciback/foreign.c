@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What somebody else has done to a function that pciback owns: the next request finds the
- * configuration of bind time, and says no more than that it has reset the function. A
- * script or libvirt resets a bus by its bridge's control register, and nobody restores
- * anything; the core's files and error recovery tell pciback, but not what for.
+ * What others have done to a function that pciback owns: the next request restores the
+ * configuration of bind time, and reports only its own reset. A script or libvirt resets a
+ * bus by its bridge's control register, and nobody restores anything. The PCI core's files
+ * and error recovery notify pciback, but do not say why.
  */
 #include <fcntl.h>
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * HVM guests, by the unmodified xl: there is no frontend, the device model works
- * on the functions from dom0, through sysfs. The guest is one of our own, guest/main.c:
- * it programs its functions' BARs, runs DMA and MSIs, leaves dirt in registers and in
- * config space, and prints what it finds there. Only in "make check-long".
+ * HVM guests, created by the unmodified xl: there is no frontend, and the device model
+ * uses the functions from dom0, through sysfs. The guest is one of our own, guest/main.c:
+ * it programs its functions' BARs, runs DMA and MSIs, leaves changed values in registers
+ * and in config space, and prints what it finds there. Only in "make check-long".
  */
 #include <signal.h>
 #include <xenctrl.h>

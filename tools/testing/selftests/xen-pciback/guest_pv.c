@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A real PV guest with xen-pcifront, by the unmodified xl: it sees and uses its
- * functions, they are out of reach meanwhile, and the next guest finds them as
- * they were. What takes longer is in handovers.c.
+ * A real PV guest with xen-pcifront, created by the unmodified xl: it sees and uses its
+ * functions, nobody can reset them meanwhile, and the next guest finds them in their
+ * initial state. handovers.c has the longer tests.
  */
 #include "guest_pv.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Functions that a guest has: that they are out of reach then, and come back reset and
- * as they were at bind time, so that nothing of a guest stays behind. The guests are
- * played (lib/guest.h).
+ * Functions that a guest has: no reset reaches them. When the guest releases them they are
+ * reset and restored to the state of bind time, so that nothing of the guest is left. The
+ * test plays the guests (lib/guest.h).
  */
 #include "lib/played.h"
 #include "lib/release.h"

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Real PV guests, as guest_pv.c: what takes long. Not part of "make check" but of
- * "make check-long".
+ * Real PV guests, as in guest_pv.c: the tests that take long. Only in "make check-long".
  */
 #include "guest_pv.h"
 

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Guests that own their xenstore directories: toolstacks hand functions out and give them
- * to others at once, while most guests write what they like into their own nodes, go on
- * with config accesses through their ring, and edit the functions that they have in Xen.
+ * Hostile guests, which own their xenstore directories: toolstacks hand functions from one
+ * guest to the next at once, while most guests write anything into their own nodes, continue
+ * config accesses through their ring, and change the functions that they have in Xen.
  *
- * Xen's part, who has what, is played here. A toolstack does what libxl does: do_flr
- * before it hands a function out and before it takes it away, and it does not wait for
- * pciback when it destroys a guest. By the hardware's account (lib/witness.h) what such
- * a do_flr calls clean has been reset since its last guest lost it in Xen, and no reset
- * reaches a function that is a well-behaved guest's. Each guest finds the state of bind
- * time. Where no other guest has a function of the set, do_flr resets thoroughly.
- * Nobody is stuck, and nothing is lost.
+ * The test plays Xen's part, which guest has what. A toolstack does what libxl does: it
+ * writes do_flr before it hands a function out and before it takes it away, and it does not
+ * wait for pciback when it destroys a guest. By the hardware's trace (lib/witness.h), if
+ * such a do_flr succeeds, the function was reset since its last guest lost it in Xen, and no
+ * reset reaches a function that a well-behaved guest has. Each guest finds the state of bind
+ * time. If no other guest has a function of the set, do_flr resets thoroughly. No task
+ * hangs, and no function is lost.
  *
  * STRESS_SECONDS [20] from STRESS_SEED [1], as in stress.c.
  */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Cards that come and go: pulled out without a word, asked for by the attention
- * button, or with their slot powered off. Nobody hangs, what is gone is nobody's
- * any more, and what comes back is pciback's again, seized afresh.
+ * Cards that are removed and plugged in: pulled out without notice, removed after the
+ * attention button, or powered off with their slot. No task hangs, pciback does not keep
+ * what is gone, and seizes what comes back anew.
  */
 #include <errno.h>
 #include <linux/pci_regs.h>

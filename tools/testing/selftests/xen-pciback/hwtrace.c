@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * hwtrace [-v] COMMAND [ARGUMENT...]: run a command in the VM, and tell how long
- * it took and what the hardware saw meanwhile, by its own account. -v: every
- * config write, too.
+ * hwtrace [-v] COMMAND [ARGUMENT...]: run a command in the VM, and print how long it took
+ * and what the hardware did meanwhile, by its own trace. -v: each config write, too.
  */
 #include <err.h>
 #include <stdlib.h>

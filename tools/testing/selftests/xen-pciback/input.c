@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What reset_device and do_flr take for an address, and what not. Whatever is wrong with
- * the input, nothing is touched: by the hardware's account no device is reset
- * and nothing is written to the one that a lax parser would have found.
+ * Which addresses reset_device and do_flr accept, and which not. If the input is wrong,
+ * nothing is touched: by the hardware's trace no device is reset, and nothing is written
+ * to the device that a lax parser would have found.
  */
 #include <errno.h>
 #include <fcntl.h>

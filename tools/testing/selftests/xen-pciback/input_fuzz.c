@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What reset_device and do_flr answer to addresses, damaged addresses and noise:
- * what the reference parser says, and nothing is touched, least of all the one
- * function that is owned, to which most of the addresses are close.
+ * What reset_device and do_flr answer to addresses, damaged addresses and noise: the same
+ * as the reference parser. Nothing is touched, in particular not the one function that is
+ * owned, although most of the addresses are close to its own.
  *
- * FUZZ_RUNS inputs [2000, no less than 1000] from FUZZ_SEED [1]: the same ones
- * each time. "make fuzz" has more, and other seeds.
+ * FUZZ_RUNS inputs [2000, no less than 1000] from FUZZ_SEED [1]: the same ones each time.
+ * "make fuzz" has more, and other seeds.
  */
 #include <errno.h>
 #include <stdlib.h>

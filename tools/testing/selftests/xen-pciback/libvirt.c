@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Hand-overs by the unmodified libvirt, whose driver for Xen uses libxl: virsh in dom0,
- * and real PV guests. Before a guest gets a function, and after it, libvirt resets it,
- * too, through config space, and tells nobody: a function without FLR by PM, and one
- * that has neither by its bus, after which it restores that one only. Not part of
- * "make check" but of "make check-long".
+ * and real PV guests. Before a guest gets a function, and after it, libvirt also resets
+ * it, through config space, and notifies nobody: a function without FLR by PM, and a
+ * function without either by its bus, after which it restores only that function. Only in
+ * "make check-long".
  */
 #include <errno.h>
 #include <stdarg.h>

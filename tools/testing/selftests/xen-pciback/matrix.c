@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Each kind of function, in each state of its set, reset by each who may ask
- * for it, or by nobody: what must come of it is computed here from the rules,
- * not asked of the driver.
+ * Each kind of function, in each state of its set, reset by each possible writer, or by
+ * nobody. The expected result is computed here from the rules, and does not come from the
+ * driver.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Each way to reset a function: that it is the one taken, that it happened just
- * once by the hardware's account, and that every function it reached has the
- * state of bind time back, whatever a guest had written.
+ * Each reset method: it is the one used, by the hardware's trace it was done just once,
+ * and each function that it reached has the state of bind time again, whatever a guest had
+ * written.
  */
 #include <fcntl.h>
 #include <linux/pci_regs.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What may go wrong, how it is brought about, and what should come of it. See outcomes.c.
+ * The failures of outcomes.c: what can go wrong, how it is injected, and the expected
+ * result.
  */
 #include <errno.h>
 #include <linux/pci_regs.h>

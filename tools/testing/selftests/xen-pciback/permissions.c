@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Who may reset: root, with CAP_SYS_ADMIN. For all others nothing happens.
+ * Who may reset: root with CAP_SYS_ADMIN. For all others nothing is reset.
  */
 #include <errno.h>
 #include <fcntl.h>

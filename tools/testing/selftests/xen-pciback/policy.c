@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What each function's own files say and take: reset_plan and last_reset, which tell what
- * a reset would do and what the last one did; and the policies strict and set_reset.
+ * The files of each function: reset_plan, which shows what a reset would do; last_reset,
+ * which shows what the last one did; and the policies strict and set_reset.
  */
 #include <errno.h>
 

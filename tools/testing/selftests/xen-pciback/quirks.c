@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The driver's file "quirks": which functions have emulated config space fields,
- * and more of them for a function, until its guest gives it back.
+ * The driver's file "quirks": it shows which functions have emulated config space fields,
+ * and adds fields to a function, until its guest releases it.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A reset against whatever may come in between. In each race, by the hardware's
- * account no reset reaches a function while it is not pciback's; nobody is
- * stuck; and afterwards every function is there and can be reset.
+ * A reset against everything that can happen in between. In each race, by the hardware's
+ * trace, no reset reaches a function that pciback does not own at that moment; no task
+ * hangs; and afterwards every function exists and can be reset.
  */
 #include <errno.h>
 #include <pthread.h>

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What must not be reset: each refusal with its errno and the log line that
- * names who is in the way, and what is in the way untouched by the hardware's
- * account.
+ * What must not be reset: each refusal has its errno, and a log line that names the
+ * function in the way. By the hardware's trace that function is not touched.
  */
 #include <linux/pci_regs.h>
 #include <stdlib.h>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Functions that the backend refuses, because they need a reset first or are in the
- * middle of one. A refused function takes nothing else with it, has an empty place
- * of its own on the guest's bus, and counts as that guest's, without access: the
- * toolstack may have given it to the guest in Xen all the same. The guests are
- * played (lib/guest.h).
+ * Functions that the backend refuses, because they need a reset first or are being reset.
+ * A refused function does not affect the guest's other functions, has an empty place of
+ * its own on the guest's bus, and counts as assigned to that guest: the toolstack may have
+ * given it to the guest in Xen. pciback gives the guest no access. The test plays the
+ * guests (lib/guest.h).
  */
 #include "lib/backend.h"
 

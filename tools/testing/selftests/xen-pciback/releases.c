@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Releases: what comes back from a guest is reset once, by the gentlest method that is
- * thorough, and by a task of its own: nobody waits for it, and it does not come after
- * the next guest's request. Nothing that was set for one guest is there for the next.
+ * Releases: a function that a guest has released is reset once, by the gentlest method
+ * that is thorough, by a work item. Nobody waits for that reset, and it does not come
+ * after the next guest's request. Nothing that was set for one guest remains for the next.
  */
 #include <errno.h>
 #include <sys/wait.h>

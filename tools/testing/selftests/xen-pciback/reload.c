@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The module goes with functions owned, and comes back, many times: nothing of
- * it stays behind, and no function is held for ever.
+ * The module is unloaded with functions owned, and loaded again, many times: nothing of it
+ * is left, and no function is held for ever.
  */
 #include <errno.h>
 #include <fcntl.h>

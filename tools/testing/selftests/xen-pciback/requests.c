@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Requests: what a toolstack writes right before it hands a function out. No account
- * of what was reset before makes it a no-op, since nobody knows who has been at the
- * function since; except that one reset of a card is enough for all of its functions.
+ * Requests: what a toolstack writes right before it hands a function out. A request always
+ * resets, whatever was reset before, since pciback cannot know who has touched the
+ * function since. There is one exception: one reset of a card is enough for all of its
+ * functions.
  */
 #include <errno.h>
 

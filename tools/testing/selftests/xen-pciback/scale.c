@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the test machine has no devices for: a bus full of functions, device
- * specific resets, more functions than a slot has, sets of several levels, VFs
- * on a bus without a bridge, and more functions than a guest has slots for. They
- * are invented (lib/topology.h), and so is the account of what happened to them.
+ * What the test machine has no devices for: a bus full of functions, device specific
+ * resets, more functions than a slot has, sets of several levels, VFs on a bus without a
+ * bridge, and more functions than a guest has slots for. A module emulates them and
+ * records their resets (lib/topology.h).
  */
 #include <errno.h>
 #include <linux/pci_regs.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * SR-IOV: a VF has a function-level reset of its own. What resets the PF takes
- * its VFs with it, so it does not happen while there are any.
+ * SR-IOV: a VF has a function-level reset of its own. A reset of the PF would remove its
+ * VFs, so it is not done while there are any.
  */
 #include <errno.h>
 #include <stdio.h>

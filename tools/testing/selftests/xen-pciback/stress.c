@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Everything at once, at random: many tasks that reset functions, take them away
- * from pciback and give them back, hand them to guests, remove them from the bus,
- * pull their cards, break them and change the rules, none of which waits for
- * another. By the hardware's account (lib/witness.h) no reset ever reaches a
- * function that is not pciback's or that a guest has, and with strict_reset
- * nothing is handed out dirty; no reset fails without a cause, nobody is stuck,
- * and at the end every function can be reset and handed out, the module can be
- * unloaded and nothing of it stays behind.
+ * Everything at once, at random: many tasks reset functions, unbind and bind them, hand
+ * them to guests, remove them from the bus, pull their cards, inject faults and change
+ * settings. No task waits for another. By the hardware's trace (lib/witness.h) no reset
+ * ever reaches a function that pciback does not own or that a guest has, and with
+ * strict_reset no dirty function is handed out. No reset fails without a cause, and no task
+ * hangs. At the end every function can be reset and handed out, and the module can be
+ * unloaded, with nothing of it left.
  *
- * STRESS_SECONDS [20] from STRESS_SEED [1]: each task does the same each time, but
- * when it comes to it, and so its result, is up to the scheduler.
- * "make stress" does more of it. What the tasks do is in tasks/; here they are started
- * and looked after, and what has come of it is judged.
+ * STRESS_SECONDS [20] from STRESS_SEED [1]: each task does the same each time, but the
+ * scheduler decides when, and so the results differ. "make stress" runs longer. tasks/ has
+ * what the tasks do; this file starts and watches them, and checks the results.
  */
 #include <err.h>
 #include <errno.h>

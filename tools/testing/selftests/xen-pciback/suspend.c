@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The machine goes to sleep, as far as pm_test says and all the way, with
- * functions that pciback owns. What they need is the same afterwards; a reset
- * that is due comes when the machine is awake again, and not before.
+ * The machine is suspended, to each level of pm_test and to RAM, with functions that
+ * pciback owns. Afterwards they need a reset if they needed one before; a reset that is
+ * due is done after the resume, and not before.
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
