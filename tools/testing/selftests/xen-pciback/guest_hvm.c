@@ -6,10 +6,13 @@
  * and in config space, and prints what it finds there. Only in "make check-long".
  */
 #include <signal.h>
+#include <stdarg.h>
+#include <sys/wait.h>
 #include <xenctrl.h>
 
 #include "guest_pv.h"
 
+#define COMMAND		"/usr/sbin/pciback-reset"
 #define FOUND_LEN	256
 /* Time for several DMAs of an edu, each of which takes 100 ms */
 #define DMA_MS		500
@@ -256,6 +259,95 @@ TEST_F_TIMEOUT(guest_pv, pending, BOOTS(2))
 	ASSERT_EQ(0, kill(pid, SIGSTOP));
 	expect_one_reset(&self->other);
 	kill(pid, SIGCONT);
+}
+
+/* Run pciback-reset: its exit status */
+__printf(1, 2)
+static int pciback_reset(const char *fmt, ...)
+{
+	char command[256];
+	va_list args;
+	int len, status;
+
+	len = snprintf(command, sizeof(command), COMMAND " ");
+	va_start(args, fmt);
+	len += vsnprintf(command + len, sizeof(command) - len, fmt, args);
+	va_end(args);
+	snprintf(command + len, sizeof(command) - len, " >/tmp/command.out 2>&1");
+	status = system(command);
+	system("sed 's/^/# command: /' /tmp/command.out");
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* How many of its functions pciback has handed out, by its word in xenstore */
+static int handed_out(const struct xl *xl)
+{
+	char command[160];
+	int status;
+
+	snprintf(command, sizeof(command),
+		 "exit $(xenstore-ls /local/domain/0/backend/pci/%d/0 | grep -c '^state-. = \"3\"')",
+		 xl->id);
+	status = system(command);
+	return WEXITSTATUS(status);
+}
+
+/*
+ * pciback-reset gives a card to a guest that runs and has no function, all of it, and takes
+ * it back in each order. There is no frontend, and a function that pciback would only have
+ * listed is one that it resets under the guest's feet.
+ */
+TEST_F_TIMEOUT(guest_pv, command, BOOTS(2))
+{
+	static const unsigned int orders[][CARD_FNS] = {
+		{ 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 },
+		{ 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 },
+	};
+	const struct fn *fns = self->card.fns;
+	char found[CARD_FNS][FOUND_LEN];
+	unsigned int o, i;
+
+	adopt_card();
+	ASSERT_EQ(0, xl_define_hvm(&self->one, "one", NULL, 0, NULL));
+	ASSERT_EQ(0, xl_create(&self->one, ""));
+	ASSERT_EQ(0, xl_wait_ready(&self->one));
+
+	for (o = 0; o < ARRAY_SIZE(orders); o++) {
+		const unsigned int *order = orders[o];
+
+		TH_LOG("order %u%u%u", order[0], order[1], order[2]);
+		hw_begin(&self->hw);
+		ASSERT_EQ(0, pciback_reset("attach one %s", fns[order[0]].name));
+		hw_end(&self->hw);
+		EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
+		ASSERT_EQ(CARD_FNS, handed_out(&self->one));
+
+		hw_begin(&self->hw);
+		ASSERT_EQ(0, ask_each(&self->one, fns, CARD_FNS, "found", found));
+		ASSERT_EQ(0, ask_each(&self->one, fns, CARD_FNS, "scribble", NULL));
+		for (i = 0; i < CARD_FNS; i++)
+			EXPECT_EQ(-EBUSY, reset_device(fns[i]));
+		EXPECT_EQ(4, pciback_reset("reset %s", fns[order[0]].name));
+		hw_end(&self->hw);
+		EXPECT_EQ(0, hw_all_resets(&self->hw));
+
+		hw_begin(&self->hw);
+		if (o % 2) {
+			ASSERT_EQ(0, pciback_reset("detach --only one %s %s %s",
+						   fns[order[0]].name,
+						   fns[order[1]].name,
+						   fns[order[2]].name));
+		} else {
+			/* Before the last is back the third has no reset at all */
+			for (i = 0; i < CARD_FNS; i++)
+				ASSERT_EQ(i < CARD_FNS - 1 && order[i] == 2 ? 4 : 0,
+					  pciback_reset("detach --only one %s",
+							fns[order[i]].name));
+		}
+		expect_clean_again();
+		hw_end(&self->hw);
+		EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
+	}
 }
 
 /* Functions are detached and attached while the guest runs, in each order */
