@@ -834,10 +834,13 @@ test_guest_refuses_first()
 	echo 0 >/sys/module/xen_pciback/parameters/strict_reset
 }
 
-# event NUMBER TEXT: so many lines say that, a second after it has happened
+# event NUMBER TEXT: so many lines say that, soon after it has happened
 event()
 {
-	sleep 1
+	for waited in $(seq 10); do
+		[ "$(grep -c "$2" "$WORK/events")" -lt "$1" ] || break
+		sleep 1
+	done
 	cp "$WORK/events" "$WORK/out"
 	is "$(grep -c "$2" "$WORK/out")" "$1" "lines with '$2'"
 }
