@@ -332,7 +332,7 @@ void xl_address(const struct xl *xl,
 
 	snprintf(dir, sizeof(dir), "/local/domain/0/backend/pci/%d/0", xl->id);
 	ask(vdev, sizeof(vdev),
-	    "xenstore-ls -f %s | sed -n 's,^%s/dev-\\(.*\\) = \"%s\"$,%s/%s-\\1,p' | xargs -r xenstore-read 2>/dev/null",
+	    "xenstore-ls -f %s 2>/dev/null | sed -n 's,^%s/dev-\\(.*\\) = \"%s\"$,%s/%s-\\1,p' | xargs -r xenstore-read 2>/dev/null",
 	    dir, dir, fn.name, dir, xl->hvm ? "vdevfn" : "vdev");
 	buf[0] = '\0';
 	/* The device model has one bus */
@@ -382,7 +382,15 @@ int xl_attach(struct xl *guest, struct fn fn)
 
 int xl_detach(struct xl *guest, struct fn fn)
 {
-	return xl_command("pci-detach %d %s", guest->id, fn.name);
+	char address[32];
+	int ret;
+
+	ret = xl_command("pci-detach %d %s", guest->id, fn.name);
+	if (ret)
+		return ret;
+	/* After 10 s xl gives up on a PV guest that does not let go, and exits with 0 */
+	xl_address(guest, fn, address, sizeof(address));
+	return *address ? -ETIMEDOUT : 0;
 }
 
 /* -- the guest --------------------------------------------------------------- */

@@ -64,7 +64,10 @@ int xl_wait_released(const struct xl *xl);
 int xl_save(struct xl *xl, const char *path);
 int xl_restore(struct xl *xl, const char *path);
 
-/* The functions of a guest that runs. Attached: until the guest has it. */
+/*
+ * The functions of a guest that runs. Attached: until the guest has it. -ETIMEDOUT if the
+ * guest does not let go of what is detached.
+ */
 int xl_attach(struct xl *xl, struct fn fn);
 int xl_detach(struct xl *xl, struct fn fn);
 /* Until a guest that does not run has it: xl does not wait */
