@@ -38,9 +38,9 @@ LONG_TESTS=handovers,guest_hvm,hostile,libvirt
 # machines runs all of them with LONG=1 or by name, otherwise one of so many
 MACHINES_EVERY=8
 # Which share a VM, and the rest another one: about as long each, and few, for each boot
-# takes 16 s of a CPU. suspend is the first, since it mostly waits. command.sh wants a
-# card whose functions are in order, and no xenstored; field, that Xen has MSI-X for
-# dom0's drivers, which it has not once devices were taken out and put in again.
+# takes 16 s of a CPU. suspend is the first, since it mostly waits. field wants that Xen
+# has MSI-X for dom0's drivers, which it may not have once devices were taken out and put
+# in again.
 TOGETHER='suspend guest_pv,guide.sh outcomes,stress,races,matrix,failnth,windows,hotplug,handout'
 TOGETHER="$TOGETHER requests,coverage,releases,policy,backend,refused,waits,foreign field command.sh"
 # In a PVH dom0; the selftests' README has the rest
