@@ -31,9 +31,11 @@ MACHINES ?=
 # make check-matrix: only these pairs (kernel-xen or kernel-xen-pvh ...); how many at a time
 PAIRS ?=
 JOBS ?=
-# make fuzz: number of inputs [1000000]; make mutate: number of faults [200; check-long: all];
-# make stress, check-long: minutes; all of these: the seed of what is random
+# make fuzz: number of inputs [1000000]; make mutate: number of faults [200; check-long: all],
+# and their kinds, if not all (operator,...: mutate.py lists them); make stress, check-long:
+# minutes; all of these: the seed of what is random
 N ?=
+OPERATORS ?=
 MINUTES ?= 60
 SEED ?=
 # make bench: how often each figure is measured
@@ -54,7 +56,7 @@ PREFIX ?= /usr/local
 V ?=
 
 export KERNEL FLAVOUR XEN DOM0 BUILD CACHE TESTS SHUFFLE MACHINES MUTATE VMS PAIRS JOBS N MINUTES
-export SEED ROUNDS DEBIAN KSRC V
+export SEED OPERATORS ROUNDS DEBIAN KSRC V
 
 ifeq ($(KERNEL),newest)
 override KERNEL := $(shell KERNEL= BUILD='$(BUILD)' CACHE='$(CACHE)' scripts/fetch.sh --newest)

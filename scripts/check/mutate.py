@@ -18,10 +18,12 @@ Those of lines that no test reaches are left out: make coverage shows them.  So 
 that do not build, and those whose object code is the same as without the fault.
 """
 import argparse
+import collections
 import difflib
+import hashlib
+import itertools
 import json
 import pathlib
-import random
 import re
 import shlex
 import subprocess
@@ -148,13 +150,13 @@ def mutate_tree(function, name, text):
             if new:
                 yield Mutation(name, function.spelling, "return", (first, last, new))
         if cursor.kind not in (kinds.COMPOUND_STMT, kinds.IF_STMT, kinds.FOR_STMT,
-                               kinds.WHILE_STMT):
+                               kinds.WHILE_STMT, kinds.LABEL_STMT):
             continue
         for child in children:
             first, last = extent(child)
             call = text[first:last]
             if not re.match(r"\w+\(.*\)$", call, re.S) or text[last:last + 1] != ";" or \
-                    not re.search(r"([;{})]|else)\s*$", text[:first]) or \
+                    not re.search(r"([;:{})]|else)\s*$", text[:first]) or \
                     re.match(r"(if|for|while|switch|scoped_guard|\w*for_each\w*)\b", call):
                 continue
             if match := LOCKS.match(call):
@@ -212,7 +214,9 @@ class Sampler:
         self.sources = args.sources
         self.texts = {path.name: path.read_text() for path in self.sources.glob("*.[ch]")}
         self.objects = self.read_objects()
-        self.vms = json.loads(args.coverage.read_text())
+        self.built = {path: path.read_bytes() for path in self.sources.glob("*.o")}
+        self.vms = {programs: set(lines) for programs, lines in
+                    json.loads(args.coverage.read_text()).items()}
         self.order = sorted(self.vms, key=lambda programs: bool(SLOW & set(programs.split(","))))
 
     def read_objects(self):
@@ -234,23 +238,26 @@ class Sampler:
             for mutation in mutations_of(source, self.args.headers):
                 number, _, _ = mutation.describe(self.texts[source.name])
                 if (ours is None or number in ours) and mutation.edits not in seen and \
-                        self.tests(mutation, number):
+                        self.tests(self.near(mutation, number)):
                     seen.add(mutation.edits)
                     yield mutation
         for patch in sorted(PATCHES.glob("fix-*.patch")):
             yield Reversal(patch)
 
-    def tests(self, mutation, number):
-        """The programs that reach it, a word for each VM"""
+    def near(self, mutation, number):
+        """The lines that a mutation is in; none if it is in no function"""
         if not mutation.function:
-            return self.order
+            return set()
         text = self.texts[mutation.file]
         last = max(text.count("\n", 0, end) for _, end, _ in mutation.edits) + 1
         if mutation.operator not in ("call", "return"):
             # The compiler may have given a condition's code to one of its other lines.
             number, last = number - 1, last + 1
-        near = {f"{mutation.file}:{at}" for at in range(number, last + 1)}
-        return [programs for programs in self.order if near & set(self.vms[programs])]
+        return {f"{mutation.file}:{at}" for at in range(number, last + 1)}
+
+    def tests(self, near):
+        """The programs that reach one of these lines, all if there are none: a word for each VM"""
+        return [programs for programs in self.order if not near or near & self.vms[programs]]
 
     def change(self, mutation):
         """Put a mutation into the sources; returns whether that is possible"""
@@ -264,16 +271,24 @@ class Sampler:
         return True
 
     def diff_and_restore(self):
-        """The sources as they were, and what was changed in them as a patch"""
+        """The sources as they were; what was changed in them, as a patch and as lines"""
         diff = []
+        lines = set()
         for name, text in self.texts.items():
             now = (self.sources / name).read_text()
             if now != text:
                 path = f"drivers/xen/xen-pciback/{name}"
-                diff += difflib.unified_diff(text.splitlines(True), now.splitlines(True),
-                                             f"a/{path}", f"b/{path}")
+                old, new = text.splitlines(True), now.splitlines(True)
+                diff += difflib.unified_diff(old, new, f"a/{path}", f"b/{path}")
+                matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+                for tag, first, last, _, _ in matcher.get_opcodes():
+                    if tag != "equal":
+                        lines |= {f"{name}:{at + 1}" for at in range(first, max(last, first + 1))}
                 (self.sources / name).write_text(text)
-        return "".join(diff)
+        # As new as they are
+        for path, content in self.built.items():
+            path.write_bytes(content)
+        return "".join(diff), lines
 
     def build(self, mutation):
         """A mutant; False if it is none"""
@@ -281,29 +296,53 @@ class Sampler:
             self.args.build, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             check=False).returncode
         differs = built and self.read_objects() != self.objects
-        diff = self.diff_and_restore()
+        diff, lines = self.diff_and_restore()
         if not differs:
+            if isinstance(mutation, Reversal):
+                print(f"{mutation.file} cannot be reversed alone")
             return False
         text = self.texts.get(mutation.file, "")
         number, before, after = mutation.describe(text)
+        if not isinstance(mutation, Reversal):
+            lines = self.near(mutation, number)
+        elif not self.tests(lines):
+            lines = set()
         name = f"{pathlib.Path(mutation.file).stem}-{number}-{mutation.operator}"
         while (self.args.out / f"{name}.patch").exists():
             name += "+"
         fields = [mutation.file, str(number), mutation.function, mutation.operator, before, after]
         (self.args.out / f"{name}.patch").write_text(
             "Mutation: " + "\t".join(fields) + "\nTests: " +
-            " ".join(self.tests(mutation, number)) + "\n---\n" + diff)
+            " ".join(self.tests(lines)) + "\n---\n" + diff)
         (self.sources / "xen-pciback.ko").replace(self.args.out / f"{name}.ko")
         return True
+
+
+def in_turns(candidates, texts, seed):
+    """
+    In an order that SEED tells: one of each operator, then another one of each.  The place
+    of one does not depend on which others there are, since a race may reach a line or not.
+    """
+    turns = {}
+    same = collections.Counter()
+    for mutation in candidates:
+        _, before, after = mutation.describe(texts.get(mutation.file, ""))
+        key = (mutation.file, mutation.function, mutation.operator, before, after)
+        same[key] += 1
+        digest = hashlib.sha256(repr((seed, key, same[key])).encode()).hexdigest()
+        turns.setdefault(mutation.operator, []).append((digest, mutation))
+    for turn in itertools.zip_longest(*(sorted(turns[operator], key=lambda pair: pair[0])
+                                        for operator in sorted(turns))):
+        yield from (pair[1] for pair in turn if pair)
 
 
 def sample(args):
     """Choose candidates at random until enough of them are mutants"""
     sampler = Sampler(args)
-    candidates = list(sampler.candidates())
-    random.Random(args.seed).shuffle(candidates)
+    candidates = [mutation for mutation in sampler.candidates()
+                  if not args.operators or mutation.operator in args.operators.split(",")]
     made = tried = 0
-    for mutation in candidates:
+    for mutation in in_turns(candidates, sampler.texts, args.seed):
         if made == args.number:
             break
         tried += 1
@@ -325,6 +364,22 @@ def key_of(fields):
     return file, function, operator, before, after
 
 
+def print_table(rows):
+    """How many of how many were caught, by file and operator"""
+    count = {}
+    for result, file, _, _, operator, *_ in rows:
+        place = "patches" if operator == "fix" else file
+        for cell in itertools.product((place, "all"), (operator, "all")):
+            caught, number = count.get(cell, (0, 0))
+            count[cell] = caught + (result == "caught"), number + 1
+    places, operators = (sorted({cell[i] for cell in count},
+                                key=lambda name: (name == "all", name)) for i in (0, 1))
+    print(f"{'':20}" + "".join(f"{name:>11}" for name in operators))
+    for place in places:
+        cells = ["/".join(map(str, count.get((place, operator), ()))) for operator in operators]
+        print(f"{place:20}" + "".join(f"{cell:>11}" for cell in cells))
+
+
 def report(args):
     """The score, and those that no test has found"""
     explained = coverage.read_list(args.survivors, 5)
@@ -344,6 +399,7 @@ def report(args):
             if row[0] == result:
                 print(f"{result}: {row[1]}:{row[2]} {row[3]}(): {row[4]}\n"
                       f"  - {row[5]}\n  + {row[6]}" + (f"\n  {row[7]}" if row[7] else ""))
+    print_table(rows)
     count = {result: sum(row[0] == result for row in rows)
              for result in ("caught", "explained", "survived", "not run")}
     print(f"score: {count['caught']} of {len(rows)} mutants were caught, {count['explained']} "
@@ -361,6 +417,7 @@ def main():
     command.set_defaults(run=sample)
     command.add_argument("--number", type=int, required=True)
     command.add_argument("--seed", required=True)
+    command.add_argument("--operators", default="")
     for name in "sources", "plain", "headers", "coverage", "out":
         command.add_argument(f"--{name}", type=pathlib.Path, required=True)
     command.add_argument("build", nargs="+")

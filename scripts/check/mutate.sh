@@ -3,15 +3,15 @@
 #
 # mutate.sh: would the tests find faults that nobody chose? N mutants of the driver,
 # of a sample that SEED tells, are made by mutate.py, which says what the faults are;
-# check.sh runs the tests on each, until one fails. Those that survive must be in the
-# file "survivors", with a reason, or this fails. The whole table is left in
-# $BUILD/$KERNEL/mutate.tsv.
+# check.sh runs the tests on each, until one fails. OPERATORS=name,... makes only such
+# faults. Those that survive must be in the file "survivors", with a reason, or this
+# fails. The whole table is left in $BUILD/$KERNEL/mutate.tsv.
 #
 # Which tests reach a line is asked of coverage.sh, which runs first if it has not.
 set -eu
 . "${0%/*}/../common.sh"
 
-: "${N:=200}" "${SEED:=$(date +%s)}" "${VMS:=3}"
+: "${N:=200}" "${SEED:=$(date +%s)}" "${VMS:=3}" "${OPERATORS:=}"
 lock_out
 
 export PYTHONDONTWRITEBYTECODE=1
@@ -32,6 +32,7 @@ make_mutants()
 	rm -rf "$FOLDER/sample"
 	mkdir -p "$FOLDER/sample"
 	"$SCRIPT_DIR/check/mutate.py" sample --number "$N" --seed "$SEED" \
+		--operators "$OPERATORS" \
 		--sources "$FOLDER/base/xen-pciback" --plain "$OUT/plain/xen-pciback" \
 		--headers "$OUT/headers/build" --coverage "$COVERAGE" \
 		--out "$FOLDER/sample" -- \
