@@ -167,6 +167,8 @@ void command_report(char **argv)
 
 /* -- monitor ------------------------------------------------------------------ */
 
+#define LOOK_MS		250
+
 /* What was last seen of a function */
 struct seen {
 	char bdf[BDF_LEN], last[TEXT_LEN];
@@ -235,7 +237,7 @@ static void compare(struct seen *seen, const struct fn *f, bool notified)
 	seen->domid = f ? f->domid : -1;
 }
 
-/* What this is not notified of it looks for each second */
+/* What this is not notified of it looks for: all of xenstore's, with a static libxenstore */
 void command_monitor(char **argv)
 {
 	struct pollfd *fds = calloc(1, sizeof(*fds));
@@ -268,6 +270,6 @@ void command_monitor(char **argv)
 			compare(&seen[i], find(seen[i].bdf), fds[i + 1].revents);
 			fds[i + 1] = (struct pollfd){ seen[i].fd, POLLPRI, 0 };
 		}
-		poll(fds, n + 1, 1000);
+		poll(fds, n + 1, LOOK_MS);
 	}
 }
