@@ -288,6 +288,9 @@ const char *set_blocker(struct fn *f)
 	if (!f->parent)
 		return "it is on a root bus, which nothing can reset";
 	for_each(m, &set) {
+		/* A slot is a device; what has other numbers by ARI is not in it */
+		if (m->parent == f->parent && m->slot && !is_vf(m) && hotplug_bridge(f->parent))
+			return format("%s is not in the slot that would be reset", m->bdf);
 		if (!m->bridge)
 			continue;
 		if (class_of(m) >> 8 == PCI_CLASS_BRIDGE_CARDBUS)
