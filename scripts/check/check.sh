@@ -19,8 +19,9 @@
 #			With DOM0=pvh those that say "Dom0: pvh", otherwise the rest.
 # MODULE=FILE		that driver, not the one built of the series $KERNEL
 # LIMIT=SECONDS		a program that takes longer hangs [1800; LONG=1: 7200]
-# MACHINES=DIR		the facts about machines that the program machines makes [the
-#			selftests' own]; its table is $BUILD/$KERNEL/machines.tsv
+# MACHINES=DIR		the facts about machines that the programs machines and
+#			machines_adopt make [the selftests' own]; the table of the first
+#			is $BUILD/$KERNEL/machines.tsv
 #
 # FLAVOUR=debug or kcsan runs on a debug kernel; only mutations with
 # "Flavour: debug" or "Flavour: kcsan" are for it.
@@ -35,7 +36,7 @@ set -eu
 : "${TESTS:=}" "${SHUFFLE:=}" "${MUTATE:=}" "${LONG:=}" "${MODULE:=}" "${VMS:=3}" "${LIMIT:=}"
 : "${MACHINES:=}"
 LONG_TESTS=handovers,guest_hvm,hostile,libvirt
-# machines runs all of them with LONG=1 or by name, otherwise one of so many
+# These two run all of them with LONG=1 or by name, otherwise one of so many
 MACHINES_EVERY=8
 # Which share a VM, and the rest another one: about as long each, and few, for each boot
 # takes 16 s of a CPU. suspend is the first, since it mostly waits. field wants that Xen
@@ -62,7 +63,7 @@ has_any()
 default_tests()
 {
 	if [ -n "$LONG" ]; then
-		echo "$LONG_TESTS,machines" | tr ',' ' '
+		echo "$LONG_TESTS,machines,machines_adopt" | tr ',' ' '
 	elif [ "$DOM0" = pvh ]; then
 		echo "$PVH_TESTS"
 	else
@@ -288,9 +289,10 @@ lockdep_end()
 }
 
 # keep_plans TAP: what machines.c has to say, as a table: a line for each function and
-# what is owned with it
+# what is owned with it; and machines_adopt.c
 keep_plans()
 {
+	sed -n 's/^# # adopt:\t//p' "$1" >"$OUT/machines-adopt.tsv"
 	sed -n 's/^# # plan:\t//p' "$1" >"$1.plans"
 	awk -F '\t' '
 	BEGIN {

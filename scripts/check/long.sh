@@ -4,7 +4,7 @@
 # long.sh: what takes too long for "make check":
 #
 #	handovers, guest_hvm, libvirt	twenty hand-overs in a row, HVM guests, libvirt
-#	machines			all machines, not one of eight
+#	machines, machines_adopt	all machines, not one of eight
 #	methods				with slots that ACPI drives
 #	races				with five times as many rounds
 #	escalation:dead			the core's patience, by a clock that does not jump
@@ -41,7 +41,7 @@ run()
 }
 
 # One VM a program; stress and hostile have two CPUs each
-run guests LONG=1 TESTS='handovers guest_hvm libvirt machines'
+run guests LONG=1 TESTS='handovers guest_hvm libvirt machines,machines_adopt'
 run acpi LONG=1 VM_HOTPLUG=acpi TESTS=methods
 run races LONG=1 VM_ENV='RACES_ROUNDS=200' TESTS=races
 run patience LONG=1 VM_ICOUNT= TESTS=escalation:dead

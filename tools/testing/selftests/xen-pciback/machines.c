@@ -11,7 +11,6 @@
  *
  *	plan: MACHINE BDF ALONE DEVICE SET STOCK
  */
-#include <dirent.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -25,11 +24,6 @@
 #include "lib/machine.h"
 #include "lib/topology.h"
 #include "machines_model.h"
-
-#define MACHINES_DIR	"facts"
-/* And of some that nobody has, with what no file above has */
-#define MADE_DIR	"facts/made"
-#define SUFFIX		".tsv"
 
 #define WRONG_FILE	"/tmp/wrong.tsv"
 #define HEADER		"bdf\tclass\tid\thdr\tpri\tsec\tsub\tpcie\tslot\thp\tsurp\tflr\t" \
@@ -64,29 +58,6 @@ static void __printf(2, 3) complain(const struct fact *fact, const char *fmt, ..
 	printf("\n");
 }
 
-/* Does anybody give such a function to a guest? */
-static bool is_passed(const struct fact *fact)
-{
-	static const uint16_t classes[] = {
-		0x0100, 0x0104, 0x0106, 0x0107, 0x0108, 0x0c03
-	};
-	unsigned int i;
-
-	if (fact->header)
-		return false;
-	for (i = 0; i < ARRAY_SIZE(classes); i++)
-		if (fact->class == classes[i])
-			return true;
-	/* Network, display, multimedia */
-	return fact->class >> 8 >= 0x02 && fact->class >> 8 <= 0x04;
-}
-
-static bool same_device(const struct fact *a, const struct fact *b)
-{
-	return a->fn.domain == b->fn.domain && a->fn.bus == b->fn.bus &&
-	       a->fn.dev == b->fn.dev;
-}
-
 /* Is @other owned with @fact? On a root bus there is no set but the device. */
 static bool is_with(const struct fact *fact, const struct fact *other,
 		    enum situation situation)
@@ -96,7 +67,7 @@ static bool is_with(const struct fact *fact, const struct fact *other,
 	if (situation == ALONE)
 		return other == fact;
 	if (situation == DEVICE || !fact->up)
-		return same_device(fact, other);
+		return machine_same_device(fact, other);
 	return machine_is_below(other, fact->up);
 }
 
@@ -191,14 +162,14 @@ static void look_at_all(enum situation situation)
 
 	memset(seen, 0, sizeof(seen));
 	for (i = 0; i < machine.nr; i++) {
-		if (seen[i] || !is_passed(&machine.facts[i]))
+		if (seen[i] || !machine_is_passed(&machine.facts[i]))
 			continue;
 		own_with(&machine.facts[i], situation);
 		for (j = i; j < machine.nr; j++) {
 			here = i == j || (situation == DEVICE &&
-					  same_device(&machine.facts[i],
-						      &machine.facts[j]));
-			if (seen[j] || !here || !is_passed(&machine.facts[j]))
+					  machine_same_device(&machine.facts[i],
+							      &machine.facts[j]));
+			if (seen[j] || !here || !machine_is_passed(&machine.facts[j]))
 				continue;
 			seen[j] = true;
 			look_at(&machine.facts[j], situation);
@@ -254,8 +225,8 @@ static void look_at_set(const struct fact *first, bool *seen)
 	own_with(first, SET);
 	for (i = 0; i < machine.nr; i++) {
 		fact = &machine.facts[i];
-		if (seen[i] || !is_passed(fact) || fact->up != first->up ||
-		    (!fact->up && !same_device(fact, first)))
+		if (seen[i] || !machine_is_passed(fact) || fact->up != first->up ||
+		    (!fact->up && !machine_same_device(fact, first)))
 			continue;
 		seen[i] = true;
 		look_at(fact, SET);
@@ -277,7 +248,7 @@ static void look_at_sets(void)
 
 	memset(seen, 0, sizeof(seen));
 	for (i = 0; i < machine.nr; i++)
-		if (!seen[i] && is_passed(&machine.facts[i]))
+		if (!seen[i] && machine_is_passed(&machine.facts[i]))
 			look_at_set(&machine.facts[i], seen);
 }
 
@@ -305,7 +276,7 @@ static void print_plans(void)
 	unsigned int i;
 
 	for (i = 0; i < machine.nr; i++)
-		if (is_passed(&machine.facts[i]))
+		if (machine_is_passed(&machine.facts[i]))
 			printf("# plan:\t%s\t%s\t%s\t%s\t%s\t%s\n", machine.name,
 			       machine.facts[i].bdf, plans[i][ALONE],
 			       plans[i][DEVICE], plans[i][SET],
@@ -361,7 +332,7 @@ static void look_at_machine(const char *path)
 		look_at_sets();
 		own_nothing();
 		for (i = 0; i < machine.nr; i++)
-			if (is_passed(&machine.facts[i]))
+			if (machine_is_passed(&machine.facts[i]))
 				look_at_stock(&machine.facts[i]);
 		if (!made)
 			print_plans();
@@ -372,12 +343,10 @@ static void look_at_machine(const char *path)
 	klog_end(klog);
 }
 
-static int is_machine(const struct dirent *entry)
+static void test(const char *path, const char *name)
 {
-	size_t len = strlen(entry->d_name);
-
-	return len > strlen(SUFFIX) &&
-	       !strcmp(entry->d_name + len - strlen(SUFFIX), SUFFIX);
+	look_at_machine(path);
+	ksft_test_result(good, "%s\n", name);
 }
 
 /* In place of the facts about a function: none of it is taken, and the line is named. */
@@ -426,49 +395,24 @@ static void look_at_wrong_lines(void)
 	ksft_test_result(all, "facts that are wrong\n");
 }
 
-/* One of @every files of a folder is a test; counts them if they are not to be done */
-static unsigned int look_at_folder(const char *dir, unsigned int every, bool count)
-{
-	struct dirent **names;
-	unsigned int tests = 0;
-	char path[512];
-	int nr, i;
-
-	nr = scandir(dir, &names, is_machine, alphasort);
-	for (i = 0; i < nr; i++) {
-		snprintf(path, sizeof(path), "%s/%s", dir, names[i]->d_name);
-		if (i % every == 0)
-			tests++;
-		if (i % every == 0 && !count) {
-			look_at_machine(path);
-			ksft_test_result(good, "%s\n", names[i]->d_name);
-		}
-		free(names[i]);
-	}
-	if (nr >= 0)
-		free(names);
-	return tests;
-}
-
 int main(void)
 {
-	const char *dir = getenv("MACHINES") ?: MACHINES_DIR;
-	unsigned int every = atoi(getenv("MACHINES_EVERY") ?: "1") ?: 1, nr;
+	unsigned int nr;
 
 	ksft_print_header();
 	if (!topology_available())
 		ksft_exit_skip("no " TOPOLOGY_MODULE "\n");
-	nr = look_at_folder(dir, every, true);
+	nr = machine_each(false, NULL);
 	if (!nr)
-		ksft_exit_fail_msg("no machine in %s\n", dir);
-	ksft_set_plan(nr + look_at_folder(MADE_DIR, 1, true) + 1);
+		ksft_exit_fail_msg("no machine\n");
+	ksft_set_plan(nr + machine_each(true, NULL) + 1);
 	/* Plans are to be made of functions that nothing has happened to */
 	if (set_parameter("auto_reset", "0"))
 		ksft_exit_fail_msg("auto_reset\n");
-	look_at_folder(dir, every, false);
+	machine_each(false, test);
 	look_at_wrong_lines();
 	made = true;
-	look_at_folder(MADE_DIR, 1, false);
+	machine_each(true, test);
 	set_parameter("auto_reset", "1");
 	ksft_finished();
 }

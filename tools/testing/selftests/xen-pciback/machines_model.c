@@ -244,6 +244,19 @@ void model_plan(const struct machine *machine, const struct ownership *own,
 		snprintf(plan, PLAN_SIZE, "%s", text);
 }
 
+void model_methods(const struct machine *machine, const struct fact *fact,
+		   char text[PLAN_SIZE])
+{
+	const struct fact *other;
+	bool bus = fact->up && !has_flag(fact, NO_BUS_RESET);
+
+	/* The kernel looks when it finds the function: those after it are not there yet */
+	for (other = machine->facts; other < fact; other++)
+		bus &= !same_bus(other, fact) || other->pf;
+	snprintf(text, PLAN_SIZE, "%s%s%s", has_flr(fact) ? "flr " : "",
+		 strcmp(weak_method(fact), "pm") ? "" : "pm ", bus ? "bus" : "");
+}
+
 const char *model_stock(const struct machine *machine, const struct fact *fact)
 {
 	const struct fact *other = machine->facts;

@@ -25,6 +25,9 @@ bool model_has_own_reset(const struct fact *fact);
  */
 void model_plan(const struct machine *machine, const struct ownership *own,
 		const struct fact *fact, char plan[PLAN_SIZE]);
+/* What its reset_method should say, with all methods of its own as "flr"; or nothing */
+void model_methods(const struct machine *machine, const struct fact *fact,
+		   char text[PLAN_SIZE]);
 /* And by what the stock driver resets it: "flr", "pm", "bus" or "none" */
 const char *model_stock(const struct machine *machine, const struct fact *fact);
 

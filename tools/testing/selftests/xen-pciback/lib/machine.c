@@ -2,6 +2,7 @@
 /*
  * Facts about a real machine. See machine.h.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <libgen.h>
 #include <linux/pci_regs.h>
@@ -13,6 +14,10 @@
 #include "../../kselftest.h"
 #include "machine.h"
 #include "topology.h"
+
+#define MACHINES_DIR	"facts"
+#define MADE_DIR	"facts/made"
+#define SUFFIX		".tsv"
 
 #define COLUMNS		22
 /* VFs of one function that the module can make */
@@ -213,8 +218,9 @@ static void read_fact(struct reader *reader, char **field, struct fact *fact)
 	plus(reader, field[ARI], ARI);
 	if (strlen(field[CAPS]) != 1 || !strchr("yen", *field[CAPS]))
 		wrong(reader, "caps: not y, e or n: \"%s\"", field[CAPS]);
-	if (!*field[DRIVER])
-		wrong(reader, "driver: nothing");
+	if (!*field[DRIVER] || strlen(field[DRIVER]) >= sizeof(fact->driver))
+		wrong(reader, "driver: \"%s\"", field[DRIVER]);
+	snprintf(fact->driver, sizeof(fact->driver), "%s", field[DRIVER]);
 }
 
 /* Split it at each tab; how many fields there are */
@@ -461,4 +467,57 @@ bool machine_is_below(const struct fact *fact, const struct fact *bridge)
 		if (fact->up == bridge)
 			return true;
 	return false;
+}
+
+bool machine_same_device(const struct fact *a, const struct fact *b)
+{
+	return a->fn.domain == b->fn.domain && a->fn.bus == b->fn.bus &&
+	       a->fn.dev == b->fn.dev;
+}
+
+bool machine_is_passed(const struct fact *fact)
+{
+	static const uint16_t classes[] = {
+		0x0100, 0x0104, 0x0106, 0x0107, 0x0108, 0x0c03
+	};
+	unsigned int i;
+
+	if (fact->header)
+		return false;
+	for (i = 0; i < ARRAY_SIZE(classes); i++)
+		if (fact->class == classes[i])
+			return true;
+	/* Network, display, multimedia */
+	return fact->class >> 8 >= 0x02 && fact->class >> 8 <= 0x04;
+}
+
+static int is_machine(const struct dirent *entry)
+{
+	size_t len = strlen(entry->d_name);
+
+	return len > strlen(SUFFIX) &&
+	       !strcmp(entry->d_name + len - strlen(SUFFIX), SUFFIX);
+}
+
+unsigned int machine_each(bool made, void (*test)(const char *path, const char *name))
+{
+	unsigned int every = made ? 1 : atoi(getenv("MACHINES_EVERY") ?: "1") ?: 1;
+	const char *dir = made ? MADE_DIR : getenv("MACHINES") ?: MACHINES_DIR;
+	struct dirent **names;
+	unsigned int tests = 0;
+	char path[512];
+	int nr, i;
+
+	nr = scandir(dir, &names, is_machine, alphasort);
+	for (i = 0; i < nr; i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, names[i]->d_name);
+		if (i % every == 0)
+			tests++;
+		if (i % every == 0 && test)
+			test(path, names[i]->d_name);
+		free(names[i]);
+	}
+	if (nr >= 0)
+		free(names);
+	return tests;
 }

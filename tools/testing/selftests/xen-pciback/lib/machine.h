@@ -36,6 +36,7 @@ struct fact {
 	unsigned int num_vfs;		/* that the file has, too */
 	unsigned int vf_offset, vf_stride;
 	uint16_t vf_device;
+	char driver[32];		/* or "-" */
 	const struct fact *pf;		/* of a VF */
 	const struct fact *up;		/* the bridge to its bus; NULL: on a root bus */
 };
@@ -57,5 +58,14 @@ int machine_load(const struct machine *machine);
 const struct fact *machine_find(const struct machine *machine, const char *name);
 /* Is the function on that bus, or below it? */
 bool machine_is_below(const struct fact *fact, const struct fact *bridge);
+bool machine_same_device(const struct fact *a, const struct fact *b);
+/* Does anybody give such a function to a guest? */
+bool machine_is_passed(const struct fact *fact);
+/*
+ * Call @test for each file of the folder MACHINES, or facts/; with MACHINES_EVERY=N only
+ * for one of N. Or for each in facts/made: machines that nobody has, with what no other
+ * has. How many there are; without @test only that.
+ */
+unsigned int machine_each(bool made, void (*test)(const char *path, const char *name));
 
 #endif
