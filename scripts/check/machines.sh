@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # machines.sh: what a reset would do on machines that people have, by
-# selftests/xen-pciback/machines.c, as a table for the kernel's documentation, where a
+# selftests/xen-pciback/machines.c, and what pciback-reset would take for it, by
+# machines_adopt.c, as a table for the kernel's documentation, where a
 # copy of it is Documentation/admin-guide/xen-pciback/machines.txt.
 set -eu
 . "${0%/*}/../common.sh"
@@ -13,7 +14,7 @@ made_by=$(made_by machines)
 RESULT=$OUT/machines.txt
 
 # rows: a line for each function whose capabilities are known, of the facts and of what
-# the test has found: place kind stock alone device set machine bdf. Place is "bus" or
+# the tests have found: place kind stock alone device set machine bdf adopt. Place is "bus" or
 # "root".
 rows()
 {
@@ -52,6 +53,10 @@ rows()
 		stock[$1, $2] = $3
 		next
 	}
+	input == 3 {
+		adopt[$1, $2] = $3
+		next
+	}
 	/^#/ || $1 == "bdf" || NF != 22 {
 		next
 	}
@@ -79,9 +84,11 @@ rows()
 			print place, kind(class[i], bdf[i]), stock[file, bdf[i]],
 			      plans[file, bdf[i], "function"],
 			      plans[file, bdf[i], "slot"],
-			      plans[file, bdf[i], "set"], file, bdf[i]
+			      plans[file, bdf[i], "set"], file, bdf[i],
+			      adopt[file, bdf[i]]
 		}
-	}' "$OUT/machines.tsv" "$OUT/machines-stock.tsv" "$MACHINES"/*.tsv
+	}' "$OUT/machines.tsv" "$OUT/machines-stock.tsv" "$OUT/machines-adopt.tsv" \
+		"$MACHINES"/*.tsv
 }
 
 # table ROWS
@@ -114,6 +121,7 @@ table()
 		print "     - " count[what, "set", "weak"] + 0
 		print "     - " count[what, "set", "none"] + 0
 		print "     - " count[what, "set", "blocked"] + 0
+		print "     - " share(count[what, "adopt"], all[what])
 	}
 	function add(what)
 	{
@@ -122,6 +130,7 @@ table()
 		count[what, "alone", strength($4)]++
 		count[what, "device", strength($5)]++
 		count[what, "set", strength($6)]++
+		count[what, "adopt"] += $9 == "yes"
 	}
 	{
 		machines[$7] = 1
@@ -149,7 +158,7 @@ table()
 		print ".. list-table:: Functions of " nr " machines that people have, by " \
 		      "the resets they have: Linux " kernel
 		print "   :header-rows: 1"
-		print "   :widths: 20 10 12 8 8 10 10 12 8 8 8\n"
+		print "   :widths: 20 10 12 8 8 10 10 12 8 8 8 12\n"
 		print "   * - Behind a bridge"
 		print "     - Functions"
 		print "     - Stock driver: strong"
@@ -161,6 +170,7 @@ table()
 		print "     - weak"
 		print "     - none"
 		print "     - blocked"
+		print "     - as \"adopt\" takes it: strong"
 		kinds = split("Graphics,Sound of graphics,Other sound,USB,Network,WiFi,NVMe," \
 			      "Disk controllers,All of these,On a root bus", kind, ",")
 		for (i = 1; i <= kinds; i++)
@@ -186,6 +196,6 @@ table()
 	}' "$1"
 }
 
-TESTS=machines MUTATE='' LONG='' "$SCRIPT_DIR/check/check.sh"
+TESTS=machines,machines_adopt MUTATE='' LONG='' "$SCRIPT_DIR/check/check.sh"
 rows >"$OUT/machines.rows"
 keep_table "$RESULT" table "$OUT/machines.rows"
