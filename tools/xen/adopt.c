@@ -80,6 +80,11 @@ static const char *release_one(struct fn *f)
 	if (strcmp(attr(f, "driver_override"), "pciback")) {
 		if (use_xl() && !run(false, "xl", "pci-assignable-remove", "-r", f->bdf)) {
 			scan_driver(f);
+			/* It knows no driver of what was bound in another way */
+			if (!f->driver[0]) {
+				put(f->bdf, at(PCI "/drivers_probe"));
+				scan_driver(f);
+			}
 			if (!f->owned || (opts & OPT_DRY_RUN))
 				return NULL;
 		}

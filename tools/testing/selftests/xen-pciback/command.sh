@@ -59,8 +59,8 @@ done
 
 TESTS='usage input unknown list_names list_all list_hostile list_no_names tree plan cure
 	cure_set_reset cure_in_use cure_vfs sets parallel if_needed weak codes broken
-	denied adopt adopt_undone release_keeps no_xl stock no_driver xl_adopt guest guest_undone
-	guest_refuses guest_monitor scripts guest_refuses_first'
+	denied adopt adopt_undone release_keeps release_ways no_xl stock no_driver xl_adopt
+	xl_release_ways guest guest_undone guest_refuses guest_monitor scripts guest_refuses_first'
 
 # -- what a test says ---------------------------------------------------------
 
@@ -619,6 +619,50 @@ test_release_keeps()
 	is "$(cat "$DEVICES/$NVME/driver_override")" '(null)' "its override"
 }
 
+# Three ways by which others may have bound it
+by_hand()
+{
+	echo "$NVME" >"$DEVICES/$NVME/driver/unbind"
+	echo "$NVME" >"$PCIBACK/new_slot"
+	echo "$NVME" >"$PCIBACK/bind"
+}
+
+# A new function, as far as the kernel knows, and pciback takes it by its address
+replugged()
+{
+	PATH=$WORK/coreutils $COMMAND adopt $NVME >/dev/null
+	rediscover $NVME
+}
+
+hidden()
+{
+	echo "$NVME" >"$DEVICES/$NVME/driver/unbind"
+	rmmod xen_pciback
+	insmod /lib/modules/xen-pciback.ko "hide=($NVME)"
+}
+
+# Whichever it was, its own driver has it afterwards. pciback is asked first.
+release_each_way()
+{
+	rmmod nvme 2>/dev/null
+	modprobe nvme
+	echo "$NVME" >/sys/bus/pci/drivers_probe
+	for way in by_hand replugged hidden; do
+		is "$(driver_of $NVME)" nvme "the driver before $way"
+		$way
+		is "$(driver_of $NVME)" pciback "the driver, $way"
+		run 0 release $NVME
+		says "$NVME  ok       pciback -> nvme"
+		is "$(driver_of $NVME)" nvme "the driver after $way"
+	done
+}
+
+test_release_ways()
+{
+	ALONE=1
+	release_each_way
+}
+
 test_no_xl()
 {
 	give $NVME
@@ -720,6 +764,12 @@ test_xl_adopt()
 	PATH=$WORK/coreutils $COMMAND adopt $FIRST >/dev/null
 	run 0 release $FIRST
 	is "$(driver_of $FIRST)" e1000e "the driver of $FIRST"
+}
+
+# xl gives back to its driver only what xl has taken from it
+test_xl_release_ways()
+{
+	release_each_way
 }
 
 # The guest is there for all tests that need one
