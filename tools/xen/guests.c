@@ -197,17 +197,27 @@ void scan_store(void)
 void scan_guests(void)
 {
 	static const char assigned[] = "assigned to domain ";
-	unsigned int domid;
 	struct fn *f, *blocker;
+	unsigned int domid;
+	int guest;
 
 	scan_store();
 	for_all(f) {
-		const char *why = plan_of(f)->why;
+		struct plan *plan = plan_of(f);
 
-		blocker = f->plan->blocker[0] ? find(f->plan->blocker) : NULL;
-		if (blocker && blocker->domid < 0 && !strncmp(why, assigned, strlen(assigned)) &&
-		    parse_number(why + strlen(assigned), DOMID_MAX, &domid))
-			blocker->domid = guest_of(domid);
+		if (!plan->blocker[0] || strncmp(plan->why, assigned, strlen(assigned)) ||
+		    !parse_number(plan->why + strlen(assigned), DOMID_MAX, &domid))
+			continue;
+		guest = guest_of(domid);
+		blocker = find(plan->blocker);
+		if (blocker && blocker->domid < 0)
+			blocker->domid = guest;
+		/* pciback knows the domain of the device model */
+		if (guest == (int)domid)
+			continue;
+		snprintf(plan->why, sizeof(plan->why), "%s%d", assigned, guest);
+		snprintf(plan->text, sizeof(plan->text), "blocked %.20s (%.60s)", plan->blocker,
+			 plan->why);
 	}
 }
 

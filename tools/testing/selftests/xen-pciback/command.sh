@@ -60,7 +60,8 @@ done
 TESTS='usage input unknown list_names list_all list_hostile list_no_names tree plan cure
 	cure_set_reset cure_in_use cure_vfs sets parallel if_needed weak codes broken
 	denied adopt adopt_undone release_keeps release_ways no_xl stock no_driver xl_adopt
-	xl_release_ways guest guest_undone guest_refuses guest_monitor scripts guest_refuses_first'
+	xl_release_ways guest guest_undone guest_refuses guest_monitor scripts guest_refuses_first
+	guest_stub'
 
 # -- what a test says ---------------------------------------------------------
 
@@ -772,6 +773,14 @@ test_xl_release_ways()
 	release_each_way
 }
 
+# Or dom0's drivers could not use them: Xen keeps them in quarantine
+dequarantine()
+{
+	for bdf in $NVME $CARD $PAIR; do
+		xl pci-assignable-remove "$bdf"
+	done >/dev/null 2>&1
+}
+
 # The guest is there for all tests that need one
 need_guest()
 {
@@ -941,6 +950,49 @@ test_guest_monitor()
 	wait $monitor
 }
 
+# What a stub domain is to libxl: the domain that a guest names as that of its device
+# model, and whose target the guest is. libxl gives a function to both: to the stub domain
+# through pciback, to the guest in Xen. Both end when the guest is destroyed.
+test_guest_stub()
+{
+	give $CARD $NVME
+	sed '/^name\|^memory\|^ramdisk/d' "$WORK/pv.cfg" >"$WORK/win11.cfg"
+	printf 'name="win11"\nmemory=128\n' >>"$WORK/win11.cfg"
+	xl create -p "$WORK/win11.cfg" >"$WORK/out" 2>&1 || problem "no guest"
+	win=$(xl domid win11)
+	xenstore-write "/local/domain/$win/image/device-model-domid" "$domid"
+	xenstore-write "/local/domain/$domid/target" "$win"
+
+	run 0 attach win11 $NVME $SECOND
+	# In any order
+	sed -i 's/devices reset:.*/devices reset: /' "$WORK/hardware"
+	saw "function-level reset of 01:00.0 (nvme)" \
+		"secondary bus reset by 00:13.0 (pcie-root-port)" "devices reset: "
+	says "$SECOND  ok       attached to domain $win (win11)"
+	is "$(xenstore-read "backend/pci/$domid/0/num_devs")" 4 "what the stub domain has"
+	run 0 list
+	says_like "^$FIRST  0000:04  blocked by $FIRST (assigned to domain $win)  *yes  *$win (win11)  "
+	run 4 plan $FIRST
+	says "$FIRST: can't be reset thoroughly: it is assigned to domain $win (win11)."
+	says "    xl pci-detach $win $THIRD"
+	run 4 attach pv $NVME
+	says_like "win11"
+	saw_nothing
+
+	# libxl looks for it among what the guest has itself
+	run 1 detach win11 $NVME
+	says "$NVME  failed   still with domain $win (win11)"
+	xl destroy win11 >"$WORK/out" 2>&1 || problem "xl destroy"
+	domid=''
+	for bdf in $CARD $NVME; do
+		timeout $WAIT_S sh -c "until grep -q 0 $DEVICES/$bdf/pciback/needs_reset; do sleep 1; done" ||
+			problem "$bdf needs a reset"
+	done
+	run 0 list
+	says_not "win11"
+	dequarantine
+}
+
 # As toolstacks call them: by address, or as xl calls its scripts
 test_scripts()
 {
@@ -1025,10 +1077,7 @@ for test in $TESTS; do
 done
 if [ -n "$domid" ]; then
 	xl destroy pv
-	# Or dom0's drivers could not use them: Xen keeps them in quarantine
-	for bdf in $NVME $CARD $PAIR; do
-		xl pci-assignable-remove "$bdf"
-	done >/dev/null 2>&1
+	dequarantine
 fi
 take_all
 rmmod nvme e1000e 2>/dev/null

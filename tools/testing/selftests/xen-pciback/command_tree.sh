@@ -390,6 +390,10 @@ test_guest_of_model()
 	backend 4 4 0000:01:00.0
 	run 0 list
 	says '3 (win11)'
+	says '0000:01:00.0 (assigned to domain 3)'
+	says_not 'domain 4'
+	run 0 list --json
+	says '"why": "assigned to domain 3"'
 	run 4 plan 01:00.0
 	says 'it is assigned to domain 3 (win11)'
 	printf '#!/bin/sh\n' >"$WORK/bin/xl"
