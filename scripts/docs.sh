@@ -36,6 +36,8 @@ landing()
 		    What is reset, when, and why.
 		:doc:\`admin-guide/xen-pciback/recipes\`
 		    What to type for each kind of device.
+		:doc:\`admin-guide/xen-pciback/clients\`
+		    What other programs do beside pciback: Qubes OS, XCP-ng, driverctl, lspci ...
 		:doc:\`admin-guide/xen-pciback/libvirt\`
 		    What libvirt does beside pciback, and what to type then.
 		:doc:\`admin-guide/xen-pciback/troubleshooting\`
