@@ -63,6 +63,7 @@ struct pcibk_account {
 	ktime_t covered_until;		/* until then a requested reset of the set counts */
 	ktime_t recovering_until;	/* until then error recovery may be under way */
 	u16 command;			/* the Command register after a requested reset */
+	u16 canary;			/* what pcibk_canary() has set before a reset of the set */
 	int err;			/* result of the last reset, for the claim */
 	s8 strict;			/* 0, 1, or -1: use the parameter strict_reset */
 	s8 set_reset;			/* 0 or 1: 1 if a slot or bus reset may reach it */

@@ -24,6 +24,7 @@
 
 #include <linux/bitfield.h>
 #include <linux/delay.h>
+#include <xen/xen.h>
 #include "pciback.h"
 
 /* A bus reset that is on for longer than this has been left on. */
@@ -310,6 +311,51 @@ static struct pci_dev *pcibk_lost_bridge(const struct pci_dev *dev, const struct
 	return NULL;
 }
 
+/*
+ * Set or clear the canary of a slot or bus reset.  Each reset clears these bits (PCI 3.0, sec
+ * 6.8.1.3 and 6.8.2.3).  The core restores them only while MSI or MSI-X is on, and an idle
+ * function uses neither.  In a PVH dom0 Xen answers in place of the function, and is not notified
+ * of the reset yet.
+ * Return: the bits that are set; if they are to be cleared, those that were set
+ */
+static u16 pcibk_canary(struct pci_dev *dev, bool set)
+{
+	int pos = dev->msi_cap ? dev->msi_cap + PCI_MSI_FLAGS : dev->msix_cap + PCI_MSIX_FLAGS;
+	u16 ctl, bits = dev->msi_cap ? PCI_MSI_FLAGS_QSIZE : PCI_MSIX_FLAGS_MASKALL;
+
+	if (!xen_pv_domain() || !(dev->msi_cap || dev->msix_cap))
+		return 0;
+	pci_read_config_word(dev, pos, &ctl);
+	if (PCI_POSSIBLE_ERROR(ctl))
+		return 0;
+	/* Also if they are clear already: Xen remembers the last write to MSI-X control. */
+	pci_write_config_word(dev, pos, set ? ctl | bits : ctl & ~bits);
+	if (set)
+		pci_read_config_word(dev, pos, &ctl);
+	return ctl & bits;
+}
+
+/*
+ * Set or clear the canaries of all functions that @claim holds.
+ * Return: if they are to be cleared, whether all of them were still set
+ */
+static bool pcibk_canaries(struct pcibk_claim *claim, bool set)
+{
+	u16 kept = 0, cleared = 0, bits;
+	struct pcistub_device *psdev;
+
+	guard(spinlock_irq)(&pcistub_devices_lock);
+	list_for_each_entry(psdev, &pcistub_devices, dev_list) {
+		if (psdev->reset.claim != claim)
+			continue;
+		bits = pcibk_canary(psdev->dev, set);
+		kept |= bits;
+		cleared |= psdev->reset.canary & ~bits;
+		psdev->reset.canary = set ? bits : 0;
+	}
+	return kept && !cleared;
+}
+
 /* Note the result of each function.  The first error is the result of the claim. */
 static int pcibk_claim_result(struct pcibk_claim *claim, const char *step, int err)
 {
@@ -346,14 +392,19 @@ int pcibk_claim_reset(struct pcibk_claim *claim, const char *step)
 {
 	struct pci_dev *port = claim->top->bus->self;
 	u16 before = pcibk_link(port);
+	bool ignored;
 	int err;
 
+	pcibk_canaries(claim, true);
 	err = pci_reset_bus(claim->top);
+	ignored = pcibk_canaries(claim, false);
 	if (err == -EAGAIN)
 		return err;
 	claim->stuck = pcibk_is_stuck(port);
 	pcibk_compare_link(claim, before, pcibk_link(port));
+	if (claim->stuck || ignored)
+		err = -EIO;
 
 	/* The core returns -ENOTTY if the first function of the bus did not respond in time. */
-	return pcibk_claim_result(claim, step, claim->stuck ? -EIO : err == -ENOTTY ? 0 : err);
+	return pcibk_claim_result(claim, step, err == -ENOTTY ? 0 : err);
 }

@@ -259,6 +259,43 @@ TEST_F(escalation, sibling_stays_away)
 	EXPECT_STREQ("slot: ok", fn_last_reset(self->card.second));
 }
 
+/* What MSI or MSI-X of a function has set, of what each reset clears */
+static unsigned int canary(struct fn fn)
+{
+	unsigned int msi = fn_cap(fn, PCI_CAP_ID_MSI), msix = fn_cap(fn, PCI_CAP_ID_MSIX);
+
+	return msi ? fn_read(fn, msi + PCI_MSI_FLAGS, 2) & PCI_MSI_FLAGS_QSIZE :
+		     fn_read(fn, msix + PCI_MSIX_FLAGS, 2) & PCI_MSIX_FLAGS_MASKALL;
+}
+
+/* The port ignores it: nothing was reset, though all functions answer */
+TEST_F(escalation, port_ignores_it)
+{
+	unsigned int i;
+
+	bind_card();
+	ASSERT_EQ(0, reset_device(self->card.first));
+	ASSERT_EQ(0, fault_set(self->card.second, "sbr_swallow", 1));
+
+	hw_begin(&self->hw);
+	EXPECT_EQ(-EIO, reset_device(self->card.third));
+	hw_end(&self->hw);
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+	for (i = 0; i < CARD_FNS; i++) {
+		EXPECT_EQ(1, fn_needs_reset(self->card.fns[i]));
+		EXPECT_EQ(0, canary(self->card.fns[i]));
+	}
+	EXPECT_STREQ("slot: no effect", fn_last_reset(self->card.first));
+
+	ASSERT_EQ(0, fault_set(self->card.second, "sbr_swallow", 0));
+	EXPECT_EQ(0, reset_device(self->card.third));
+	for (i = 0; i < CARD_FNS; i++) {
+		EXPECT_EQ(0, fn_needs_reset(self->card.fns[i]));
+		EXPECT_EQ(0, canary(self->card.fns[i]));
+	}
+	EXPECT_STREQ("slot: ok", fn_last_reset(self->card.first));
+}
+
 /* The kernel knows that its FLR is no good: it is not tried, but the slot is */
 TEST_F(escalation, no_flr)
 {

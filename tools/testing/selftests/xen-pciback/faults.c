@@ -368,6 +368,28 @@ TEST_F(fault, sbr_away)
 	EXPECT_FALSE(away(card[0]));
 }
 
+/* Only by the port right above, and only while it is set */
+TEST_F(fault, sbr_swallow)
+{
+	struct fn port = fn_root(0x12);
+
+	ASSERT_EQ(0, fault_add(self->nic));
+	ASSERT_EQ(0, fault_set(self->nic, "sbr_swallow", 1));
+	hw_begin(&self->hw);
+	sbr(port);
+	hw_end(&self->hw);
+	EXPECT_EQ(0, hw_sbrs(&self->hw, port));
+	EXPECT_EQ(0, hw_all_resets(&self->hw));
+	EXPECT_EQ(0, fault_get(self->nic, "sbrs"));
+
+	ASSERT_EQ(0, fault_set(self->nic, "sbr_swallow", 0));
+	hw_begin(&self->hw);
+	sbr(port);
+	hw_end(&self->hw);
+	EXPECT_EQ(1, hw_sbrs(&self->hw, port));
+	EXPECT_EQ(1, fault_get(self->nic, "sbrs"));
+}
+
 /* By whichever bridge above */
 TEST_F(fault, sbr_two_levels)
 {

@@ -21,6 +21,7 @@
  *     flr_away_ms	how long the function is away after an FLR: reads are
  *			all ones, writes are lost.  0xffffffff: for ever
  *     flr_crs_ms	how long it answers CRS after that
+ *     sbr_swallow	1: the port right above ignores secondary bus resets
  *     sbr_away_ms	both after a secondary bus reset by any bridge above
  *     sbr_crs_ms
  *     bus_master	1: Command.Bus Master reads as 1, whatever is written
@@ -117,6 +118,7 @@ enum pcif_setting {
 	PCIF_FLR_NO_EFFECT,
 	PCIF_FLR_AWAY,
 	PCIF_FLR_CRS,
+	PCIF_SBR_SWALLOW,
 	PCIF_SBR_AWAY,
 	PCIF_SBR_CRS,
 	PCIF_BUS_MASTER,
@@ -142,6 +144,7 @@ static const struct {
 	[PCIF_FLR_NO_EFFECT] =	{ "flr_no_effect", 1 },
 	[PCIF_FLR_AWAY] =	{ "flr_away_ms", U32_MAX },
 	[PCIF_FLR_CRS] =	{ "flr_crs_ms", U32_MAX },
+	[PCIF_SBR_SWALLOW] =	{ "sbr_swallow", 1 },
 	[PCIF_SBR_AWAY] =	{ "sbr_away_ms", U32_MAX },
 	[PCIF_SBR_CRS] =	{ "sbr_crs_ms", U32_MAX },
 	[PCIF_BUS_MASTER] =	{ "bus_master", 1 },
@@ -605,6 +608,20 @@ static int pcif_read(struct pci_bus *bus, unsigned int devfn, int where,
 	return ret;
 }
 
+/* Does a bridge ignore that it shall reset what is below it? */
+static bool pcif_is_deaf(const struct pcif_target *bridge)
+{
+	int domain = pci_domain_nr(bridge->bus);
+	struct pcif_function *fn;
+
+	list_for_each_entry_rcu(fn, &pcif_functions, list)
+		if (fn->domain == domain && pcif_get(fn, PCIF_SBR_SWALLOW) &&
+		    fn->nr_bridges && fn->bridges[0].bus == bridge->bus->number &&
+		    fn->bridges[0].devfn == bridge->devfn)
+			return true;
+	return false;
+}
+
 /* A bridge has been told to hold what is below it in reset, or to let go */
 static void pcif_sbr(struct pcif_function *fn, const struct pcif_target *bridge,
 		     bool asserted)
@@ -644,6 +661,10 @@ static int pcif_write(struct pci_bus *bus, unsigned int devfn, int where,
 	u8 control;
 
 	rcu_read_lock();
+	if (pcif_reaches(where, size, val, PCI_BRIDGE_CONTROL, &control) &&
+	    pcif_is_deaf(&to))
+		val &= ~((u32)PCI_BRIDGE_CTL_BUS_RESET <<
+			 (PCI_BRIDGE_CONTROL - where) * 8);
 	fn = pcif_find(domain, bus->number, devfn);
 	if (fn)
 		ret = pcif_write_function(fn, &to, where, size, val);
