@@ -156,10 +156,12 @@ static void mark_held(struct use *use)
 					  above && above->why ? above->why : "");
 		use->never |= never;
 	}
-	if (use->why || on_tree())
+	/* To open another device may change it: a serial port raises DTR */
+	if (use->why || !exists(at("/sys/class/block/%s", use->name)))
 		return;
 	/* What the kernel has opened for itself alone, as ZFS does */
-	fd = open(at("/dev/%s", use->name), O_RDONLY | O_EXCL | O_NONBLOCK | O_CLOEXEC);
+	fd = open(at("/dev/%s", use->name),
+		  O_RDONLY | O_EXCL | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0 && errno == EBUSY)
 		use->why = format("the disk %s is in use", use->name);
 	if (fd >= 0)

@@ -25,7 +25,7 @@ export PCIBACK_RESET_ROOT="$ROOT" NO_COLOR=1 PATH="$WORK/bin:$PATH"
 # shellcheck source=/dev/null
 . "$DIR/fake_tree.sh"
 
-TESTS='options root_fs volume swap nvme_paths guest_disk opened user_driver interface uppers
+TESTS='options root_fs volume swap nvme_paths guest_disk opened opens user_driver interface uppers
 	console security bridge beyond
 	mixed cardbus vmd kernel_says plan_before plan_cut names_hostile list_machine domains
 	guest_of_model reset_of_guest stale_reason fail_closed boot_missing moved
@@ -171,6 +171,29 @@ test_opened()
 	run 4 adopt 00:04.0
 	says '/dev/nvme0 is open in smartd (77)'
 	run 0 adopt --force --dry-run 00:04.0
+}
+
+# What opens a disk sees whether the kernel has it; what opens another device may change that
+test_opens()
+{
+	disk 0000:03:01.0 sda 8:0
+	node 0000:03:00.0 uio uio0 241:0
+	rm "$ROOT/dev/sda"
+	mkfifo "$ROOT/dev/sda" "$ROOT/dev/uio0"
+	# To open one for writing waits for who opens it for reading
+	(: >"$ROOT/dev/sda" && : >"$WORK/opened.sda") &
+	sda=$!
+	(: >"$ROOT/dev/uio0" && : >"$WORK/opened.uio0") &
+	uio0=$!
+	for looked in $(seq 10); do
+		run 0 list --all
+		[ ! -e "$WORK/opened.sda" ] || break
+		sleep 1
+	done
+	[ "$looked" -lt 10 ] || problem "sda was not opened"
+	[ ! -e "$WORK/opened.uio0" ] || problem "uio0 was opened"
+	kill $sda $uio0 2>/dev/null
+	wait $sda $uio0 2>/dev/null
 }
 
 # Programs that drive the hardware directly, such as DPDK's: an unbind waits for them
