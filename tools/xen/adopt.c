@@ -182,7 +182,8 @@ static bool refused(const struct list *l, const struct list *named)
 	struct fn *f;
 
 	for_each(f, l) {
-		bool force = (opts & OPT_FORCE) || f->force;
+		unsigned int with = opts | f->opts;
+		bool force = with & OPT_FORCE;
 
 		why = f->owned ? NULL : used_for(f, &never);
 		if (why && (never || !force)) {
@@ -196,7 +197,7 @@ static bool refused(const struct list *l, const struct list *named)
 			     driver_or_none(f));
 			beyond = true;
 		}
-		if ((opts & OPT_ONLY) || !f->parent || l->n < 2 || !list_has(named, f) ||
+		if ((with & OPT_ONLY) || !f->parent || l->n < 2 || !list_has(named, f) ||
 		    f->bridge || resets_alone(f))
 			continue;
 		why = set_blocker(f);
@@ -339,7 +340,8 @@ void command_setup(char **argv)
 	mkdir(at("/etc"), 0755);
 	mkdir(at(SETUPS), 0755);
 	err = write_new(at(SETUPS "/%s", name),
-			format("%s%s", opts & OPT_FORCE ? "--force\n" : "", text));
+			format("%s%s%s", opts & OPT_FORCE ? "--force\n" : "",
+			       opts & OPT_ONLY ? "--only\n" : "", text));
 	if (err)
 		die(FAILED, SETUPS "/%s: %s", name, strerror(err));
 	config = format("pci = [ %s ]", config);

@@ -230,27 +230,29 @@ void need_root(void)
 static struct want wants[ANY_NUMBER];
 static int n_wants;
 
-static bool add_want(const char *word, bool strict, bool force)
+static bool add_want(const char *word, bool strict, unsigned int with)
 {
 	if (n_wants == ANY_NUMBER)
 		die(USAGE, "too many functions");
 	if (!parse_want(word, &wants[n_wants]))
 		return false;
 	wants[n_wants].strict = strict;
-	wants[n_wants++].force = force;
+	wants[n_wants++].opts = with;
 	return true;
 }
 
-/* All words of a text that are addresses; a set-up may begin with "--force" */
+/* All words of a text that are addresses; a set-up begins with the options that count at boot */
 static void add_words(char *text, const char *where, bool strict)
 {
 	char *word, *save = NULL;
-	bool force = false;
+	unsigned int with = 0;
 
 	for (word = strtok_r(text, " \t\n", &save); word; word = strtok_r(NULL, " \t\n", &save)) {
 		if (!strcmp(word, "--force")) {
-			force = true;
-		} else if (!add_want(word, strict, force)) {
+			with |= OPT_FORCE;
+		} else if (!strcmp(word, "--only")) {
+			with |= OPT_ONLY;
+		} else if (!add_want(word, strict, with)) {
 			warn("%s: not the address of a PCI function: '%s'", where, word);
 			fail(USAGE);
 		}
@@ -309,7 +311,7 @@ static struct list find_all(bool brief)
 		if (!f)
 			continue;
 		f->strict = wants[i].strict;
-		f->force = wants[i].force;
+		f->opts = wants[i].opts;
 		if (brief)
 			scan_driver(f);
 		list_add(&l, f);
@@ -329,7 +331,7 @@ struct list need_functions(char **argv, bool brief)
 	struct list l;
 
 	for (; *argv; argv++) {
-		if (add_want(*argv, false, false))
+		if (add_want(*argv, false, 0))
 			continue;
 		if (valid_name(*argv)) {
 			add_setup(*argv);

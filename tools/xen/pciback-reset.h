@@ -37,7 +37,7 @@ struct want {
 	int vendor, device;		/* -1: any */
 	char path[TEXT_LEN];		/* "": any; see slot_path() */
 	bool strict;			/* of a set-up: never handed out if it needs a reset */
-	bool force;			/* and made so by force */
+	unsigned int opts;		/* and what it was set up with: --force, --only */
 };
 
 /* What reset_plan says */
@@ -58,7 +58,8 @@ struct fn {
 	const char *root, *driver;	/* the name of its root bus; "": none */
 	struct fn *parent;		/* the bridge above it; NULL on a root bus */
 	struct pci_dev *pci;
-	bool owned, bridge, strict, force;
+	bool owned, bridge, strict;
+	unsigned int opts;		/* as those of its set-up */
 	struct plan *plan;		/* by plan_of() */
 	enum handout handout;
 	int domid;			/* the guest that has it, or -1 */

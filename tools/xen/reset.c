@@ -106,13 +106,14 @@ struct list take_along(const struct list *named, bool adopt)
 	struct fn *f, *m;
 
 	for_each(f, named) {
-		bool alone = !(opts & OPT_SET) && ((opts & OPT_ONLY) || resets_alone(f));
+		bool only = (opts | f->opts) & OPT_ONLY;
+		bool alone = !(opts & OPT_SET) && (only || resets_alone(f));
 
 		set = set_of(f);
 		if (alone)
 			list_add(&l, f);
 		for_each(m, &set) {
-			bool mixed = !(opts & OPT_ONLY) && !is_vf(f) && m->bus == f->bus &&
+			bool mixed = !only && !is_vf(f) && m->bus == f->bus &&
 				m->slot == f->slot && (adopt || m->owned) && !resets_alone(m);
 
 			if (m == f || (!m->bridge && (!alone || mixed)))

@@ -29,7 +29,7 @@ TESTS='options root_fs volume swap nvme_paths guest_disk opened opens user_drive
 	console security bridge beyond
 	mixed cardbus vmd kernel_says plan_before plan_cut names_hostile list_machine domains
 	guest_of_model reset_of_guest stale_reason fail_closed boot_missing moved
-	setup undo doctor report monitor completion json undone asked'
+	setup setup_only undo doctor report monitor completion json undone asked'
 
 problem()
 {
@@ -537,6 +537,19 @@ test_setup()
 	sed -i '1s/^/--force\n/' "$ROOT/etc/pciback-reset.d/old"
 	run 0 adopt --boot --dry-run
 	says "echo 0000:03:01.0 >$PCI/drivers_probe"
+}
+
+# What was left out stays so: at boot, and by the name
+test_setup_only()
+{
+	kernel 0000:01:00.0 0000:01:00.1
+	run 0 setup --only gpu 01:00.0
+	run 0 release --dry-run gpu
+	says_not 01:00.1
+	bind 0000:01:00.0 nouveau
+	run 0 adopt --boot --dry-run
+	says "echo 0000:01:00.0 >$PCI/drivers_probe"
+	says_not 01:00.1
 }
 
 test_undo()
