@@ -3,9 +3,6 @@
  * PCI Backend - which functions the toolstack lists in xenstore, for what guests
  */
 
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
-#define dev_fmt pr_fmt
-
 #include <linux/slab.h>
 #include "pciback.h"
 

@@ -234,18 +234,19 @@ static int go_to_sleep(const char *script)
 	return ret ?: write_string(PM_TEST, "none") ?: write_string(PM_TEST_DELAY, "5");
 }
 
-#define skip_if_sleepless() do {					\
-	if (access(PM_TEST, W_OK))					\
-		SKIP(return, "no " PM_TEST " (CONFIG_PM_SLEEP_DEBUG)");	\
-	/* See suspend.c */						\
-	if (kernel_since(7, 3))						\
-		SKIP(return, "this kernel wakes up without /dev/monitor"); \
-} while (0)
+/* Why this kernel cannot be tried asleep, or NULL; see suspend.c */
+static const char *sleepless(void)
+{
+	if (access(PM_TEST, W_OK))
+		return "no " PM_TEST " (CONFIG_PM_SLEEP_DEBUG)";
+	return kernel_since(7, 3) ? "this kernel wakes up without /dev/monitor" : NULL;
+}
 
 /* What driverctl has bound is the same after a sleep */
 TEST_F(driverctl, slept)
 {
-	skip_if_sleepless();
+	if (sleepless())
+		SKIP(return, "%s", sleepless());
 	ASSERT_EQ(0, load_module("nvme"));
 	ASSERT_EQ(0, set_override(self->nvme));
 	seize(self->nvme);
@@ -264,7 +265,8 @@ TEST_F(driverctl, given_back_to_sleep)
 {
 	FILE *f;
 
-	skip_if_sleepless();
+	if (sleepless())
+		SKIP(return, "%s", sleepless());
 	ASSERT_EQ(0, unload_module("xen_pciback"));
 	ASSERT_EQ(0, load_module("nvme"));
 	ASSERT_EQ(0, load_pciback(""));

@@ -582,19 +582,20 @@ static int permit(xc_interface *xc, int domid, struct fn fn)
 }
 
 /* Assign it in Xen, and have the device model open it, as device @dev of the guest */
-static int plug(const struct xl *xl, struct fn fn, unsigned int dev)
+static int plug(const struct xl *xl, struct fn function, unsigned int dev)
 {
 	xc_interface *xc = xc_interface_open(NULL, NULL, 0);
 	int ret;
 
 	if (!xc)
 		return -errno;
-	ret = permit(xc, xl->id, fn);
+	ret = permit(xc, xl->id, function);
 	if (!ret)
-		ret = xc_assign_device(xc, xl->id, fn.bus << 8 | fn.dev << 3 | fn.func, 0);
+		ret = xc_assign_device(xc, xl->id, function.bus << 8 | function.dev << 3 |
+				       function.func, 0);
 	xc_interface_close(xc);
-	return ret ?: xl_command("qemu-monitor-command %d 'device_add xen-pci-passthrough,hostaddr=%s,addr=%#x'",
-				 xl->id, fn.name, dev);
+	return ret ?: xl_command("qemu-monitor-command %d 'device_add %s,hostaddr=%s,addr=%#x'",
+				 xl->id, "xen-pci-passthrough", function.name, dev);
 }
 
 #define PLACE		8	/* free in the guest */

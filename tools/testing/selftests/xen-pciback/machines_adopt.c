@@ -50,7 +50,7 @@ static const char * const use_names[] = {
 
 static char *command;
 static struct machine machine;
-static char paths[MACHINE_FNS][512];	/* of the functions, in the tree */
+static char *paths[MACHINE_FNS];	/* of the functions, in the tree */
 static bool used[MACHINE_FNS];		/* with USED */
 static const struct fact *root_disk;
 static bool good, made;
@@ -168,15 +168,18 @@ static bool has_driver(const struct fact *fact)
 
 static void make_function(const struct fact *fact)
 {
-	char *path = paths[fact - machine.facts], above[400];
-	char text[64], methods[PLAN_SIZE];
+	int root = strlen(fact->bdf) - strlen(":00.0"), len;
+	char text[64], methods[PLAN_SIZE], *path;
 
 	if (fact->up)
-		snprintf(above, sizeof(above), "%s", paths[fact->up - machine.facts]);
+		len = asprintf(&path, "%s/%s", paths[fact->up - machine.facts], fact->bdf);
 	else
-		snprintf(above, sizeof(above), TREE "/sys/devices/pci%.*s",
-			 (int)(strlen(fact->bdf) - strlen(":00.0")), fact->bdf);
-	snprintf(path, sizeof(*paths), "%s/%s", above, fact->bdf);
+		len = asprintf(&path, TREE "/sys/devices/pci%.*s/%s", root, fact->bdf,
+			       fact->bdf);
+	if (len < 0)
+		err(1, "%s", fact->bdf);
+	free(paths[fact - machine.facts]);
+	paths[fact - machine.facts] = path;
 	make_dir("%s", path);
 	make_link(path, DEVICES "%s", fact->bdf);
 	make_config(fact, path);
