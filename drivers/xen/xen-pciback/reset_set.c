@@ -329,9 +329,15 @@ static u16 pcibk_canary(struct pci_dev *dev, bool set)
 	if (PCI_POSSIBLE_ERROR(ctl))
 		return 0;
 	/* Also if they are clear already: Xen remembers the last write to MSI-X control. */
-	pci_write_config_word(dev, pos, set ? ctl | bits : ctl & ~bits);
-	if (set)
-		pci_read_config_word(dev, pos, &ctl);
+	pci_write_config_word(dev, pos, ctl & ~bits);
+	if (!set)
+		return ctl & bits;
+	/* No canary if they stay set: they are hardwired, or Xen keeps Function Mask on. */
+	pci_read_config_word(dev, pos, &ctl);
+	if (ctl & bits)
+		return 0;
+	pci_write_config_word(dev, pos, ctl | bits);
+	pci_read_config_word(dev, pos, &ctl);
 	return ctl & bits;
 }
 
@@ -346,7 +352,7 @@ static bool pcibk_canaries(struct pcibk_claim *claim, bool set)
 
 	guard(spinlock_irq)(&pcistub_devices_lock);
 	list_for_each_entry(psdev, &pcistub_devices, dev_list) {
-		if (psdev->reset.claim != claim)
+		if (psdev->reset.claim != claim || (!set && !psdev->reset.canary))
 			continue;
 		bits = pcibk_canary(psdev->dev, set);
 		kept |= bits;
@@ -356,7 +362,10 @@ static bool pcibk_canaries(struct pcibk_claim *claim, bool set)
 	return kept && !cleared;
 }
 
-/* Note the result of each function.  The first error is the result of the claim. */
+/*
+ * Note the result of each function.  The first error is the result of the claim, but "no answer"
+ * goes before others: only then is the bus above tried.
+ */
 static int pcibk_claim_result(struct pcibk_claim *claim, const char *step, int err)
 {
 	struct pcistub_device *psdev;
@@ -374,7 +383,8 @@ static int pcibk_claim_result(struct pcibk_claim *claim, const char *step, int e
 		/* Another reset of the same set would not help the siblings. */
 		if (!psdev->reset.err || psdev->dev != claim->dev)
 			psdev->reset.due = false;
-		if (psdev->reset.err && !claim->blocker[0]) {
+		if (psdev->reset.err && (!claim->blocker[0] || (psdev->reset.err == -ETIMEDOUT &&
+								result != -ETIMEDOUT))) {
 			strscpy(claim->blocker, pci_name(lost ?: psdev->dev), PCIBK_TEXT_LEN);
 			result = psdev->reset.err;
 		}

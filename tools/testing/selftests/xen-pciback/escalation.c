@@ -296,6 +296,24 @@ TEST_F(escalation, port_ignores_it)
 	EXPECT_STREQ("slot: ok", fn_last_reset(self->card.first));
 }
 
+/* One of them is dead, too: that is the result, since a reset from above may still help */
+TEST_F(escalation, port_ignores_it_and_one_is_dead)
+{
+	bind_card();
+	ASSERT_EQ(0, fault_set(self->card.second, "sbr_away_ms", FAULT_FOR_EVER));
+	ASSERT_EQ(-ETIMEDOUT, reset_device(self->card.first));
+	ASSERT_EQ(0, fault_set(self->card.second, "sbr_swallow", 1));
+
+	EXPECT_EQ(-ETIMEDOUT, reset_device(self->card.first));
+	EXPECT_STREQ("slot: no effect", fn_last_reset(self->card.third));
+	EXPECT_STREQ("slot: no answer", fn_last_reset(self->card.second));
+
+	ASSERT_EQ(0, fault_set(self->card.second, "sbr_swallow", 0));
+	ASSERT_EQ(0, fault_set(self->card.second, "sbr_away_ms", 0));
+	EXPECT_EQ(0, reset_device(self->card.first));
+	EXPECT_EQ(0, fn_needs_reset(self->card.second));
+}
+
 /* The kernel knows that its FLR is no good: it is not tried, but the slot is */
 TEST_F(escalation, no_flr)
 {
