@@ -122,6 +122,21 @@ static const char *release_one(struct fn *f)
 	return f->owned ? "pciback still has it" : NULL;
 }
 
+/* As its set-up wants it, also if it was adopted in another way */
+static void make_strict(const struct fn *f)
+{
+	int err;
+
+	if (!f->strict || !thorough())
+		return;
+	err = put("1", at(PCI "/devices/%s/pciback/strict", f->bdf));
+	if (!err)
+		return;
+	warn("%s is not made strict, and is handed out even if it needs a reset: %s", f->bdf,
+	     strerror(err));
+	fail(FAILED);
+}
+
 /* All or none of them */
 static bool adopt_all(const struct list *l)
 {
@@ -158,8 +173,7 @@ static bool adopt_all(const struct list *l)
 		return false;
 	}
 	for_each(f, l)
-		if (f->strict && thorough())
-			put("1", at(PCI "/devices/%s/pciback/strict", f->bdf));
+		make_strict(f);
 	return true;
 }
 
@@ -279,9 +293,12 @@ void command_adopt(char **argv)
 	if (l.n)
 		need_thorough();
 	opts |= OPT_YES;
-	for_each(f, &l)
-		if (!f->owned)
+	for_each(f, &l) {
+		if (f->owned)
+			make_strict(f);
+		else
 			adopt(&(struct list){ &f, 1 }, &l, &taken);
+	}
 }
 
 static void release(const struct list *l)

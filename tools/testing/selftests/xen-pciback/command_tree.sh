@@ -29,7 +29,7 @@ TESTS='options root_fs volume swap nvme_paths guest_disk opened opens user_drive
 	console security bridge beyond
 	mixed cardbus vmd kernel_says plan_before plan_cut names_hostile list_machine domains
 	guest_of_model reset_of_guest stale_reason fail_closed boot_missing moved
-	setup setup_only undo doctor report monitor completion json undone asked'
+	setup setup_only setup_strict undo doctor report monitor completion json undone asked'
 
 problem()
 {
@@ -550,6 +550,23 @@ test_setup_only()
 	run 0 adopt --boot --dry-run
 	says "echo 0000:01:00.0 >$PCI/drivers_probe"
 	says_not 01:00.1
+}
+
+# Also what was adopted in another way before; and a failure is not silent
+test_setup_strict()
+{
+	kernel 0000:01:00.0 0000:01:00.1
+	strict=$PCI/devices/0000:01:00.1/pciback/strict
+	run 0 setup gpu 01:00.0 01:00.1
+	echo default >"$strict"
+	run 0 adopt --boot
+	is "$(head -n 1 "$strict")" 1 'strict at boot'
+	ln -sf /dev/full "$strict"
+	run 1 adopt --boot
+	says '0000:01:00.1 is not made strict, and is handed out even if it needs a reset: No space'
+	rm "$ROOT/etc/pciback-reset.d/gpu"
+	run 1 setup gpu 01:00.0 01:00.1
+	says '0000:01:00.1 is not made strict'
 }
 
 test_undo()
