@@ -265,11 +265,15 @@ static bool adopt(const struct list *what, const struct list *named, struct list
 /* Functions may be given to guests by a driver that cannot clean them: who wants that? */
 static void need_thorough(void)
 {
+	const char *required = setting("REQUIRE_THOROUGH");
+
 	if (thorough())
 		return;
 	say_stock();
-	if (!strcmp(setting("REQUIRE_THOROUGH"), "yes"))
-		die(MISSING, "nothing is adopted, as REQUIRE_THOROUGH is yes (" CONFIG "), and strict_reset does nothing with this driver: install xen-pciback-reset-dkms for this kernel, and reboot");
+	/* A "yes" may be misspelled */
+	if (required[0] && strcmp(required, "no"))
+		die(MISSING, "nothing is adopted, as REQUIRE_THOROUGH is %s (" CONFIG "), and strict_reset does nothing with this driver: install xen-pciback-reset-dkms for this kernel, and reboot",
+		    required);
 }
 
 void command_adopt(char **argv)

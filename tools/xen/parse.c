@@ -160,7 +160,10 @@ void parse_plan(const char *text, struct plan *plan)
 		strncat(plan->why, "...", sizeof(plan->why) - len - 1);
 }
 
-/* KEY=value or KEY="value" in a file for shells and systemd, too; the last one counts */
+/*
+ * KEY=value or KEY="value" in a file for shells and systemd, too, as these read it: what is quoted
+ * may have several lines, and the last one counts
+ */
 bool parse_setting(const char *text, const char *key, char *value, size_t size)
 {
 	size_t len, n = strlen(key);
@@ -173,13 +176,14 @@ bool parse_setting(const char *text, const char *key, char *value, size_t size)
 		text += n + 1;
 		len = strcspn(text, "\n");
 		if (*text == '"' || *text == '\'') {
-			char quotes[] = { *text++, '\n', '\0' };
+			char quote[] = { *text++, '\0' };
 
-			len = strcspn(text, quotes);
+			len = strcspn(text, quote);
 		}
 		len = len < size ? len : size - 1;
 		memcpy(value, text, len);
 		value[len] = '\0';
+		text += len;
 		found = true;
 	}
 	return found;

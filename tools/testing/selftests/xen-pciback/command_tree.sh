@@ -462,6 +462,16 @@ test_fail_closed()
 	run 9 adopt 01:00.0
 	says 'nothing is adopted, as REQUIRE_THOROUGH is yes'
 	is "$(cat "$PCI/devices/0000:01:00.0/driver_override")" '(null)' 'its override'
+	for value in 'yes ' 'yes # or not' "$(printf 'yes\r')" YES true '"no'; do
+		echo "REQUIRE_THOROUGH=$value" >"$ROOT/etc/default/pciback-reset"
+		run 9 adopt 01:00.0
+		says 'nothing is adopted, as REQUIRE_THOROUGH is '
+	done
+	for value in no '' '"no"' "'no'"; do
+		echo "REQUIRE_THOROUGH=$value" >"$ROOT/etc/default/pciback-reset"
+		run 0 adopt --dry-run 01:00.0
+	done
+	echo 'REQUIRE_THOROUGH="yes"' >"$ROOT/etc/default/pciback-reset"
 	echo 'ADOPT="01:00.0"' >>"$ROOT/etc/default/pciback-reset"
 	run 9 adopt --boot
 	says 'install xen-pciback-reset-dkms'
@@ -484,6 +494,10 @@ test_boot_missing()
 	says "echo pciback >$PCI/devices/0000:01:00.1/driver_override"
 	says_not "echo pciback >$PCI/devices/0000:01:00.0/driver_override"
 	run 3 adopt --dry-run 01:00.0=10de:ffff
+	printf 'ADOPT="01:00.0\n\t01:00.1" # both\nADOPTED=""\n' >"$ROOT/etc/default/pciback-reset"
+	run 0 adopt --boot --dry-run
+	says "echo 0000:01:00.0 >$PCI/drivers_probe"
+	says "echo 0000:01:00.1 >$PCI/drivers_probe"
 	: >"$ROOT/etc/default/pciback-reset"
 	run 0 adopt --boot
 }
