@@ -349,10 +349,13 @@ void command_reset(char **argv)
 /*
  * What xl does not say: pciback hands out later than xl returns, or not at all.  A stock driver
  * says nothing of what it gives to a device model, and waits for a frontend that never comes.
+ * What is not even asked of pciback is not handed out, if xenstore can be read.
  */
 static bool answered(const struct fn *f, int domid)
 {
 	scan_guests();
+	if (f->handout == NOT_LISTED)
+		return !use_xl();
 	return f->handout != WANTED || (!thorough() && !is_pv(domid));
 }
 
@@ -361,8 +364,8 @@ static bool handed_out(const struct fn *f, int domid)
 	return wait_for(RELEASE_S, answered(f, domid)) && f->handout != REFUSED;
 }
 
-/* Detach them from the guest, and reset them */
-static void take_back(const struct list *l, int domid)
+/* Detach them from the guest, up to the first that fails or @all, and reset @more and those */
+static void take_back(const struct list *l, int domid, bool all, struct list more)
 {
 	bool force = opts & OPT_FORCE;
 	struct fn *f;
@@ -371,21 +374,23 @@ static void take_back(const struct list *l, int domid)
 	for_each(f, l) {
 		rc = force ? run(false, "xl", "pci-detach", "-f", format("%d", domid), f->bdf) :
 			run(false, "xl", "pci-detach", format("%d", domid), f->bdf);
-		if (opts & OPT_DRY_RUN)
-			continue;
 		if (rc)
 			scan_guests();
-		if (rc && f->domid < 0) {
+		if ((opts & OPT_DRY_RUN) || (!rc && released(&(struct list){ &f, 1 }))) {
+			list_add(&more, f);
+		} else if (rc && f->domid < 0) {
 			warn("domain %d no longer has %s, although xl failed", domid, f->bdf);
-		} else if (rc || !released(&(struct list){ &f, 1 })) {
+			list_add(&more, f);
+		} else {
 			print_result(f, "failed", format("still with %s%s", guest_name(domid),
 							 force ? ", by force" : ""));
 			fail(FAILED);
-			return;
+			if (!all)
+				return;
 		}
 	}
-	settle(l);
-	reset_needy(l, false);
+	settle(&more);
+	reset_needy(&more, false);
 }
 
 static struct list need_guest(char **argv, int *domid)
@@ -435,7 +440,7 @@ void command_attach(char **argv)
 		die(status, "nothing was attached");
 	if (status) {
 		warn("taking back what was attached already");
-		take_back(&attached, domid);
+		take_back(&attached, domid, true, list_new());
 		return;
 	}
 	/* Not before it is sure that it stays so */
@@ -446,7 +451,7 @@ void command_attach(char **argv)
 
 void command_detach(char **argv)
 {
-	struct list named, l, theirs;
+	struct list named, l, theirs, idle;
 	struct fn *f;
 	int domid;
 
@@ -454,16 +459,19 @@ void command_detach(char **argv)
 	need_owned(&named);
 	l = take_along(&named, false);
 	theirs = list_new();
-	for_each(f, &l) {
-		if (f->domid == domid) {
-			list_add(&theirs, f);
-		} else if (list_has(&named, f)) {
-			warn("%s is not domain %d's (%s)", f->bdf, domid,
-			     f->domid < 0 ? "idle" : guest_name(f->domid));
-			fail(UNKNOWN);
-		}
+	idle = list_new();
+	for_each(f, &l)
+		if (f->domid < 0 || f->domid == domid)
+			list_add(f->domid < 0 ? &idle : &theirs, f);
+	for_each(f, &named) {
+		/* Idle may be what was detached before another one failed */
+		if (f->domid == domid || (f->domid < 0 && theirs.n))
+			continue;
+		warn("%s is not domain %d's (%s)", f->bdf, domid,
+		     f->domid < 0 ? "idle" : guest_name(f->domid));
+		fail(UNKNOWN);
 	}
 	if (status)
 		exit(status);
-	take_back(&theirs, domid);
+	take_back(&theirs, domid, false, idle);
 }

@@ -28,7 +28,8 @@ export PCIBACK_RESET_ROOT="$ROOT" NO_COLOR=1 PATH="$WORK/bin:$PATH"
 TESTS='options root_fs volume swap nvme_paths guest_disk opened opens user_driver interface uppers
 	console security bridge beyond
 	mixed cardbus vmd kernel_says plan_before plan_cut names_hostile list_machine domains
-	guest_of_model reset_of_guest stale_reason fail_closed boot_missing moved
+	guest_of_model reset_of_guest stale_reason fail_closed
+	detach_again attach_undone attach_nothing boot_missing moved
 	setup setup_only setup_strict undo doctor report monitor completion json undone asked'
 
 problem()
@@ -45,7 +46,7 @@ run()
 	expected=$1
 	shift
 	rc=0
-	timeout 20 ${ANSWER:+"$TERMINAL" "$ANSWER"} "$COMMAND" "$@" >"$WORK/out" 2>&1 \
+	timeout "${PATIENCE:-20}" ${ANSWER:+"$TERMINAL" "$ANSWER"} "$COMMAND" "$@" >"$WORK/out" 2>&1 \
 		</dev/null || rc=$?
 	[ "$rc" -eq "$expected" ] || problem "$*: exit status $rc, not $expected"
 }
@@ -443,6 +444,57 @@ test_reset_of_guest()
 		'what was written'
 }
 
+# The same command, given again, goes on where it has failed
+test_detach_again()
+{
+	toolstack
+	domain 3 win11
+	kernel 0000:01:00.0 0000:01:00.1
+	run 0 attach win11 01:00.0 01:00.1
+	says '0000:01:00.1  ok       attached to domain 3 (win11)'
+	echo 'pci-detach 3 0000:01:00.1' >"$WORK/fails"
+	run 1 detach win11 01:00.0 01:00.1
+	says '0000:01:00.1  failed   still with domain 3 (win11)'
+	: >"$WORK/fails"
+	run 0 detach win11 01:00.0 01:00.1
+	is "$(grep -c ' ok ' "$WORK/out")" 2 'resets'
+	run 3 detach win11 01:00.0 01:00.1
+	says "0000:01:00.0 is not domain 3's (idle)"
+	domain 4 other
+	run 0 attach win11 01:00.0
+	run 0 attach other 01:00.1
+	run 3 detach win11 01:00.0 01:00.1
+	says "0000:01:00.1 is not domain 3's (domain 4 (other))"
+	run 4 reset 01:00.0
+}
+
+# One that cannot be taken back keeps no other one there
+test_attach_undone()
+{
+	toolstack
+	domain 3 win11
+	kernel 0000:01:00.0 0000:01:00.1 0000:03:00.0
+	printf 'pci-%s\n' 'attach 3 0000:03:00.0' 'detach 3 0000:01:00.0' >"$WORK/fails"
+	run 1 attach win11 01:00.0 01:00.1 03:00.0
+	says '0000:03:00.0  failed   not attached'
+	says '0000:01:00.0  failed   still with domain 3 (win11)'
+	says '0000:01:00.1  ok '
+	run 4 reset 01:00.0
+	run 0 reset 01:00.1
+}
+
+# A toolstack that says yes and does nothing
+test_attach_nothing()
+{
+	toolstack
+	printf '#!/bin/sh\n' >"$WORK/bin/xl"
+	domain 3 win11
+	kernel 0000:01:00.0
+	PATIENCE=3
+	run 124 attach win11 01:00.0
+	says_not attached
+}
+
 # What went wrong is not what went wrong the last time
 test_stale_reason()
 {
@@ -729,7 +781,7 @@ test_asked()
 ktap_print_header
 ktap_set_plan "$(echo $TESTS | wc -w)"
 for test in $TESTS; do
-	failed='' ANSWER=''
+	failed='' ANSWER='' PATIENCE=''
 	: >"$WORK/out"
 	machine
 	"test_$test"

@@ -128,6 +128,34 @@ domain()
 	done
 }
 
+# toolstack: an xl that attaches and detaches, but for the ones that are in
+# $WORK/fails, a line each, as "pci-attach 3 0000:01:00.0"
+toolstack()
+{
+	: >"$WORK/fails"
+	cat >"$WORK/bin/xl" <<-END
+		#!/bin/sh
+		! grep -qx "\$*" "$WORK/fails" || exit 1
+		node=$ROOT/xenstore/local/domain/0/backend/pci/\$2/0
+		number=0
+		case \$1 in
+		pci-attach)
+			mkdir -p "\$node" "$ROOT/sys/bus/xen-backend/devices/pci-\$2-0"
+			while [ -e "\$node/dev-\$number" ]; do
+				number=\$((number + 1))
+			done
+			echo 4 >"\$node/state"
+			echo "\$3" >"\$node/dev-\$number"
+			echo 3 >"\$node/state-\$number"
+			;;
+		pci-detach)
+			rm "\$(grep -lx "\$3" "\$node"/dev-*)"
+			;;
+		esac
+	END
+	chmod 755 "$WORK/bin/xl"
+}
+
 # backend DOMAIN STATE BDF...: they are handed out
 backend()
 {
