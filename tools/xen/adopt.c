@@ -286,6 +286,7 @@ void command_adopt(char **argv)
 		if (!*argv)
 			die(USAGE, "which function? See pciback-reset --help");
 		l = need_functions(argv, false);
+		scan_guests();
 		need_thorough();
 		adopt(&l, &l, &taken);
 		return;
@@ -296,6 +297,7 @@ void command_adopt(char **argv)
 	l = boot_functions();
 	if (l.n)
 		need_thorough();
+	scan_guests();
 	opts |= OPT_YES;
 	for_each(f, &l) {
 		if (f->owned)
@@ -350,6 +352,7 @@ void command_setup(char **argv)
 	if (exists(at(SETUPS "/%s", name)))
 		die(USAGE, "%s is set up already: pciback-reset undo %s", name, name);
 	named = need_functions(argv + 1, false);
+	scan_guests();
 	need_thorough();
 	named.fn[0]->strict = true;
 	if (!adopt(&named, &named, &l) || (opts & OPT_DRY_RUN))

@@ -240,6 +240,19 @@ static bool has_console(void)
 	return false;
 }
 
+/* A guest's VF goes with its PF's driver */
+static const char *vf_of_guest(const struct fn *f)
+{
+	struct fn *vf;
+
+	for_all(vf)
+		if (vf->domid >= 0 &&
+		    !strcmp(link_name(at(PCI "/devices/%s/physfn", vf->bdf)), f->bdf))
+			return format("its VF %s is assigned to %s", vf->bdf,
+				      guest_name(vf->domid));
+	return NULL;
+}
+
 /**
  * used_for() - what does dom0 itself need a function for?
  * @f: the function
@@ -250,7 +263,7 @@ static bool has_console(void)
 const char *used_for(struct fn *f, bool *never)
 {
 	static bool scanned, console;
-	const char *why = NULL;
+	const char *why;
 	struct use *use;
 
 	if (!scanned) {
@@ -264,6 +277,8 @@ const char *used_for(struct fn *f, bool *never)
 	if (*never)
 		return format("it is behind a VMD controller, and its domain %x is beyond what Xen can name: turn VMD off in the firmware",
 			      f->domain);
+	why = vf_of_guest(f);
+	*never = why;
 	for (use = uses; use && !*never; use = use->next) {
 		if (!use->why || !uses_function(use, f))
 			continue;

@@ -26,7 +26,7 @@ export PCIBACK_RESET_ROOT="$ROOT" NO_COLOR=1 PATH="$WORK/bin:$PATH"
 . "$DIR/fake_tree.sh"
 
 TESTS='options root_fs volume swap nvme_paths guest_disk opened opens user_driver interface uppers
-	console security bridge beyond
+	console security bridge pf beyond
 	mixed cardbus vmd kernel_says plan_before plan_cut names_hostile list_machine domains
 	guest_of_model reset_of_guest stale_reason fail_closed
 	detach_again attach_undone attach_nothing boot_missing moved
@@ -274,6 +274,27 @@ test_bridge()
 	says '0000:00:01.0 is not taken: it is a bridge'
 	run 4 adopt --force --only 02:00.0
 	is "$(cat "$PCI/drivers/pcieport/unbind")" '' 'what was unbound'
+}
+
+# Its driver would take its VFs away from guests
+test_pf()
+{
+	add 0000:00:05.0 pci0000:00 020000 8086:10c9 igb
+	add 0000:00:05.1 pci0000:00 020000 8086:10ca
+	methods 0000:00:05.0 flr
+	ln -s ../0000:00:05.0 "$PCI/devices/0000:00:05.1/physfn"
+	bind 0000:00:05.1 pciback
+	run 0 adopt --dry-run 00:05.0
+	domain 3 win11
+	backend 3 4 0000:00:05.1
+	run 4 adopt --force 00:05.0
+	says '0000:00:05.0 is not taken: its VF 0000:00:05.1 is assigned to domain 3 (win11)'
+	run 4 setup nic 00:05.0
+	echo 'ADOPT=00:05.0' >"$ROOT/etc/default/pciback-reset"
+	run 4 adopt --boot
+	is "$(cat "$PCI/drivers/igb/unbind")" '' 'what was unbound'
+	run 0 list --all
+	says 'its VF 0000:00:05.1 is assigned to domain 3 (win11)'
 }
 
 # A set that has more than the device named
