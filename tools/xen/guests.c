@@ -117,9 +117,12 @@ static char *domain_name(int domid)
 /* "domain 3 (win11)" */
 char *guest_name(int domid)
 {
-	const char *name = domain_name(domid);
+	char *name = domain_name(domid);
 
-	return name[0] ? format("domain %d (%.200s)", domid, name) : format("domain %d", domid);
+	/* Not in the middle of a character */
+	if (strlen(name) > 200)
+		clean_text(name, 201, name);
+	return name[0] ? format("domain %d (%s)", domid, name) : format("domain %d", domid);
 }
 
 bool is_pv(int domid)

@@ -282,7 +282,8 @@ const char *used_for(struct fn *f, bool *never)
 	for (use = uses; use && !*never; use = use->next) {
 		if (!use->why || !uses_function(use, f))
 			continue;
-		why = use->why;
+		/* Names of files, of interfaces and of programs may be anything */
+		why = clean(use->why);
 		*never = use->never;
 	}
 	if (!why && console && *attr(f, "boot_vga") == '1')

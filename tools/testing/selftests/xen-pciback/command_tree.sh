@@ -392,6 +392,16 @@ test_names_hostile()
 	says '"guest": "domain 5 (ev[1mil?)"'
 	run 0 list
 	! grep -q "$(printf '\033')" "$WORK/out" || problem "control characters"
+	name=$(printf '%0199d' 0)
+	printf '%s\303\251\n' "$name" >"$ROOT/xenstore/local/domain/5/name"
+	run 0 list --json
+	says "\"domain 5 ($name)\""
+	disk 0000:03:01.0 sda 8:0
+	mounted 8:0 "$(printf '/a\033[1m\376b')" /dev/sda
+	for option in '' --json; do
+		run 0 list --all $option
+		says 'sda is mounted on /a[1m?b'
+	done
 	printf '\300\200\355\240\200\364\220\200\200\n' >"$ROOT/xenstore/local/domain/5/name"
 	run 0 list --json
 	says '(?????????)'
