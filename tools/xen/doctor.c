@@ -247,7 +247,7 @@ void command_monitor(char **argv)
 
 	need_pciback();
 	for (;;) {
-		forget();
+		forget(NULL);
 		fds[0] = (struct pollfd){ watch_store(), POLLIN, 0 };
 		scan(false);
 		scan_store();

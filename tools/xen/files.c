@@ -2,7 +2,8 @@
 /*
  * pciback-reset: memory and files
  *
- * Nothing is freed before the command ends; monitor, which does not end, forgets all at once.
+ * Nothing is freed before the command ends; monitor, which does not end, and what waits forget
+ * at once all that is younger than a point in time.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -30,11 +31,17 @@ void *get(size_t size)
 	return block->data;
 }
 
-void forget(void)
+const void *newest(void)
+{
+	return blocks;
+}
+
+/* All that is younger than @since, by newest(); or all */
+void forget(const void *since)
 {
 	struct block *next;
 
-	for (; blocks; blocks = next) {
+	for (; blocks != since; blocks = next) {
 		next = blocks->next;
 		free(blocks);
 	}

@@ -93,7 +93,8 @@ bool has_word(const char *words, const char *word);
 
 /* files.c */
 void *get(size_t size);
-void forget(void);
+const void *newest(void);
+void forget(const void *since);
 char *format(const char *fmt, ...) __printf(1, 2);
 bool on_tree(void);
 /* A path, below PCIBACK_RESET_ROOT */

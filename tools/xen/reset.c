@@ -27,13 +27,19 @@ static double now(void)
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-/* Look again and again, for so long at most: has it become so? */
+/*
+ * Look again and again, for so long at most: has it become so?  The condition finds anew all that
+ * it leaves in functions.
+ */
 #define wait_for(seconds, condition) ({					\
+	const void *before = newest();					\
 	double end = now() + (seconds);					\
 	bool is_so;							\
 									\
-	while (!(is_so = (condition)) && now() < end)			\
+	while (!(is_so = (condition)) && now() < end) {			\
+		forget(before);						\
 		nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL); \
+	}								\
 	is_so;								\
 })
 

@@ -29,7 +29,7 @@ TESTS='options root_fs volume swap nvme_paths guest_disk opened opens user_drive
 	console security bridge pf beyond
 	mixed cardbus vmd kernel_says plan_before plan_cut names_hostile list_machine domains
 	guest_of_model reset_of_guest stale_reason fail_closed
-	detach_again attach_undone attach_nothing boot_missing moved
+	waits_small detach_again attach_undone attach_nothing boot_missing moved
 	setup setup_only setup_strict undo doctor report monitor completion json undone asked'
 
 problem()
@@ -473,6 +473,31 @@ test_reset_of_guest()
 	done
 	is "$(cat "$PCI/drivers/pciback/reset_device" "$PCI/drivers/pciback/do_flr")" '' \
 		'what was written'
+}
+
+# resident PID: kilobytes
+resident()
+{
+	awk '/^VmRSS/ { print $2 }' "/proc/$1/status"
+}
+
+# However long it takes
+test_waits_small()
+{
+	bind 0000:01:00.0 pciback 'blocked 0000:01:00.0 (assigned to domain 3)'
+	domain 3 win11
+	backend 3 4 0000:01:00.0
+	"$COMMAND" reset --wait 01:00.0 >"$WORK/out" 2>&1 &
+	waiting=$!
+	sleep 2
+	before=$(resident $waiting)
+	sleep 3
+	grown=$(($(resident $waiting) - before))
+	[ "$grown" -lt 64 ] || problem "$grown kB more in three seconds"
+	echo flr >"$PCI/devices/0000:01:00.0/pciback/reset_plan"
+	rm -r "$ROOT/xenstore"
+	wait $waiting || problem "exit status $?"
+	says '0000:01:00.0  ok '
 }
 
 # The same command, given again, goes on where it has failed
