@@ -86,13 +86,17 @@ void need_owned(const struct list *l)
 		exit(status);
 }
 
-/* None may be a guest's */
+/*
+ * None may be a guest's.  A request right before a hand-out comes when the toolstack has asked for
+ * that already: pciback knows whether the guest has it yet.
+ */
 void need_idle(const struct list *l)
 {
 	struct fn *f;
 
 	for_each(f, l) {
-		if (f->domid < 0)
+		if (f->domid < 0 ||
+		    (f->handout == WANTED && (opts & OPT_WEAK) && thorough()))
 			continue;
 		warn("%s is assigned to %s: pciback-reset detach %d %s", f->bdf,
 		     guest_name(f->domid), f->domid, f->bdf);

@@ -473,6 +473,15 @@ test_reset_of_guest()
 	done
 	is "$(cat "$PCI/drivers/pciback/reset_device" "$PCI/drivers/pciback/do_flr")" '' \
 		'what was written'
+	# The toolstack has asked for the hand-out, and makes the request now
+	echo 1 >"$ROOT/xenstore/local/domain/0/backend/pci/3/0/state-0"
+	run 4 reset 01:00.0
+	run 4 reset --if-needed 01:00.0
+	run 0 reset --weak 01:00.0
+	is "$(cat "$PCI/drivers/pciback/do_flr")" 0000:01:00.0 'what was written'
+	# That driver knows nothing of guests
+	rm "$PCI/drivers/pciback/reset_device"
+	run 4 reset --weak 01:00.0
 }
 
 # resident PID: kilobytes
