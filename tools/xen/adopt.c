@@ -330,7 +330,7 @@ void command_release(char **argv)
 	struct list l;
 
 	need_root();
-	l = need_functions(argv, false);
+	l = left_functions(argv);
 	need_owned(&l);
 	l = take_along(&l, false);
 	release(&l);
@@ -383,7 +383,7 @@ void command_undo(char **argv)
 	need_root();
 	if (!valid_name(argv[0]) || !exists(at(SETUPS "/%s", argv[0])))
 		die(UNKNOWN, "there is no set-up of the name %s", argv[0]);
-	l = need_functions(argv, false);
+	l = left_functions(argv);
 	release(&l);
 	if (!status && !(opts & OPT_DRY_RUN)) {
 		unlink(at(SETUPS "/%s", argv[0]));

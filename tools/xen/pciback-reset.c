@@ -294,11 +294,11 @@ static struct fn *found(const struct want *want)
 		     want->path);
 	else
 		return f;
-	fail(UNKNOWN);
 	return NULL;
 }
 
-static struct list find_all(bool brief)
+/* @left: what is gone, or has made room for another device, has left its set-up alone */
+static struct list find_all(bool brief, bool left)
 {
 	struct list l;
 	struct fn *f;
@@ -308,6 +308,8 @@ static struct list find_all(bool brief)
 	l = list_new();
 	for (i = 0; i < n_wants; i++) {
 		f = found(&wants[i]);
+		if (!f && !(left && wants[i].strict))
+			fail(UNKNOWN);
 		if (!f)
 			continue;
 		f->strict = wants[i].strict;
@@ -319,14 +321,7 @@ static struct list find_all(bool brief)
 	return l;
 }
 
-/**
- * need_functions() - the functions that the arguments name
- * @argv: addresses, and names of set-ups
- * @brief: of all others nothing is to be known but where they are
- *
- * Return: each of them once.  If one is malformed or does not exist, there is nothing to return to.
- */
-struct list need_functions(char **argv, bool brief)
+static struct list named_functions(char **argv, bool brief, bool left)
 {
 	struct list l;
 
@@ -343,10 +338,33 @@ struct list need_functions(char **argv, bool brief)
 	if (status)
 		exit(status);
 	need_pciback();
-	l = find_all(brief);
+	l = find_all(brief, left);
 	if (status)
 		exit(status);
 	return l;
+}
+
+/**
+ * need_functions() - the functions that the arguments name
+ * @argv: addresses, and names of set-ups
+ * @brief: of all others nothing is to be known but where they are
+ *
+ * Return: each of them once, and one at least.  If one is malformed or does not exist, there is
+ * nothing to return to.
+ */
+struct list need_functions(char **argv, bool brief)
+{
+	struct list l = named_functions(argv, brief, false);
+
+	if (!l.n)
+		die(UNKNOWN, "no function is named: the set-up is empty");
+	return l;
+}
+
+/* The same, of what is to be released: there may be less, or nothing, of a set-up */
+struct list left_functions(char **argv)
+{
+	return named_functions(argv, false, true);
 }
 
 /* What is to be adopted at boot, as far as it is there */
@@ -359,7 +377,7 @@ struct list boot_functions(void)
 		add_setup(*name);
 	if (n_wants)
 		need_pciback();
-	return find_all(false);
+	return find_all(false, false);
 }
 
 /* An option must be spelled out: "--for" is no "--force" */

@@ -164,6 +164,7 @@ void say_stock(void);
 void need_pciback(void);
 void need_root(void);
 struct list need_functions(char **argv, bool brief);
+struct list left_functions(char **argv);
 struct list boot_functions(void);
 
 /* reset.c */

@@ -47,12 +47,12 @@ static double now(void)
 static int write_line(const char *value, const char *path)
 {
 	char line[TEXT_LEN];
-	int n = snprintf(line, sizeof(line), "%s\n", value), err = 0;
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int fd = open(path, O_WRONLY | O_CLOEXEC), err = 0;
 
 	if (fd < 0)
 		return errno;
-	if (write(fd, line, n) < 0)
+	snprintf(line, sizeof(line), "%s\n", value);
+	if (write(fd, line, strlen(line)) < 0)
 		err = errno;
 	close(fd);
 	return err;

@@ -30,7 +30,7 @@ TESTS='options root_fs volume swap nvme_paths guest_disk opened opens user_drive
 	mixed cardbus vmd kernel_says plan_before plan_cut names_hostile list_machine domains
 	guest_of_model reset_of_guest stale_reason fail_closed
 	waits_small detach_again attach_undone attach_nothing boot_missing moved
-	setup setup_only setup_strict undo doctor report monitor completion json undone asked'
+	setup setup_only setup_strict setup_empty undo undo_gone records doctor report monitor completion json undone asked'
 
 problem()
 {
@@ -698,6 +698,49 @@ test_setup_strict()
 	rm "$ROOT/etc/pciback-reset.d/gpu"
 	run 1 setup gpu 01:00.0 01:00.1
 	says '0000:01:00.1 is not made strict'
+}
+
+# Its file can only be forgotten
+test_setup_empty()
+{
+	mkdir -p "$ROOT/etc/pciback-reset.d"
+	echo --force >"$ROOT/etc/pciback-reset.d/empty"
+	toolstack
+	domain 3 win11
+	for arguments in 'setup x' 'attach 3' reset plan adopt; do
+		run 3 $arguments empty
+		says 'no function is named: the set-up is empty'
+	done
+	run 0 adopt --boot
+	run 0 undo empty
+	[ ! -e "$ROOT/etc/pciback-reset.d" ] || problem "it is still there"
+}
+
+# A card, or one of two, that was pulled out
+test_undo_gone()
+{
+	kernel 0000:01:00.0 0000:03:00.0
+	run 0 setup --only two 01:00.0 03:00.0
+	rm "$PCI/devices/0000:01:00.0"
+	run 3 release 03:00.0 01:00.0
+	run 3 reset two
+	run 0 release --dry-run two
+	says 'there is no function 0000:01:00.0'
+	says "echo 0000:03:00.0 >$PCI/drivers/pciback/unbind"
+	bind 0000:03:00.0 e1000
+	run 0 undo two
+	[ ! -e "$ROOT/etc/pciback-reset.d" ] || problem "it is still there"
+}
+
+# No more is written than there is
+test_records()
+{
+	kernel 0000:01:00.0
+	echo pciback >"$PCI/devices/0000:01:00.0/driver_override"
+	mkdir -p "$ROOT/run/pciback-reset"
+	printf '\n%0300d\n' 0 >"$ROOT/run/pciback-reset/0000:01:00.0"
+	run 1 release 01:00.0
+	is "$(tr -d 0 <"$PCI/devices/0000:01:00.0/driver_override" | wc -c)" 0 'what else is written'
 }
 
 test_undo()
