@@ -246,7 +246,7 @@ void command_monitor(char **argv)
 	struct fn *f;
 
 	need_pciback();
-	for (;;) {
+	while (!ferror(stdout)) {
 		forget(NULL);
 		fds[0] = (struct pollfd){ watch_store(), POLLIN, 0 };
 		scan(false);

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
@@ -256,8 +257,10 @@ int find_domain(const char *name)
 int run_program(bool quiet, const char *const argv[])
 {
 	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
 	const char *line = argv[0];
 	int i, err, result;
+	sigset_t pipe;
 	pid_t pid;
 
 	for (i = 1; argv[i]; i++)
@@ -270,8 +273,15 @@ int run_program(bool quiet, const char *const argv[])
 	if (quiet)
 		posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
 	posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
-	err = posix_spawnp(&pid, argv[0], &actions, NULL, (char *const *)argv, environ);
+	/* Not ignored, as it is here */
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE);
+	posix_spawnattr_init(&attributes);
+	posix_spawnattr_setsigdefault(&attributes, &pipe);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+	err = posix_spawnp(&pid, argv[0], &actions, &attributes, (char *const *)argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
+	posix_spawnattr_destroy(&attributes);
 	if (err) {
 		warn("%s: %s", argv[0], strerror(err));
 		return -1;

@@ -8,6 +8,7 @@
  */
 #include <getopt.h>
 #include <json-c/json.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -420,10 +421,12 @@ int main(int argc, char **argv)
 	}
 	if (!command)
 		die(USAGE, "what is '%s'? See pciback-reset --help", name);
+	/* Who does not listen any more stops nothing half way */
+	signal(SIGPIPE, SIG_IGN);
 	argv += 1 + optind;
 	n = argc - 1 - optind;
 	if (n < command->least || n > command->most)
 		die(USAGE, "usage: pciback-reset %s %s", command->name, command->arguments);
 	command->start(argv);
-	return fflush(stdout) ? FAILED : status;
+	return fflush(stdout) || ferror(stdout) ? FAILED : status;
 }

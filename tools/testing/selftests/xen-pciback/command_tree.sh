@@ -30,7 +30,7 @@ TESTS='options root_fs volume swap nvme_paths guest_disk opened opens user_drive
 	mixed cardbus vmd kernel_says plan_before plan_cut names_hostile list_machine domains
 	guest_of_model reset_of_guest stale_reason fail_closed
 	waits_small detach_again attach_undone attach_nothing boot_missing moved
-	setup setup_only setup_strict setup_empty undo undo_gone records doctor report monitor completion json undone asked'
+	setup setup_only setup_strict setup_empty undo undo_gone records unheard doctor report monitor completion json undone asked'
 
 problem()
 {
@@ -741,6 +741,31 @@ test_records()
 	printf '\n%0300d\n' 0 >"$ROOT/run/pciback-reset/0000:01:00.0"
 	run 1 release 01:00.0
 	is "$(tr -d 0 <"$PCI/devices/0000:01:00.0/driver_override" | wc -c)" 0 'what else is written'
+}
+
+# Who does not listen any more stops nothing half way; but monitor is for who listens alone
+test_unheard()
+{
+	toolstack
+	sed -i "2i grep SigIgn /proc/self/status >'$WORK/ignored'" "$WORK/bin/xl"
+	domain 3 win11
+	kernel 0000:01:00.0 0000:01:00.1
+	{
+		sleep 1
+		"$COMMAND" attach win11 01:00.0 01:00.1 2>&1
+		echo $? >"$WORK/out"
+		timeout 10 "$COMMAND" monitor 2>&1 &
+		sleep 2
+		echo again >"$PCI/devices/0000:01:00.0/pciback/last_reset"
+		wait $!
+		echo $? >>"$WORK/out"
+	} | :
+	is "$(tr '\n' ' ' <"$WORK/out")" '1 1 ' 'exit statuses'
+	run 0 list
+	is "$(grep -c win11 "$WORK/out")" 2 'what was attached'
+	case $(cat "$WORK/ignored") in
+	*[13579bdf]???) problem "xl ignores SIGPIPE" ;;
+	esac
 }
 
 test_undo()
