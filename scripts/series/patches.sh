@@ -268,6 +268,37 @@ tested()
 	fi
 }
 
+# What "make machines" has found, in short: the first table of the guide's
+machines()
+{
+	mawk '
+	function row()
+	{
+		printf "  %-18s %9s %13s %13s\n", cell[1], cell[2], cell[3], cell[8]
+	}
+	/^   [*] - / {
+		if (cells)
+			row()
+		cells = 0
+	}
+	/^   [*] - |^     - / {
+		sub(/^   [* ] - /, "")
+		cell[++cells] = $0
+	}
+	/^[.][.] list-table::/ && tables++ {
+		exit
+	}
+	cells == 3 {
+		sub(/Stock driver: strong/, "stock", cell[3])
+	}
+	cells == 8 {
+		sub(/with its reset set: strong/, "this series", cell[8])
+	}
+	END {
+		row()
+	}' "$TOP/Documentation/admin-guide/xen-pciback/machines.txt"
+}
+
 # format NAME FROM TO: a series
 format()
 {
@@ -281,7 +312,9 @@ format()
 	done <.git/cc
 	git format-patch -q --cover-letter --no-signature --no-notes "$@" "$range"
 	tested >.git/tested
-	message "$text" | sed -e '/^@TESTED@$/{' -e 'r .git/tested' -e 'd' -e '}' >.git/cover
+	machines >.git/machines
+	message "$text" | sed -e '/^@TESTED@$/{' -e 'r .git/tested' -e 'd' -e '}' \
+		-e '/^@MACHINES@$/{' -e 'r .git/machines' -e 'd' -e '}' >.git/cover
 	mawk -v text=.git/cover '
 	/\*\*\* SUBJECT HERE/ {
 		getline subject <text
@@ -311,6 +344,8 @@ checkpatch()
 	# The command is no kernel code, and what it says to people stays in one piece.
 	not_kernel='PREFER_DEFINED_ATTRIBUTE_MACRO|STATIC_CONST_CHAR_ARRAY|STRCPY'
 	not_kernel="$not_kernel|QUOTED_WHITESPACE_BEFORE_NEWLINE|EMBEDDED_FUNCTION_NAME"
+	# Its loops name the variable more than once, as list_for_each_entry() does.
+	not_kernel="$not_kernel|MACRO_ARG_REUSE"
 	find "$patches" -name '0*.patch' ! -name '0000-*' | sort |
 		xargs perl scripts/checkpatch.pl --root="$PWD" --no-tree \
 			--strict --show-types --terse \
