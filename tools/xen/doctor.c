@@ -272,4 +272,6 @@ void command_monitor(char **argv)
 		}
 		poll(fds, n + 1, LOOK_MS);
 	}
+	free(fds);
+	free(seen);
 }

@@ -374,8 +374,8 @@ static bool handed_out(const struct fn *f, int domid)
 	return wait_for(RELEASE_S, answered(f, domid)) && f->handout != REFUSED;
 }
 
-/* Detach them from the guest, up to the first that fails or @all, and reset @more and those */
-static void take_back(const struct list *l, int domid, bool all, struct list more)
+/* Detach them, up to the first that fails or the @whole list, and reset those and @more */
+static void take_back(const struct list *l, int domid, bool whole, struct list more)
 {
 	bool force = opts & OPT_FORCE;
 	struct fn *f;
@@ -395,7 +395,7 @@ static void take_back(const struct list *l, int domid, bool all, struct list mor
 			print_result(f, "failed", format("still with %s%s", guest_name(domid),
 							 force ? ", by force" : ""));
 			fail(FAILED);
-			if (!all)
+			if (!whole)
 				return;
 		}
 	}
