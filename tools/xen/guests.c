@@ -30,16 +30,16 @@ bool has_program(const char *name)
 	return false;
 }
 
-/* Where there is no socket nobody may ever answer, and a dom0 would wait for that */
+/*
+ * Where there is no socket nobody may ever answer, and a dom0 would wait for that.  What failed is
+ * tried again: monitor looks for as long as it runs.
+ */
 static bool open_store(void)
 {
-	static bool tried;
-
 	if (on_tree())
 		return exists(at("/xenstore"));
-	if (!tried && (exists("/run/xenstored/socket") || exists("/var/run/xenstored/socket")))
+	if (!store && (exists("/run/xenstored/socket") || exists("/var/run/xenstored/socket")))
 		store = xs_open(0);
-	tried = true;
 	return store;
 }
 
