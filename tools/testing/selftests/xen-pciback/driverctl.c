@@ -96,16 +96,6 @@ static int probe(struct fn fn)
 	return write_string("/sys/bus/pci/drivers_probe", fn.name);
 }
 
-#define expect_driver(driven, expected) do {				\
-	struct fn named = driven;					\
-	char driver[32];						\
-									\
-	fn_driver(named, driver, sizeof(driver));			\
-	EXPECT_STREQ(expected, driver) {				\
-		TH_LOG("%s", named.name);				\
-	}								\
-} while (0)
-
 /* A request does what it does for a function that xl has bound */
 #define expect_reset_by_flr(target) do {					\
 	struct fn asked = target;					\
