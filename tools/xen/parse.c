@@ -162,7 +162,8 @@ void parse_plan(const char *text, struct plan *plan)
 
 /*
  * KEY=value or KEY="value" in a file for shells and systemd, too, as these read it: what is quoted
- * may have several lines, and the last one counts
+ * may have several lines, and the last one counts. A quote that nothing ends is of its line alone:
+ * what is set after it is not lost.
  */
 bool parse_setting(const char *text, const char *key, char *value, size_t size)
 {
@@ -176,9 +177,10 @@ bool parse_setting(const char *text, const char *key, char *value, size_t size)
 		text += n + 1;
 		len = strcspn(text, "\n");
 		if (*text == '"' || *text == '\'') {
-			char quote[] = { *text++, '\0' };
+			const char *end = strchr(text + 1, *text);
 
-			len = strcspn(text, quote);
+			text++;
+			len = end ? (size_t)(end - text) : strcspn(text, "\n");
 		}
 		len = len < size ? len : size - 1;
 		memcpy(value, text, len);

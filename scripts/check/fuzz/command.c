@@ -73,7 +73,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	if (plan.blocker[0])
 		must_be_bdf(plan.blocker);
 	if (parse_setting(text, "ADOPT", out, sizeof(out)))
-		must(!strchr(out, '\n'));
+		must(!strchr(out, '\n') || strpbrk(text, "\"'"));
 	if (has_word(text, "flr"))
 		must(strstr(text, "flr"));
 	if (parse_mount(text, &mount))

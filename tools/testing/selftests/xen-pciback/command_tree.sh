@@ -630,6 +630,9 @@ test_boot_missing()
 	run 0 adopt --boot --dry-run
 	says "echo 0000:01:00.0 >$PCI/drivers_probe"
 	says "echo 0000:01:00.1 >$PCI/drivers_probe"
+	printf 'ADOPTED="\nADOPT="01:00.1\n' >"$ROOT/etc/default/pciback-reset"
+	run 0 adopt --boot --dry-run
+	says "echo 0000:01:00.1 >$PCI/drivers_probe"
 	: >"$ROOT/etc/default/pciback-reset"
 	run 0 adopt --boot
 }
