@@ -6,6 +6,7 @@
 # TESTS=name,...	only these programs; name:test for one test of a program; each
 #			word runs in a VM of its own
 # VMS=N			so many VMs at once [3]: they wait more than they work
+# APART=1		each of all programs in a VM of its own
 # SHUFFLE=SEED	in another order, in each VM others: no test may depend on what
 #			ran before it
 # LONG=1		only those that take long, which are not run otherwise
@@ -34,7 +35,7 @@ set -eu
 . "${0%/*}/../common.sh"
 
 : "${TESTS:=}" "${SHUFFLE:=}" "${MUTATE:=}" "${LONG:=}" "${MODULE:=}" "${VMS:=3}" "${LIMIT:=}"
-: "${MACHINES:=}"
+: "${MACHINES:=}" "${APART:=}"
 LONG_TESTS=handovers,guest_hvm,hostile,libvirt
 # These two run all of them with LONG=1 or by name, otherwise one of so many
 MACHINES_EVERY=8
@@ -59,7 +60,7 @@ has_any()
 }
 
 # Those to be run if none are named, a word for each VM. A debug kernel
-# has one for each program: lockdep is off after the first report.
+# has one for each program, too: lockdep is off after the first report.
 default_tests()
 {
 	if [ -n "$LONG" ]; then
@@ -67,7 +68,7 @@ default_tests()
 	elif [ "$DOM0" = pvh ]; then
 		echo "$PVH_TESTS"
 	else
-		if built_flavour; then
+		if [ -n "$APART" ] || built_flavour; then
 			apart=' ' together='\n'
 		else
 			apart=',' together=','

@@ -7,7 +7,8 @@
 # reach. Fails if a test does, and without TESTS if less than 98 % of the lines were
 # reached, of those that the file "unreached" does not list with a reason.
 #
-# What each VM has reached is left in $BUILD/$KERNEL/coverage.json.
+# Each program has a VM of its own; what it has reached is left in
+# $BUILD/$KERNEL/coverage.json.
 set -eu
 . "${0%/*}/../common.sh"
 
@@ -17,7 +18,7 @@ lock_out
 
 rm -rf "$OUT/run"/check* "$OUT/check"/check*
 rc=0
-VM_COVERAGE=1 "$SCRIPT_DIR/check/check.sh" || rc=$?
+VM_COVERAGE=1 APART=1 "$SCRIPT_DIR/check/check.sh" || rc=$?
 
 "$SCRIPT_DIR/module.sh" --plain --sources -o "$OUT/plain"
 set --
