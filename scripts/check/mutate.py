@@ -39,7 +39,9 @@ COMPARISONS = {"==": "!=", "!=": "==", "<": "<=", "<=": "<", ">": ">=", ">=": ">
 SPEAKS = re.compile(r"(dev|pr|pci)_(dbg|info|notice|warn|err)|WARN|BUG|might_sleep|"
                     r"(lockdep|device_lock)_assert|static_assert")
 LOCKS = re.compile(r"(?:mutex|spin|read|write)_(?:un)?lock\w*\((.*)\)$", re.S)
-# What wants a machine of its own (check.sh), and is run after the others
+# What takes long for what it tells, and is run after the others; and what wants a machine
+# of its own (check.sh), and is run after these
+SLOW = ["driverctl", "scale", "machines", "outcomes", "matrix", "races", "stress"]
 ALONE = ["field", "command.sh", "guide.sh", "guest_pv", "suspend"]
 PATCHES = pathlib.Path(__file__).parents[2] / "drivers/xen/xen-pciback/patches"
 
@@ -257,12 +259,12 @@ class Sampler:
     def tests(self, near):
         """
         The programs that reach one of these lines, all if there are none: a word for each VM.
-        In the first one, what reaches least goes first: it takes the least time, and is about
-        these lines more than others are.
+        In the first one, what reaches least goes first: it is about these lines more than
+        others are, and takes the least time but for the slow ones.
         """
         programs = sorted((program for program, lines in self.reached.items()
                            if not near or near & lines),
-                          key=lambda program: len(self.reached[program]))
+                          key=lambda program: (program in SLOW, len(self.reached[program])))
         together = ",".join(program for program in programs if program not in ALONE)
         return [vm for vm in [together, *(name for name in ALONE if name in programs)] if vm]
 
