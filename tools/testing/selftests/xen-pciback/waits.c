@@ -295,6 +295,33 @@ TEST_F_TIMEOUT(played, guest_that_does_not_answer_recovery, 600)
 	EXPECT_EQ(0, wait_for_child(recovering));
 }
 
+/* Nor does another function's recovery hang that has to wait for that answer, too */
+TEST_F_TIMEOUT(played, second_function_that_waits_for_recovery, 600)
+{
+	struct card *card = &self->card;
+	pid_t first;
+
+	if (!guest_connectable())
+		SKIP(return, NOT_ITS_OWN_GUEST);
+	adopt(self->nic);
+	adopt_card();
+	hand_out_connected();
+	guest_handle_errors(&self->guest);
+	first = in_child(aer_recover(self->nic_port, self->nic));
+	ASSERT_EQ(0, guest_wait_asked(&self->guest));
+	ASSERT_EQ(0, aer_begin(card->first));
+	ASSERT_EQ(0, write_string(HUNG_AFTER, "1"));
+	sleep(4);
+	EXPECT_EQ(0, write_string(HUNG_AFTER, "120"));
+	expect_not_logged("blocked for more than");
+	/* The link's reset takes longer: the next question is of the second one's recovery */
+	EXPECT_EQ(ASKED_DETECTED, guest_answer(&self->guest, ANSWER_NEED_RESET));
+	EXPECT_EQ(ASKED_DETECTED, guest_answer(&self->guest, ANSWER_NEED_RESET));
+	EXPECT_EQ(0, guest_destroy(&self->guest));
+	EXPECT_EQ(0, wait_for_child(first));
+	EXPECT_EQ(0, aer_wait(self->klog, card->port));
+}
+
 /* A guest whose driver answers keeps its function */
 TEST_F_TIMEOUT(played, guest_that_answers_recovery, 600)
 {

@@ -16,7 +16,7 @@ struct aer_error {
 	uint32_t uncorrectable, correctable, header_log[4], domain;
 };
 
-static int wait_for_recovery(int klog, struct fn port)
+int aer_wait(int klog, struct fn port)
 {
 	unsigned int tries;
 
@@ -32,26 +32,34 @@ static int wait_for_recovery(int klog, struct fn port)
 	return -ETIMEDOUT;
 }
 
-int aer_recover(struct fn port, struct fn fn)
+int aer_begin(struct fn fn)
 {
 	struct aer_error error = {
 		.bus = fn.bus, .dev = fn.dev, .func = fn.func,
 		/* Fatal, unless configured otherwise: frozen, so link reset */
 		.uncorrectable = PCI_ERR_UNC_DLP,
 	};
-	int klog, marks, ret, err;
+	int marks, ret;
 
 	ret = load_module("aer_inject");
 	if (ret)
 		return ret;
 
-	klog = klog_begin();
 	/* It takes over a bus before it knows who had it, */
 	marks = hw_hold_marks();
 	ret = write_file("/dev/aer_inject", &error, sizeof(error));
 	close(marks);
+	return ret;
+}
+
+int aer_recover(struct fn port, struct fn fn)
+{
+	int klog, marks, ret, err;
+
+	klog = klog_begin();
+	ret = aer_begin(fn);
 	if (!ret)
-		ret = wait_for_recovery(klog, port);
+		ret = aer_wait(klog, port);
 	klog_end(klog);
 
 	/* and forgets that before it gives it back */

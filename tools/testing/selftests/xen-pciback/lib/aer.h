@@ -14,4 +14,11 @@
  */
 int aer_recover(struct fn port, struct fn fn);
 
+/*
+ * The steps of aer_recover(), if there is another one that unloads aer_inject.
+ * aer_wait() looks from klog_begin() on.
+ */
+int aer_begin(struct fn fn);
+int aer_wait(int klog, struct fn port);
+
 #endif
