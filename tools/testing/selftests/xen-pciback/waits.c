@@ -322,6 +322,64 @@ TEST_F_TIMEOUT(played, second_function_that_waits_for_recovery, 600)
 	EXPECT_EQ(0, aer_wait(self->klog, card->port));
 }
 
+/*
+ * Who says nothing for five minutes has not said that all is well: the function is reset,
+ * and its guest is asked what has become of it
+ */
+#define SILENCE_S 310
+TEST_F_TIMEOUT(played, silence_is_a_vote_for_a_reset, 900)
+{
+	pid_t recovering;
+
+	if (!guest_connectable())
+		SKIP(return, NOT_ITS_OWN_GUEST);
+	create_asked();
+	recovering = in_child(aer_recover_late(self->nic_port, self->nic));
+	ASSERT_EQ(0, guest_wait_asked(&self->guest));
+	sleep(SILENCE_S);
+	EXPECT_EQ(ASKED_SLOT_RESET, guest_answer(&self->guest, ANSWER_RECOVERED));
+	EXPECT_EQ(ASKED_RESUME, guest_answer(&self->guest, ANSWER_RECOVERED));
+	EXPECT_EQ(0, wait_for_child(recovering));
+	expect_given(&self->guest, self->nic);
+}
+
+/* The same if it falls silent after its first answer */
+TEST_F_TIMEOUT(played, silence_after_an_answer_is_one_too, 900)
+{
+	pid_t recovering;
+
+	if (!guest_connectable())
+		SKIP(return, NOT_ITS_OWN_GUEST);
+	create_asked();
+	recovering = in_child(aer_recover_late(self->nic_port, self->nic));
+	EXPECT_EQ(ASKED_DETECTED, guest_answer(&self->guest, ANSWER_CAN_RECOVER));
+	ASSERT_EQ(0, guest_wait_asked(&self->guest));
+	sleep(SILENCE_S);
+	EXPECT_EQ(ASKED_SLOT_RESET, guest_answer(&self->guest, ANSWER_RECOVERED));
+	EXPECT_EQ(ASKED_RESUME, guest_answer(&self->guest, ANSWER_RECOVERED));
+	EXPECT_EQ(0, wait_for_child(recovering));
+}
+
+/* And after the reset it has given up, which aerState tells the toolstack */
+TEST_F_TIMEOUT(played, silence_after_the_reset_is_the_end, 900)
+{
+	pid_t recovering;
+	char text[32];
+
+	if (!guest_connectable())
+		SKIP(return, NOT_ITS_OWN_GUEST);
+	create_asked();
+	recovering = in_child(aer_recover_late(self->nic_port, self->nic));
+	EXPECT_EQ(ASKED_DETECTED, guest_answer(&self->guest, ANSWER_NEED_RESET));
+	ASSERT_EQ(0, guest_wait_asked(&self->guest));
+	sleep(SILENCE_S);
+	guest_node(&self->guest, text, sizeof(text), "aerState");
+	EXPECT_STREQ("aerfail", text);
+	EXPECT_EQ(0, guest_destroy(&self->guest));
+	EXPECT_EQ(-EIO, wait_for_child(recovering));
+	expect_idle(self->nic);
+}
+
 /* A guest whose driver answers keeps its function */
 TEST_F_TIMEOUT(played, guest_that_answers_recovery, 600)
 {

@@ -16,7 +16,7 @@ struct aer_error {
 	uint32_t uncorrectable, correctable, header_log[4], domain;
 };
 
-int aer_wait(int klog, struct fn port)
+static int wait_for_recovery(int klog, struct fn port, unsigned int poll_ms)
 {
 	unsigned int tries;
 
@@ -27,7 +27,7 @@ int aer_wait(int klog, struct fn port)
 		if (klog_has(klog, port.name, "device recovery failed", NULL,
 			     0))
 			return -EIO;
-		usleep(50000);
+		usleep(poll_ms * 1000);
 	}
 	return -ETIMEDOUT;
 }
@@ -52,14 +52,14 @@ int aer_begin(struct fn fn)
 	return ret;
 }
 
-int aer_recover(struct fn port, struct fn fn)
+static int recover(struct fn port, struct fn fn, unsigned int poll_ms)
 {
 	int klog, marks, ret, err;
 
 	klog = klog_begin();
 	ret = aer_begin(fn);
 	if (!ret)
-		ret = aer_wait(klog, port);
+		ret = wait_for_recovery(klog, port, poll_ms);
 	klog_end(klog);
 
 	/* and forgets that before it gives it back */
@@ -67,4 +67,19 @@ int aer_recover(struct fn port, struct fn fn)
 	err = unload_module("aer_inject");
 	close(marks);
 	return ret ?: err;
+}
+
+int aer_wait(int klog, struct fn port)
+{
+	return wait_for_recovery(klog, port, 50);
+}
+
+int aer_recover(struct fn port, struct fn fn)
+{
+	return recover(port, fn, 50);
+}
+
+int aer_recover_late(struct fn port, struct fn fn)
+{
+	return recover(port, fn, 2000);
 }

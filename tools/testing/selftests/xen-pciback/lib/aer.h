@@ -13,6 +13,8 @@
  * if it failed to, -ETIMEDOUT if it did not try.
  */
 int aer_recover(struct fn port, struct fn fn);
+/* The same if it may have to wait for a guest, five minutes for each question */
+int aer_recover_late(struct fn port, struct fn fn);
 
 /*
  * The steps of aer_recover(), if there is another one that unloads aer_inject.
