@@ -314,6 +314,21 @@ TEST_F(escalation, port_ignores_it_and_one_is_dead)
 	EXPECT_EQ(0, fn_needs_reset(self->card.second));
 }
 
+/* What is set at all times, as Xen may hold it, does not show that a reset had no effect */
+TEST_F(escalation, hardwired_is_no_canary)
+{
+	bind_clean(self->fn);
+	ASSERT_EQ(0, fault_set(self->fn, "no_flr", 1));
+	ASSERT_EQ(0, fault_set(self->fn, "msix_masked", 1));
+
+	hw_begin(&self->hw);
+	EXPECT_EQ(0, reset_device(self->fn));
+	hw_end(&self->hw);
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->port));
+	EXPECT_STREQ("slot: ok", fn_last_reset(self->fn));
+	EXPECT_EQ(0, fn_needs_reset(self->fn));
+}
+
 /* The kernel knows that its FLR is no good: it is not tried, but the slot is */
 TEST_F(escalation, no_flr)
 {

@@ -181,6 +181,19 @@ TEST_F(fault, bus_master)
 	EXPECT_EQ(0, fn_read(self->nvme, PCI_COMMAND, 2));
 }
 
+TEST_F(fault, msix_masked)
+{
+	unsigned int flags = fn_cap(self->nvme, PCI_CAP_ID_MSIX) + PCI_MSIX_FLAGS;
+
+	ASSERT_EQ(0, fault_add(self->nvme));
+	ASSERT_EQ(0, fn_read(self->nvme, flags, 2) & PCI_MSIX_FLAGS_MASKALL);
+	ASSERT_EQ(0, fault_set(self->nvme, "msix_masked", 1));
+	fn_write(self->nvme, flags, 0, 2);
+	EXPECT_NE(0, fn_read(self->nvme, flags, 2) & PCI_MSIX_FLAGS_MASKALL);
+	ASSERT_EQ(0, fault_set(self->nvme, "msix_masked", 0));
+	EXPECT_EQ(0, fn_read(self->nvme, flags, 2) & PCI_MSIX_FLAGS_MASKALL);
+}
+
 /* The port's, as long as the function has it, and another one after a reset */
 TEST_F(fault, lnksta)
 {

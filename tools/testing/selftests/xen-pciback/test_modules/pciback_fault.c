@@ -25,6 +25,7 @@
  *     sbr_away_ms	both after a secondary bus reset by any bridge above
  *     sbr_crs_ms
  *     bus_master	1: Command.Bus Master reads as 1, whatever is written
+ *     msix_masked	1: MSI-X Function Mask reads as 1, whatever is written
  *     lnksta	speed and width of its link, as the port's Link Status has them,
  *			in ten bits
  *     lnksta_sbr	and what becomes of that by a secondary bus reset by its port
@@ -122,6 +123,7 @@ enum pcif_setting {
 	PCIF_SBR_AWAY,
 	PCIF_SBR_CRS,
 	PCIF_BUS_MASTER,
+	PCIF_MSIX_MASKED,
 	PCIF_LNKSTA,
 	PCIF_LNKSTA_SBR,
 	PCIF_VANISH_AT,
@@ -148,6 +150,7 @@ static const struct {
 	[PCIF_SBR_AWAY] =	{ "sbr_away_ms", U32_MAX },
 	[PCIF_SBR_CRS] =	{ "sbr_crs_ms", U32_MAX },
 	[PCIF_BUS_MASTER] =	{ "bus_master", 1 },
+	[PCIF_MSIX_MASKED] =	{ "msix_masked", 1 },
 	[PCIF_LNKSTA] =		{ "lnksta", PCIF_LINK },
 	[PCIF_LNKSTA_SBR] =	{ "lnksta_sbr", PCIF_LINK },
 	[PCIF_VANISH_AT] =	{ "vanish_at", U32_MAX },
@@ -183,6 +186,7 @@ struct pcif_knob {
  * @pcie: where its PCI Express capability is, or 0
  * @port_pcie: where its port's PCI Express capability is, or 0
  * @msi: where its MSI capability is, or 0
+ * @msix: where its MSI-X capability is, or 0
  * @af_room: where there is room for an AF capability, or 0
  * @has_flr: Device Capabilities really tell of an FLR
  * @lock: protects what follows; taken in any context
@@ -210,6 +214,7 @@ struct pcif_function {
 	u8 pcie;
 	u8 port_pcie;
 	u8 msi;
+	u8 msix;
 	u8 af_room;
 	bool has_flr;
 
@@ -440,6 +445,9 @@ static u8 pcif_invent(const struct pcif_function *fn,
 		return real | PCI_COMMAND_MASTER;
 	if (reg == PCI_COMMAND + 1)
 		return real | READ_ONCE(fn->sticky) >> 8;
+	if (fn->msix && reg == fn->msix + PCI_MSIX_FLAGS + 1 &&
+	    pcif_get(fn, PCIF_MSIX_MASKED))
+		return real | PCI_MSIX_FLAGS_MASKALL >> 8;
 	if (fn->pcie && reg == fn->pcie + PCI_EXP_DEVCAP + 3 &&
 	    pcif_get(fn, PCIF_DEVCAP_FLR))
 		return real | PCI_EXP_DEVCAP_FLR >> 24;
@@ -1053,6 +1061,7 @@ static void pcif_examine(struct pcif_function *fn, struct pci_dev *dev)
 		pci_read_config_dword(dev, fn->pcie + PCI_EXP_DEVCAP, &devcap);
 	fn->has_flr = devcap & PCI_EXP_DEVCAP_FLR;
 	fn->msi = pci_find_capability(dev, PCI_CAP_ID_MSI);
+	fn->msix = pci_find_capability(dev, PCI_CAP_ID_MSIX);
 	if (!pci_find_capability(dev, PCI_CAP_ID_AF))
 		fn->af_room = pcif_find_room(dev);
 }
