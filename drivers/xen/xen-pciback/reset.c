@@ -357,8 +357,8 @@ static int pcibk_reset_steps(struct pcibk_request *r)
 	if (!r->mixed)
 		set = pcibk_step(r, pcibk_try_set);
 
-	/* Try the bus one level up, as long as the function does not respond */
-	while (set == -ETIMEDOUT && !pci_is_root_bus(r->top->bus->self->bus)) {
+	/* Try the bus one level up, as long as a function does not respond or was not reset */
+	while ((set == -ETIMEDOUT || set == -EIO) && !pci_is_root_bus(r->top->bus->self->bus)) {
 		r->top = r->top->bus->self;
 		up = pcibk_step(r, pcibk_try_set);
 		if (up == -ENOTTY || up == -EBUSY)

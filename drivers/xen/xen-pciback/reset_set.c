@@ -364,7 +364,7 @@ static bool pcibk_canaries(struct pcibk_claim *claim, bool set)
 
 /*
  * Note the result of each function.  The first error is the result of the claim, but "no answer"
- * goes before others: only then is the bus above tried.
+ * goes before others.
  */
 static int pcibk_claim_result(struct pcibk_claim *claim, const char *step, int err)
 {

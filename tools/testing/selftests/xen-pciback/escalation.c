@@ -497,6 +497,26 @@ TEST_F(levels, up)
 	EXPECT_EQ(0, memcmp(bound, now, sizeof(now)));
 }
 
+/* The same if the port right above ignores resets */
+TEST_F(levels, up_from_a_deaf_port)
+{
+	char what[128];
+
+	ASSERT_EQ(0, fn_adopt(self->other));
+	ASSERT_EQ(0, fn_adopt(self->fn));
+	ASSERT_EQ(0, fault_set(self->fn, "sbr_swallow", 1));
+	hw_begin(&self->hw);
+	EXPECT_EQ(0, reset_device(self->fn));
+	hw_end(&self->hw);
+	EXPECT_EQ(0, hw_sbrs(&self->hw, self->second));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->top));
+	EXPECT_EQ(0, fn_needs_reset(self->fn));
+	EXPECT_EQ(0, fn_needs_reset(self->other));
+	snprintf(what, sizeof(what), "bus: no effect (%s); bus by %s: ok",
+		 self->fn.name, self->top.name);
+	EXPECT_STREQ(what, fn_last_reset(self->fn));
+}
+
 /* Not if there is somebody in its way; and nobody is called clean who is not */
 TEST_F(levels, up_is_blocked)
 {
