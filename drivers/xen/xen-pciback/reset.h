@@ -68,7 +68,7 @@ struct pcibk_account {
 	s8 strict;			/* 0, 1, or -1: use the parameter strict_reset */
 	s8 set_reset;			/* 0 or 1: 1 if a slot or bus reset may reach it */
 	s8 needs_reset;			/* 0 or 1: 0 after a strong reset since its last use */
-	bool resetting;			/* from reset_prepare() to reset_done() */
+	bool resetting;			/* from reset_prepare() to reset_done(); fences a guest */
 	bool leaving;			/* remove() has begun */
 	bool due;			/* the reset after its release is still to come */
 	bool put_off;			/* @due, but waits until its guest releases siblings */

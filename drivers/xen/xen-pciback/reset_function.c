@@ -252,8 +252,7 @@ static int pcibk_restore(struct pci_dev *dev)
  */
 static int pcibk_settle(struct pci_dev *dev, int err)
 {
-	struct xen_pcibk_dev_data *dev_data = pci_get_drvdata(dev);
-	struct pcistub_device *psdev = dev_data->psdev;
+	struct pcistub_device *psdev = pcibk_psdev(dev);
 	int settled = -ETIMEDOUT;
 
 	if (pcibk_answers(dev)) {
@@ -264,9 +263,8 @@ static int pcibk_settle(struct pci_dev *dev, int err)
 
 	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
 		psdev->reset.err = err;
-		psdev->reset.resetting = false;
+		WRITE_ONCE(psdev->reset.resetting, false);
 	}
-	WRITE_ONCE(dev_data->fenced, false);
 	wake_up_all(&pcibk_wait);
 
 	return err;
@@ -285,16 +283,15 @@ static int pcibk_settle(struct pci_dev *dev, int err)
  */
 void xen_pcibk_reset_prepare(struct pci_dev *dev)
 {
-	struct xen_pcibk_dev_data *dev_data = pci_get_drvdata(dev);
+	struct pcistub_device *psdev = pcibk_psdev(dev);
 
-	if (!dev_data)
+	if (!psdev)
 		return;
 	scoped_guard(spinlock_irq, &pcistub_devices_lock)
-		dev_data->psdev->reset.resetting = true;
-	WRITE_ONCE(dev_data->fenced, true);
+		WRITE_ONCE(psdev->reset.resetting, true);
 	/* Wait for an operation of the guest that is under way. */
-	if (dev_data->psdev->pdev)
-		flush_work(&dev_data->psdev->pdev->op_work);
+	if (psdev->pdev)
+		flush_work(&psdev->pdev->op_work);
 }
 
 /**
