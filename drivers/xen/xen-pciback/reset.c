@@ -88,7 +88,6 @@ struct pcibk_request {
 	bool mixed;			/* an idle sibling needs a reset but has no own method */
 	bool with_guest;		/* a sibling is with the guest that has or last had @dev */
 	bool denied;			/* only a reset of the set is strong, and is not allowed */
-	unsigned int functions;		/* how many functions were reset */
 	char step[32];			/* the current step, as the log names it */
 	struct pcibk_claim claim;
 	char chain[PCIBK_CHAIN_LEN];	/* "slot: blocked by ...; pm: ok (weak)" */
@@ -188,8 +187,6 @@ static int pcibk_try_set(struct pcibk_request *r)
 	if (!err) {
 		err = pcibk_claim_reset(claim, r->step);
 		reset = err != -EAGAIN;
-		if (!err)
-			r->functions = claim->members;
 	}
 
 	r->in_use = claim->in_the_way;
@@ -422,6 +419,7 @@ static void pcibk_asked(struct pcistub_device *psdev)
 /* Store the result for last_reset, and log it */
 static void pcibk_report(struct pcibk_request *r, int err, s64 ms)
 {
+	unsigned int functions = r->claim.members ?: 1;
 	struct device *dev = &r->dev->dev;
 	struct pcistub_device *psdev;
 	bool quiet;
@@ -447,8 +445,8 @@ static void pcibk_report(struct pcibk_request *r, int err, s64 ms)
 	else if (strstr(r->chain, "(link"))
 		dev_warn(dev, "reset: %s (%lld ms)\n", r->chain, ms);
 	else
-		dev_info(dev, "reset: %s (%u function%s, %lld ms)\n", r->chain, r->functions,
-			 str_plural(r->functions), ms);
+		dev_info(dev, "reset: %s (%u function%s, %lld ms)\n", r->chain, functions,
+			 str_plural(functions), ms);
 }
 
 /* May the function be reset at all?  If so, this replaces the reset that a release made due. */
@@ -500,7 +498,7 @@ static int pcibk_begin(struct pcibk_request *r)
 int pcibk_reset(struct pci_dev *dev, enum pcibk_ask ask, unsigned int from)
 {
 	struct pcibk_request r = {
-		.dev = dev, .top = dev, .ask = ask, .from = from, .functions = 1,
+		.dev = dev, .top = dev, .ask = ask, .from = from,
 		.left = { 10 * HZ, 130 * HZ, 2 * HZ },
 	};
 	ktime_t start = ktime_get();
