@@ -116,9 +116,12 @@ guest_command()
 	list=''
 	for test in $(echo "$1" | tr ',' ' '); do
 		program=${test%%:*}
-		[ "$test" = "$program" ] ||
-			echo "export KSELFTEST_$(echo "$program" | tr '[:lower:].-' '[:upper:]__')_ARGS='-t ${test#*:}'"
-		list="$list -t xen-pciback:$program"
+		args=KSELFTEST_$(echo "$program" | tr '[:lower:].-' '[:upper:]__')_ARGS
+		[ "$test" = "$program" ] || echo "export $args=\"\${$args:-} -t ${test#*:}\""
+		case "$list " in
+		*" xen-pciback:$program "*) ;;
+		*) list="$list -t xen-pciback:$program" ;;
+		esac
 		[ -z "$MUTATE" ] || echo "$run -t xen-pciback:$program | tee /tmp/tap
 			! grep -q '^not ok' /tmp/tap || exit 1"
 	done
