@@ -1067,6 +1067,7 @@ for test in $TESTS; do
 		fi
 		;;
 	esac
+	type "test_$test" >/dev/null || problem "there is no such test"
 	"test_$test"
 	rm -rf "$WORK/fakes"
 	if [ -z "$failed" ]; then

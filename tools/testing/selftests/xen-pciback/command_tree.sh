@@ -935,6 +935,7 @@ for test in $TESTS; do
 	failed='' ANSWER='' PATIENCE=''
 	: >"$WORK/out"
 	machine
+	type "test_$test" >/dev/null || problem "there is no such test"
 	"test_$test"
 	if [ -z "$failed" ]; then
 		ktap_test_pass "$test"

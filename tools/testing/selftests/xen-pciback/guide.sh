@@ -235,6 +235,7 @@ ktap_set_plan "$(echo $pages | wc -w)"
 xen-start
 for page in $pages; do
 	failed='' status=0 commands=0 error_shown='' command='' number=0 skipping=''
+	[ -e "$DIR/$page.rst" ] || problem "there is no such page"
 	modprobe e1000e
 	# shellcheck disable=SC2086
 	(
