@@ -270,9 +270,9 @@ static void need_thorough(void)
 	if (thorough())
 		return;
 	say_stock();
-	/* A "yes" may be misspelled */
-	if (required[0] && strcmp(required, "no"))
-		die(MISSING, "nothing is adopted, as REQUIRE_THOROUGH is %s (" CONFIG "), and strict_reset does nothing with this driver: install xen-pciback-reset-dkms for this kernel, and reboot",
+	/* Whatever is misspelled, of the name or of a "yes", is no "no" */
+	if (strcmp(required, "no"))
+		die(MISSING, "nothing is adopted, as REQUIRE_THOROUGH is '%s' and not 'no' (" CONFIG "), and strict_reset does nothing with this driver: install xen-pciback-reset-dkms for this kernel, and reboot",
 		    required);
 }
 

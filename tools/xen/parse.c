@@ -161,31 +161,42 @@ void parse_plan(const char *text, struct plan *plan)
 }
 
 /*
- * KEY=value or KEY="value" in a file for shells and systemd, too, as these read it: what is quoted
- * may have several lines, and the last one counts. A quote that nothing ends is of its line alone:
- * what is set after it is not lost.
+ * KEY=value or KEY="value" in a file for shells, too, as these read it: what is quoted may have
+ * several lines, and the last one counts.  What they would not take is neither guessed nor lost:
+ * a line that names @key otherwise, and a quote that does not end or not with its line, is the
+ * value as it stands, and means nothing to whoever asked.
  */
 bool parse_setting(const char *text, const char *key, char *value, size_t size)
 {
-	size_t len, n = strlen(key);
+	size_t name, len, n = strlen(key);
+	const char *end, *next;
 	bool found = false;
 
-	for (; *text; text += strcspn(text, "\n"), text += !!*text) {
+	for (; *text; text = next + !!*next) {
 		text += strspn(text, " \t");
-		if (strncmp(text, key, n) || text[n] != '=')
+		next = text + strcspn(text, "\n");
+		len = next - text;
+		name = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz0123456789");
+		if (*text == '#')
 			continue;
-		text += n + 1;
-		len = strcspn(text, "\n");
-		if (*text == '"' || *text == '\'') {
-			const char *end = strchr(text + 1, *text);
+		if (name && text[name] == '=') {
+			bool other = name != n || strncmp(text, key, n);
 
-			text++;
-			len = end ? (size_t)(end - text) : strcspn(text, "\n");
+			text += name + 1;
+			len = next - text;
+			end = *text == '"' || *text == '\'' ? strchr(text + 1, *text) : NULL;
+			if (end && end[1] != '#' && strchr("\n#", end[1 + strspn(end + 1, " \t")])) {
+				next = end + strcspn(end, "\n");
+				len = end - ++text;
+			}
+			if (other)
+				continue;
+		} else if (!memmem(text, len, key, n)) {
+			continue;
 		}
 		len = len < size ? len : size - 1;
 		memcpy(value, text, len);
 		value[len] = '\0';
-		text += len;
 		found = true;
 	}
 	return found;

@@ -697,7 +697,7 @@ test_stock()
 	[ ! -e "$PCIBACK/reset_device" ] || problem "that is no stock driver"
 	ALONE=1
 	run 9 adopt $NVME
-	says_like 'nothing is adopted, as REQUIRE_THOROUGH is yes'
+	says_like "nothing is adopted, as REQUIRE_THOROUGH is 'yes'"
 	says_like 'install xen-pciback-reset-dkms'
 	is "$(driver_of $NVME)" '' "the driver"
 	export REQUIRE_THOROUGH=no

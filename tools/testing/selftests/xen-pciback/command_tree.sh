@@ -592,17 +592,29 @@ test_fail_closed()
 	rm "$PCI/drivers/pciback/reset_device"
 	echo 'REQUIRE_THOROUGH="yes"' >"$ROOT/etc/default/pciback-reset"
 	run 9 adopt 01:00.0
-	says 'nothing is adopted, as REQUIRE_THOROUGH is yes'
+	says "nothing is adopted, as REQUIRE_THOROUGH is 'yes'"
 	is "$(cat "$PCI/devices/0000:01:00.0/driver_override")" '(null)' 'its override'
-	for value in 'yes ' 'yes # or not' "$(printf 'yes\r')" YES true '"no'; do
+	for value in 'yes ' 'yes # or not' "$(printf 'yes\r')" YES true '' '"no' '"no"t' '"no"#'; do
 		echo "REQUIRE_THOROUGH=$value" >"$ROOT/etc/default/pciback-reset"
 		run 9 adopt 01:00.0
 		says 'nothing is adopted, as REQUIRE_THOROUGH is '
 	done
-	for value in no '' '"no"' "'no'"; do
+	for value in no '"no"' "'no'" '"no" # for a test'; do
 		echo "REQUIRE_THOROUGH=$value" >"$ROOT/etc/default/pciback-reset"
 		run 0 adopt --dry-run 01:00.0
 	done
+	# What no shell takes is no "no", nor leaves one that stood before it
+	for line in 'REQUIRE_THOROUGH = yes' 'REQUIRE_THOROUGH =no' 'export REQUIRE_THOROUGH=no' \
+		'REQUIRE_THOROUGH: yes' 'REQUIRE_THOROUGH+=t'; do
+		printf 'REQUIRE_THOROUGH=no\n %s\nA="\n#' "$line" >"$ROOT/etc/default/pciback-reset"
+		run 9 adopt 01:00.0
+	done
+	says "as REQUIRE_THOROUGH is 'REQUIRE_THOROUGH+=t' and not 'no'"
+	# Nor is what is another one's, or what is not there
+	printf 'A="\nREQUIRE_THOROUGH=no\n"\nREQUIRE_THROUGH=yes\n' >"$ROOT/etc/default/pciback-reset"
+	run 9 adopt 01:00.0
+	rm "$ROOT/etc/default/pciback-reset"
+	run 9 adopt 01:00.0
 	echo 'REQUIRE_THOROUGH="yes"' >"$ROOT/etc/default/pciback-reset"
 	echo 'ADOPT="01:00.0"' >>"$ROOT/etc/default/pciback-reset"
 	run 9 adopt --boot
@@ -630,9 +642,15 @@ test_boot_missing()
 	run 0 adopt --boot --dry-run
 	says "echo 0000:01:00.0 >$PCI/drivers_probe"
 	says "echo 0000:01:00.1 >$PCI/drivers_probe"
-	printf 'ADOPTED="\nADOPT="01:00.1\n' >"$ROOT/etc/default/pciback-reset"
-	run 0 adopt --boot --dry-run
-	says "echo 0000:01:00.1 >$PCI/drivers_probe"
+	# What is no shell's is named, with what may be meant
+	for line in 'ADOPT = 01:00.0' 'export ADOPT="01:00.0"' 'ADOPT="01:00.0'; do
+		echo "$line" >"$ROOT/etc/default/pciback-reset"
+		run 2 adopt --boot --dry-run
+		says "/etc/default/pciback-reset: not the address of a PCI function: '"
+	done
+	printf 'OTHER="\nADOPT="01:00.1\n#ADOPT =\nADOPTED = ' >"$ROOT/etc/default/pciback-reset"
+	run 2 adopt --boot --dry-run
+	says "'ADOPTED'"
 	: >"$ROOT/etc/default/pciback-reset"
 	run 0 adopt --boot
 }
