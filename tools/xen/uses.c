@@ -19,7 +19,7 @@ static const char *const open_classes[] = {
 
 /* A network interface, a disk or a part of one, another device, and what it is used for */
 struct use {
-	const char *name, *path, *dev, *why;
+	const char *name, *path, *dev, *node, *why;
 	bool never;			/* not even by force */
 	struct use *next;
 };
@@ -33,27 +33,29 @@ static char *real_path(const char *path)
 	return format("%s", realpath(path, real) ?: "");
 }
 
-static const char *last_part(const char *path)
+/* By a path of its node below /dev, or of its own in sysfs */
+static struct use *find_use(const char *path)
 {
-	return strrchr(path, '/') ? strrchr(path, '/') + 1 : "";
-}
-
-static struct use *find_use(const char *name)
-{
+	const char *real = real_path(path);
 	struct use *use = uses;
 
-	while (use && strcmp(use->name, name))
+	while (use && (!*real || (strcmp(use->node, real) && strcmp(use->path, real))))
 		use = use->next;
 	return use;
 }
 
 static struct use *add_use(const char *class, const char *name)
 {
+	const char *path = at("/sys/class/%s/%s", class, name);
 	struct use *use = get(sizeof(*use));
+	char node[TEXT_LEN];
 
 	use->name = name;
-	use->path = real_path(at("/sys/class/%s/%s", class, name));
-	use->dev = read_line(at("/sys/class/%s/%s/dev", class, name));
+	use->path = real_path(path);
+	use->dev = read_line(format("%s/dev", path));
+	/* In another folder than /dev for some, and with another name: cciss!c0d0 */
+	use->node = parse_setting(read_file(format("%s/uevent", path)), "DEVNAME", node,
+				  sizeof(node)) ? real_path(at("/dev/%s", node)) : "";
 	use->next = uses;
 	uses = use;
 	return use;
@@ -83,7 +85,7 @@ static void mark_mounts(void)
 {
 	char *line, *save = NULL, *text;
 	struct mount mount;
-	const char *name;
+	const char *node;
 	struct use *use;
 
 	text = read_file(at("/proc/self/mountinfo"));
@@ -91,11 +93,10 @@ static void mark_mounts(void)
 		if (!parse_mount(line, &mount))
 			continue;
 		/* Some file systems have numbers of their own */
-		name = mount.source[0] != '/' ? "" :
-			last_part(real_path(at("%s", mount.source)));
+		node = mount.source[0] == '/' ? real_path(at("%s", mount.source)) : "";
 		for (use = uses; use; use = use->next) {
 			if (!use->dev[0] ||
-			    (strcmp(use->dev, mount.dev) && strcmp(use->name, name)))
+			    (strcmp(use->dev, mount.dev) && (!*node || strcmp(use->node, node))))
 				continue;
 			if (!use->never)
 				use->why = format("%s is mounted on %s", use->name, mount.where);
@@ -105,7 +106,7 @@ static void mark_mounts(void)
 	text = read_file(at("/proc/swaps"));
 	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		line[strcspn(line, " \t")] = '\0';
-		use = find_use(last_part(real_path(at("%s", line))));
+		use = find_use(at("%s", line));
 		if (use)
 			use->why = format("%s is swap space", use->name);
 	}
@@ -133,8 +134,8 @@ static void mark_open_files(const char *pid)
 	for (; *fd; fd++) {
 		const char *path = link_path(at("/proc/%s/fd/%s", pid, *fd));
 
-		use = strncmp(path, "/dev/", 5) ? NULL : find_use(last_part(path));
-		if (use && use->dev[0] && !use->why)
+		use = strncmp(path, "/dev/", 5) ? NULL : find_use(at("%s", path));
+		if (use && !use->why)
 			use->why = format("%s is open in %s (%s)", clean(path),
 					  read_line(at("/proc/%s/comm", pid)), pid);
 	}
@@ -147,7 +148,7 @@ static void mark_held(struct use *use)
 	int fd;
 
 	for (; *holder; holder++) {
-		struct use *above = find_use(*holder);
+		struct use *above = find_use(at("/sys/class/block/%s", *holder));
 		bool never = above && (mark_held(above), above->never);
 
 		if (!use->why || never)
@@ -160,8 +161,7 @@ static void mark_held(struct use *use)
 	if (use->why || !exists(at("/sys/class/block/%s", use->name)))
 		return;
 	/* What the kernel has opened for itself alone, as ZFS does */
-	fd = open(at("/dev/%s", use->name),
-		  O_RDONLY | O_EXCL | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	fd = open(use->node, O_RDONLY | O_EXCL | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0 && errno == EBUSY)
 		use->why = format("the disk %s is in use", use->name);
 	if (fd >= 0)

@@ -25,7 +25,7 @@ export PCIBACK_RESET_ROOT="$ROOT" NO_COLOR=1 PATH="$WORK/bin:$PATH"
 # shellcheck source=/dev/null
 . "$DIR/fake_tree.sh"
 
-TESTS='options root_fs volume swap nvme_paths guest_disk opened opens user_driver interface uppers
+TESTS='options root_fs volume swap nvme_paths guest_disk opened nodes opens user_driver interface uppers
 	console security bridge pf beyond
 	mixed cardbus vmd kernel_says plan_before plan_cut names_hostile list_machine domains
 	guest_of_model reset_of_guest stale_reason fail_closed
@@ -188,15 +188,54 @@ test_opened()
 	run 0 adopt --force --dry-run 00:04.0
 }
 
+# A node is where its uevent says, and it alone is the device: not what ends with the same name
+test_nodes()
+{
+	disk 0000:03:01.0 'cciss!c0d0' 104:0
+	disk 0000:03:01.0 'cciss!c0d0p1' 104:1
+	run 0 adopt --only --dry-run 03:01.0
+	printf 'Filename\n/dev/cciss/c0d0p1  partition 1 0 -2\n' >"$ROOT/proc/swaps"
+	run 4 adopt --only 03:01.0
+	says 'cciss!c0d0p1 is swap space'
+	: >"$ROOT/proc/swaps"
+	ln -s cciss/c0d0p1 "$ROOT/dev/linked"
+	mounted 0:40 /srv /dev/linked
+	run 4 adopt --only 03:01.0
+	says 'cciss!c0d0p1 is mounted on /srv'
+	: >"$ROOT/proc/self/mountinfo"
+	opened /dev/cciss/c0d0 smartd
+	run 4 adopt --only 03:01.0
+	says '/dev/cciss/c0d0 is open in smartd (77)'
+	rm -r "$ROOT/proc/77"
+	disk '' 'drbd!r0' 147:0
+	: >"$ROOT/sys/class/block/cciss!c0d0p1/holders/drbd!r0"
+	mounted 147:0 / /dev/drbd/r0
+	run 4 adopt --only --force 03:01.0
+	says 'cciss!c0d0p1 is below drbd!r0, and drbd!r0 is mounted on /'
+
+	disk 0000:03:00.0 sdb 8:16
+	bind 0000:03:00.0 vfio-pci
+	ln -s ../../../../kernel/iommu_groups/27 "$PCI/devices/0000:03:00.0/iommu_group"
+	node '' vfio 27 242:1
+	mkdir -p "$ROOT/dev/pts" "$ROOT/srv" "$ROOT/dev/mapper"
+	: >"$ROOT/dev/pts/27"
+	: >"$ROOT/srv/sdb"
+	: >"$ROOT/dev/mapper/sdb"
+	opened /dev/pts/27 bash
+	mounted 0:41 /mnt /srv/sdb
+	echo '/dev/mapper/sdb  partition 1 0 -2' >"$ROOT/proc/swaps"
+	run 0 adopt --only --dry-run 03:00.0
+}
+
 # What opens a disk sees whether the kernel has it; what opens another device may change that
 test_opens()
 {
-	disk 0000:03:01.0 sda 8:0
+	disk 0000:03:01.0 'cciss!c0d0' 8:0
 	node 0000:03:00.0 uio uio0 241:0
-	rm "$ROOT/dev/sda"
-	mkfifo "$ROOT/dev/sda" "$ROOT/dev/uio0"
+	rm "$ROOT/dev/cciss/c0d0" "$ROOT/dev/uio0"
+	mkfifo "$ROOT/dev/cciss/c0d0" "$ROOT/dev/uio0"
 	# To open one for writing waits for who opens it for reading
-	(: >"$ROOT/dev/sda" && : >"$WORK/opened.sda") &
+	(: >"$ROOT/dev/cciss/c0d0" && : >"$WORK/opened.sda") &
 	sda=$!
 	(: >"$ROOT/dev/uio0" && : >"$WORK/opened.uio0") &
 	uio0=$!

@@ -73,6 +73,14 @@ machine()
 	methods 0000:01:00.0 pm
 }
 
+# add_node NAME: below /dev, of the device whose folder is $path
+add_node()
+{
+	echo "DEVNAME=$1" >"$path/uevent"
+	mkdir -p "$(dirname "$ROOT/dev/$1")"
+	: >"$ROOT/dev/$1"
+}
+
 # disk BDF NAME MAJOR:MINOR: below a function; of "" it is virtual
 disk()
 {
@@ -83,7 +91,7 @@ disk()
 	fi
 	mkdir -p "$path/holders"
 	echo "$3" >"$path/dev"
-	: >"$ROOT/dev/$2"
+	add_node "$(echo "$2" | tr '!' /)"
 	ln -s "../../${path#"$ROOT/sys/"}" "$ROOT/sys/class/block/$2"
 }
 
@@ -104,6 +112,10 @@ node()
 	fi
 	mkdir -p "$path" "$ROOT/sys/class/$2"
 	echo "$4" >"$path/dev"
+	case $2 in
+	vfio) add_node "vfio/$3" ;;
+	*) add_node "$3" ;;
+	esac
 	ln -s "../../${path#"$ROOT/sys/"}" "$ROOT/sys/class/$2/$3"
 }
 

@@ -242,6 +242,8 @@ static void use_disk(const struct fact *fact, unsigned int nr)
 	make_dir("%s/block/sd%u/holders", path, nr);
 	snprintf(text, sizeof(text), "8:%u\n", nr);
 	make_file(text, "%s/block/sd%u/dev", path, nr);
+	snprintf(text, sizeof(text), "DEVNAME=sd%u\n", nr);
+	make_file(text, "%s/block/sd%u/uevent", path, nr);
 	snprintf(text, sizeof(text), "%s/block/sd%u", path, nr);
 	make_link(text, TREE "/sys/class/block/sd%u", nr);
 	make_file("", TREE "/dev/sd%u", nr);
