@@ -133,7 +133,8 @@ void command_doctor(char **argv)
 	check_driver();
 	check_functions();
 	for (name = names(at(SETUPS)); *name; name++)
-		check_setup(*name);
+		if (valid_name(*name))
+			check_setup(*name);
 	check(!secure || thorough(), secure ? "Secure Boot is on" : "Secure Boot is off",
 	      "the kernel loads signed modules only: mokutil --import /var/lib/dkms/mok.pub");
 	check(exists(unit) || link_name(unit)[0], "pciback-reset.service runs at boot",

@@ -151,7 +151,7 @@ char **names(const char *dir)
 	char **list = get((n < 0 ? 1 : n + 1) * sizeof(*list)), **end = list;
 
 	for (i = 0; i < n; i++) {
-		if (entries[i]->d_name[0] != '.')
+		if (strcmp(entries[i]->d_name, ".") && strcmp(entries[i]->d_name, ".."))
 			*end++ = format("%s", entries[i]->d_name);
 		free(entries[i]);
 	}

@@ -375,7 +375,8 @@ struct list boot_functions(void)
 
 	add_words(setting("ADOPT"), CONFIG, false);
 	for (name = names(at(SETUPS)); *name; name++)
-		add_setup(*name);
+		if (valid_name(*name))
+			add_setup(*name);
 	if (n_wants)
 		need_pciback();
 	return find_all(false, false);

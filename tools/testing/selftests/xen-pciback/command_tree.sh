@@ -286,6 +286,9 @@ test_interface()
 	run 4 adopt --only 03:00.0
 	says 'the network interface eth7 is a part of xenbr0'
 	run 0 adopt --only --force --dry-run 03:00.0
+	# A file of that name is hidden, an interface is not
+	mv "$ROOT/sys/class/net/eth7" "$ROOT/sys/class/net/.eth7"
+	run 4 adopt --only 03:00.0
 }
 
 # A VLAN or a macvtap on top
@@ -738,7 +741,10 @@ test_setup()
 	for bdf in 03:00.0 03:01.0; do
 		echo "0000:$bdf"
 	done >"$ROOT/etc/pciback-reset.d/old"
+	# What an editor leaves there is none
+	echo 0000:00:01.0 | tee "$ROOT/etc/pciback-reset.d/old~" >"$ROOT/etc/pciback-reset.d/.old.swp"
 	run 4 adopt --boot --dry-run
+	says_not 0000:00:01.0
 	says 'eth7 is up'
 	sed -i '1s/^/--force\n/' "$ROOT/etc/pciback-reset.d/old"
 	run 0 adopt --boot --dry-run
