@@ -17,7 +17,7 @@ import re
 import sys
 
 FUNCTIONS = (r'dev_(?:err|warn|notice|info)\w*|pr_(?:err|warn|notice|info)\w*|WARN|'
-             r'xenbus_dev_(?:error|fatal)|pcibk_note|pcibk_blocked|warn|die|print_result')
+             r'xenbus_dev_(?:error|fatal)|pcibk_note|pcibk_blocked|warn|refuse|die|print_result')
 # The results of a command that has succeeded need no explanation.
 GOOD = ('"ok"', '"clean"', '"undone"')
 STRING = r'"(?:[^"\\]|\\.)*"'

@@ -130,11 +130,10 @@ static void make_strict(const struct fn *f)
 	if (!f->strict || !thorough())
 		return;
 	err = put("1", at(PCI "/devices/%s/pciback/strict", f->bdf));
-	if (!err)
-		return;
-	warn("%s is not made strict, and is handed out even if it needs a reset: %s", f->bdf,
-	     strerror(err));
-	fail(FAILED);
+	if (err)
+		refuse(f->bdf, FAILED,
+		       "%s is not made strict, and is handed out even if it needs a reset: %s",
+		       f->bdf, strerror(err));
 }
 
 /* All or none of them */
@@ -146,18 +145,17 @@ static bool adopt_all(const struct list *l)
 
 	for_each(f, l) {
 		if (f->owned) {
-			print_result(f, "ok", "is pciback's already");
+			print_result(f, 0, "ok", "is pciback's already");
 			continue;
 		}
 		driver = driver_or_none(f);
 		list_add(&adopted, f);
 		why = adopt_one(f);
 		if (!why) {
-			print_result(f, "ok", format("%s -> pciback", driver));
+			print_result(f, 0, "ok", format("%s -> pciback", driver));
 			continue;
 		}
-		print_result(f, "failed", why);
-		fail(FAILED);
+		print_result(f, FAILED, "failed", why);
 		warn("pciback did not get all of them: the others go back to their drivers");
 		/* The last one may have one foot in */
 		while (adopted.n--) {
@@ -165,9 +163,9 @@ static bool adopt_all(const struct list *l)
 
 			why = release_one(m);
 			if (why)
-				warn("%s was not given back: %s", m->bdf, why);
+				refuse(m->bdf, FAILED, "%s was not given back: %s", m->bdf, why);
 			else if (m != f)
-				print_result(m, "undone",
+				print_result(m, 0, "undone",
 					     format("pciback -> %s", driver_or_none(m)));
 		}
 		return false;
@@ -201,14 +199,15 @@ static bool refused(const struct list *l, const struct list *named)
 
 		why = f->owned ? NULL : used_for(f, &never);
 		if (why && (never || !force)) {
-			warn("%s is not taken%s: %s", f->bdf, never ? "" : " without --force", why);
+			refuse(f->bdf, BLOCKED, "%s is not taken%s: %s", f->bdf,
+			       never ? "" : " without --force", why);
 			any = true;
 		}
 		if (force)
 			continue;
 		if (!f->owned && !same_device(f, named)) {
-			warn("%s (%s) is another device, in the same set", f->bdf,
-			     driver_or_none(f));
+			refuse(f->bdf, BLOCKED, "%s (%s) is another device, in the same set",
+			       f->bdf, driver_or_none(f));
 			beyond = true;
 		}
 		if ((with & OPT_ONLY) || !f->parent || l->n < 2 || !list_has(named, f) ||
@@ -216,15 +215,14 @@ static bool refused(const struct list *l, const struct list *named)
 			continue;
 		why = set_blocker(f);
 		if (why) {
-			warn("%s could not be reset with its set: %s; to take it alone: --only",
-			     f->bdf, why);
+			refuse(f->bdf, BLOCKED,
+			       "%s could not be reset with its set: %s; to take it alone: --only",
+			       f->bdf, why);
 			any = true;
 		}
 	}
 	if (beyond)
 		warn("to take these along, too: --force, or name each of them");
-	if (any || beyond)
-		fail(BLOCKED);
 	return any || beyond;
 }
 
@@ -318,10 +316,8 @@ static void release(const struct list *l)
 		if (!f->owned)
 			continue;
 		why = release_one(f);
-		print_result(f, why ? "failed" : "ok",
+		print_result(f, why ? FAILED : 0, why ? "failed" : "ok",
 			     why ?: format("pciback -> %s", driver_or_none(f)));
-		if (why)
-			fail(FAILED);
 	}
 }
 

@@ -143,7 +143,6 @@ void say_stock(void)
 	warn("this kernel's pciback is without thorough resets: it has no reset_device, and shows neither plans nor results");
 }
 
-/* The exit status is that of all errors, if they are of one kind */
 void fail(int code)
 {
 	status = !status || status == code ? code : FAILED;
@@ -204,13 +203,37 @@ const char *colour(const char *word)
 	return "\033[31m";
 }
 
-/* A function's line of result; a dry run has none */
-void print_result(const struct fn *f, const char *word, const char *text)
+/* What came of a function; the exit status is that of all errors, if they are of one kind */
+static struct json_object *outcome(const char *bdf, int code, const char *word, const char *text)
 {
+	struct json_object *obj = json(NULL, "bdf", bdf, "result", word, NULL);
+
+	if (code)
+		fail(code);
+	json_object_object_add(obj, "ok", json_object_new_boolean(!code));
+	json_object_object_add(obj, "status", json_object_new_int(code));
+	return json(obj, code ? "error" : "text", text, NULL);
+}
+
+/* A function's line of result; a dry run has none */
+void print_result(const struct fn *f, int code, const char *word, const char *text)
+{
+	struct json_object *obj = outcome(f->bdf, code, word, text);
+
 	if (!(opts & OPT_DRY_RUN))
-		print(json(NULL, "bdf", f->bdf, "result", word, "text", text, NULL),
-		      format("%s  %s%-8s%s%s%s", f->bdf, colour(word), word, colour(""),
-			     text[0] ? " " : "", text));
+		print(obj, format("%s  %s%-8s%s%s%s", f->bdf, colour(word), word, colour(""),
+				  text[0] ? " " : "", text));
+}
+
+/* Nothing is done with a function or, without @bdf, at all */
+void print_refusal(const char *bdf, int code, const char *text)
+{
+	struct json_object *obj = outcome(bdf, code, "refused", clean(text));
+
+	if (opts & OPT_JSON)
+		print(obj, NULL);
+	else
+		print_warning(text);
 }
 
 /* -- what it is told ---------------------------------------------------------- */
@@ -254,8 +277,8 @@ static void add_words(char *text, const char *where, bool strict)
 		} else if (!strcmp(word, "--only")) {
 			with |= OPT_ONLY;
 		} else if (!add_want(word, strict, with)) {
-			warn("%s: not the address of a PCI function: '%s'", where, word);
-			fail(USAGE);
+			refuse(NULL, USAGE, "%s: not the address of a PCI function: '%s'", where,
+			       word);
 		}
 	}
 }
@@ -264,19 +287,20 @@ static void add_setup(const char *name)
 {
 	const char *path = at(SETUPS "/%s", name);
 
-	if (exists(path)) {
+	if (exists(path))
 		add_words(read_file(path), name, true);
-		return;
-	}
-	warn("there is no set-up of the name %s", name);
-	fail(UNKNOWN);
+	else
+		refuse(NULL, UNKNOWN, "there is no set-up of the name %s", name);
 }
 
-/* A function that is what it was when somebody wrote it down; NULL, and why */
-static struct fn *found(const struct want *want)
+/*
+ * A function that is what it was when somebody wrote it down; NULL, and why.  @left: what is gone,
+ * or has made room for another device, has left its set-up alone.
+ */
+static struct fn *found(const struct want *want, bool left)
 {
+	const char *ids = format("%04x:%04x", want->vendor, want->device), *why = NULL;
 	struct fn *f = find(want->bdf), *other;
-	const char *ids = format("%04x:%04x", want->vendor, want->device);
 
 	/* Addresses move when hardware is added; a place does not */
 	if (want->path[0] && want->vendor >= 0)
@@ -287,18 +311,19 @@ static struct fn *found(const struct want *want)
 				break;
 			}
 	if (!f)
-		warn("there is no function %s", want->bdf);
+		why = format("there is no function %s", want->bdf);
 	else if (want->vendor >= 0 && strcmp(ids, ids_of(f)))
-		warn("%s is %s, and not %s as it should be", f->bdf, ids_of(f), ids);
+		why = format("%s is %s, and not %s as it should be", f->bdf, ids_of(f), ids);
 	else if (want->path[0] && strcmp(slot_path(f), want->path))
-		warn("%s is at %s, and not at %s as it should be", f->bdf, slot_path(f),
-		     want->path);
-	else
-		return f;
-	return NULL;
+		why = format("%s is at %s, and not at %s as it should be", f->bdf, slot_path(f),
+			     want->path);
+	if (why && left && want->strict)
+		warn("%s", why);
+	else if (why)
+		refuse(want->bdf, UNKNOWN, "%s", why);
+	return why ? NULL : f;
 }
 
-/* @left: what is gone, or has made room for another device, has left its set-up alone */
 static struct list find_all(bool brief, bool left)
 {
 	struct list l;
@@ -308,9 +333,7 @@ static struct list find_all(bool brief, bool left)
 	scan(brief);
 	l = list_new();
 	for (i = 0; i < n_wants; i++) {
-		f = found(&wants[i]);
-		if (!f && !(left && wants[i].strict))
-			fail(UNKNOWN);
+		f = found(&wants[i], left);
 		if (!f)
 			continue;
 		f->strict = wants[i].strict;
@@ -329,12 +352,12 @@ static struct list named_functions(char **argv, bool brief, bool left)
 	for (; *argv; argv++) {
 		if (add_want(*argv, false, 0))
 			continue;
-		if (valid_name(*argv)) {
+		if (valid_name(*argv))
 			add_setup(*argv);
-			continue;
-		}
-		warn("not the address of a PCI function: '%s' (like 0000:01:00.0)", *argv);
-		fail(USAGE);
+		else
+			refuse(NULL, USAGE,
+			       "not the address of a PCI function: '%s' (like 0000:01:00.0)",
+			       *argv);
 	}
 	if (status)
 		exit(status);

@@ -151,14 +151,16 @@ int run_program(bool quiet, const char *const argv[]);
 extern unsigned int opts;
 extern int status;
 #define warn(...)	print_warning(format(__VA_ARGS__))
-#define die(code, ...)	(warn(__VA_ARGS__), exit(code))
+#define refuse(bdf, code, ...)	print_refusal(bdf, code, format(__VA_ARGS__))
+#define die(code, ...)	(refuse(NULL, code, __VA_ARGS__), exit(code))
 void print_warning(const char *text);
+void print_refusal(const char *bdf, int code, const char *text);
 void fail(int code);
 struct json_object *json(struct json_object *obj, ...);
 const char *json_line(struct json_object *obj);
 void print(struct json_object *obj, const char *text);
 void print_command(const char *text);
-void print_result(const struct fn *f, const char *word, const char *text);
+void print_result(const struct fn *f, int code, const char *word, const char *text);
 const char *colour(const char *word);
 void say_stock(void);
 void need_pciback(void);

@@ -76,9 +76,8 @@ void need_owned(const struct list *l)
 	for_each(f, l) {
 		if (f->owned)
 			continue;
-		warn("%s is not pciback's (%s)", f->bdf, driver_or_none(f));
+		refuse(f->bdf, UNKNOWN, "%s is not pciback's (%s)", f->bdf, driver_or_none(f));
 		list_add(&missing, f);
-		fail(UNKNOWN);
 	}
 	if (missing.n)
 		warn("to give it to pciback: pciback-reset adopt%s", list_text(&missing));
@@ -98,9 +97,8 @@ void need_idle(const struct list *l)
 		if (f->domid < 0 ||
 		    (f->handout == WANTED && (opts & OPT_WEAK) && thorough()))
 			continue;
-		warn("%s is assigned to %s: pciback-reset detach %d %s", f->bdf,
-		     guest_name(f->domid), f->domid, f->bdf);
-		fail(BLOCKED);
+		refuse(f->bdf, BLOCKED, "%s is assigned to %s: pciback-reset detach %d %s", f->bdf,
+		       guest_name(f->domid), f->domid, f->bdf);
 	}
 	if (status)
 		exit(status);
@@ -196,9 +194,7 @@ static void report_reset(struct fn *f)
 	else if (head->err && head->err != EBUSY && head->err != ENOTTY &&
 		 results[i].status != BROKEN)
 		last = strerror(head->err);
-	print_result(f, word, last);
-	if (head->err)
-		fail(results[i].status);
+	print_result(f, results[i].status, word, last);
 }
 
 /* What the resets of reset_all() share; but for the writes they go one after the other */
@@ -290,7 +286,7 @@ static void reset_needy(const struct list *l, bool silent)
 		if (needs_reset(f))
 			list_add(&needy, f);
 		else if (!silent && !(opts & OPT_DRY_RUN))
-			print_result(f, "clean", attr(f, "pciback/last_reset"));
+			print_result(f, 0, "clean", attr(f, "pciback/last_reset"));
 	}
 	if (needy.n)
 		reset_all(&needy, "do_flr");
@@ -392,9 +388,9 @@ static void take_back(const struct list *l, int domid, bool whole, struct list m
 			warn("domain %d no longer has %s, although xl failed", domid, f->bdf);
 			list_add(&more, f);
 		} else {
-			print_result(f, "failed", format("still with %s%s", guest_name(domid),
-							 force ? ", by force" : ""));
-			fail(FAILED);
+			print_result(f, FAILED, "failed",
+				     format("still with %s%s", guest_name(domid),
+					    force ? ", by force" : ""));
 			if (!whole)
 				return;
 		}
@@ -442,8 +438,7 @@ void command_attach(char **argv)
 			continue;
 		if (given)
 			warn("pciback does not hand out %s", f->bdf);
-		print_result(f, "failed", "not attached");
-		fail(FAILED);
+		print_result(f, FAILED, "failed", "not attached");
 		break;
 	}
 	if (status && !attached.n)
@@ -456,7 +451,7 @@ void command_attach(char **argv)
 	/* Not before it is sure that it stays so */
 	for_each(f, &l)
 		if (!(opts & OPT_DRY_RUN))
-			print_result(f, "ok", format("attached to %s", guest_name(domid)));
+			print_result(f, 0, "ok", format("attached to %s", guest_name(domid)));
 }
 
 void command_detach(char **argv)
@@ -477,9 +472,8 @@ void command_detach(char **argv)
 		/* Idle may be what was detached before another one failed */
 		if (f->domid == domid || (f->domid < 0 && theirs.n))
 			continue;
-		warn("%s is not domain %d's (%s)", f->bdf, domid,
-		     f->domid < 0 ? "idle" : guest_name(f->domid));
-		fail(UNKNOWN);
+		refuse(f->bdf, UNKNOWN, "%s is not domain %d's (%s)", f->bdf, domid,
+		       f->domid < 0 ? "idle" : guest_name(f->domid));
 	}
 	if (status)
 		exit(status);

@@ -80,6 +80,14 @@ is_json()
 		t again' | grep -qx 'v\+' || problem "$1: not JSON"
 }
 
+# objects NUMBER WHAT: so many of them, and else hints
+objects()
+{
+	sed -i '/^pciback-reset: /d' "$WORK/out"
+	is "$(grep -c '"ok": false' "$WORK/out")" "$1" "$2: refusals"
+	is_json "$2"
+}
+
 # -- tests --------------------------------------------------------------------
 
 test_options()
@@ -937,7 +945,36 @@ test_completion()
 
 test_json()
 {
+	# Each function that is refused, with the reason; and what is no function's
+	mounted 8:0 /srv /dev/sda
+	disk 0000:03:01.0 sda 8:0
+	run 4 adopt --json 03:00.0
+	says '{ "bdf": "0000:03:01.0", "result": "refused", "ok": false, "status": 4, "error": "0000:03:01.0 is not taken without --force: sda is mounted on /srv" }'
+	says '"error": "0000:03:01.0 (ahci) is another device, in the same set" }'
+	objects 2 'adopt --json'
+	run 3 release --json 01:00.0 7f:00.0 03:00.0=10de:1b80
+	says '"bdf": "0000:7f:00.0", "result": "refused", "ok": false, "status": 3,'
+	objects 2 'release --json'
+	run 3 reset --json 01:00.0 01:00.1
+	objects 2 'reset --json'
+	run 3 release --json bogus
+	says '{ "bdf": null, "result": "refused", "ok": false, "status": 3, "error": "there is no set-up of the name bogus" }'
+	for arguments in 'attach nobody' 'reset x;' reset bogus; do
+		run 2 $arguments --json
+	done
+	run 1 adopt --json --only 01:00.0
+	says '"bdf": "0000:01:00.0", "result": "failed", "ok": false, "status": 1, "error": "pciback does not take it, the kernel'
 	kernel 0000:01:00.0 0000:01:00.1
+	domain 3 win11
+	backend 3 4 0000:01:00.0
+	for verb in reset release; do
+		run 4 $verb --json 01:00.0
+		says '"bdf": "0000:01:00.0", "result": "refused", "ok": false, "status": 4, "error": "0000:01:00.0 is assigned to domain 3 (win11)'
+		is_json "$verb"
+	done
+	rm -r "$ROOT/xenstore"
+	run 0 reset --json 01:00.0
+	says '{ "bdf": "0000:01:00.0", "result": "ok", "ok": true, "status": 0, "text": "none" }'
 	for arguments in 'reset 01:00.0 01:00.1' 'plan 01:00.0' 'release --dry-run 01:00.0' \
 		'adopt 01:00.0' 'report' 'list --all' 'list --all --tree'; do
 		run 0 $arguments --json
