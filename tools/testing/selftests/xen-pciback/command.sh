@@ -929,9 +929,11 @@ event()
 # As it happens, and twice the same is two lines
 test_guest_monitor()
 {
-	give $NVME
+	give $NVME $FIRST
 	$COMMAND monitor >"$WORK/events" 2>&1 &
 	monitor=$!
+	$COMMAND monitor --json >"$WORK/objects" 2>&1 &
+	programs=$!
 	sleep 2
 	$COMMAND reset $NVME >/dev/null
 	event 1 "$NVME  reset      flr: ok"
@@ -941,13 +943,25 @@ test_guest_monitor()
 	event 1 "$NVME  handed out domain $domid (pv)"
 	# The one that xl asks for
 	event 3 "$NVME  reset      flr: ok"
+	# One that is refused: a reset, and then a hand-out
+	$COMMAND reset $FIRST >/dev/null
+	event 1 "$FIRST  reset      slot: blocked by $SECOND"
+	event 0 refused
+	echo 1 >/sys/module/xen_pciback/parameters/strict_reset
+	$COMMAND attach --only pv $FIRST >/dev/null 2>&1
+	echo 0 >/sys/module/xen_pciback/parameters/strict_reset
+	event 1 "$FIRST  refused"
+	event 1 "handed out"
 	$COMMAND detach pv $NVME >/dev/null
 	event 1 "$NVME  given back"
 	event 4 "$NVME  reset      flr: ok"
 	echo "$NVME" >"$PCIBACK/unbind"
 	event 1 "$NVME  released"
-	kill $monitor
-	wait $monitor
+	kill $monitor $programs
+	wait $monitor $programs
+	cp "$WORK/objects" "$WORK/out"
+	is "$(grep -c "\"bdf\": \"$FIRST\", \"event\": \"refused\"" "$WORK/out")" 1 "objects: refused"
+	is "$(grep -cv '^{ "time": ".*", "bdf": ".*", "event": ".*", "text": .* }$' "$WORK/out")" 0 "what is no event"
 }
 
 # What a stub domain is to libxl: the domain that a guest names as that of its device
