@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -256,11 +255,8 @@ int find_domain(const char *name)
 /* Run a program, with what it says on stderr, or nowhere: it is not this command's result */
 int run_program(bool quiet, const char *const argv[])
 {
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
 	const char *line = argv[0];
-	int i, err, result;
-	sigset_t pipe;
+	int i, result;
 	pid_t pid;
 
 	for (i = 1; argv[i]; i++)
@@ -269,22 +265,15 @@ int run_program(bool quiet, const char *const argv[])
 		print_command(line);
 		return 0;
 	}
-	posix_spawn_file_actions_init(&actions);
-	if (quiet)
-		posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-	posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
-	/* Not ignored, as it is here */
-	sigemptyset(&pipe);
-	sigaddset(&pipe, SIGPIPE);
-	posix_spawnattr_init(&attributes);
-	posix_spawnattr_setsigdefault(&attributes, &pipe);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
-	err = posix_spawnp(&pid, argv[0], &actions, &attributes, (char *const *)argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attributes);
-	if (err) {
-		warn("%s: %s", argv[0], strerror(err));
-		return -1;
+	pid = fork();
+	if (!pid) {
+		/* Not ignored, as it is here */
+		signal(SIGPIPE, SIG_DFL);
+		if (!quiet || freopen("/dev/null", "w", stderr))
+			dup2(STDERR_FILENO, STDOUT_FILENO);
+		execvp(argv[0], (char *const *)argv);
+		warn("%s: %s", argv[0], strerror(errno));
+		_exit(127);
 	}
 	while (waitpid(pid, &result, 0) < 0)
 		if (errno != EINTR)

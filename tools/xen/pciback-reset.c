@@ -41,7 +41,7 @@ static const struct {
 	{ "yes", OPT_YES, "do not ask" },
 };
 
-static void command_completion(char **argv);
+static command_fn command_completion;
 
 #define EXTENT (OPT_ONLY | OPT_SET | OPT_DRY_RUN)
 #define ANY_NUMBER 4096
@@ -50,7 +50,7 @@ static const struct command {
 	const char *name, *arguments;
 	int least, most;
 	unsigned int opts;
-	void (*start)(char **argv);
+	command_fn *start;
 	const char *help;
 } commands[] = {
 	{ "list", "", 0, 0, OPT_ALL | OPT_TREE, command_list,

@@ -180,18 +180,9 @@ const char *plan_text(struct fn *f);
 const char *planned_method(struct fn *f);
 struct json_object *json_function(struct fn *f);
 
-/* The commands */
-void command_list(char **argv);
-void command_plan(char **argv);
-void command_doctor(char **argv);
-void command_report(char **argv);
-void command_monitor(char **argv);
-void command_reset(char **argv);
-void command_adopt(char **argv);
-void command_release(char **argv);
-void command_attach(char **argv);
-void command_detach(char **argv);
-void command_setup(char **argv);
-void command_undo(char **argv);
+typedef void command_fn(char **argv);
+command_fn command_list, command_plan, command_doctor, command_report, command_monitor;
+command_fn command_reset, command_adopt, command_release, command_attach, command_detach;
+command_fn command_setup, command_undo;
 
 #endif

@@ -15,21 +15,14 @@
 struct fn *all;
 int n_all;
 
-static int by_address(const void *a, const void *b)
-{
-	const struct fn *x = a, *y = b;
-
-	if (x->domain != y->domain)
-		return x->domain < y->domain ? -1 : 1;
-	return strcmp(strchr(x->bdf, ':'), strchr(y->bdf, ':'));
-}
-
 struct fn *find(const char *bdf)
 {
-	struct fn key = { .domain = strtoul(bdf, NULL, 16) };
+	struct fn *f;
 
-	snprintf(key.bdf, sizeof(key.bdf), "%s", bdf);
-	return bsearch(&key, all, n_all, sizeof(*all), by_address);
+	for_all(f)
+		if (!strcmp(f->bdf, bdf))
+			return f;
+	return NULL;
 }
 
 /* Who has the function now? */
@@ -67,11 +60,8 @@ void scan(bool brief)
 	all = get((name - list + 1) * sizeof(*all));
 	n_all = 0;
 	for (name = list; *name; name++) {
-		const char *end;
-
 		f = &all[n_all];
-		end = parse_bdf(*name, f->bdf);
-		if (!end || *end || strcmp(*name, f->bdf) ||
+		if (!parse_bdf(*name, f->bdf) || strcmp(*name, f->bdf) ||
 		    sscanf(*name, "%x:%x:%x.%x", &f->domain, &f->bus, &f->slot, &f->func) != 4)
 			continue;
 		f->domid = -1;
@@ -79,7 +69,6 @@ void scan(bool brief)
 		f->root = "";
 		n_all++;
 	}
-	qsort(all, n_all, sizeof(*all), by_address);
 	for_all(f) {
 		scan_parent(f);
 		if (brief)
@@ -131,15 +120,15 @@ static struct pci_access *access_pci(void)
 	return pci;
 }
 
-/* With the programming interface */
-unsigned int class_of(const struct fn *f)
-{
-	return strtoul(attr(f, "class"), NULL, 16);
-}
-
 static int number(const struct fn *f, const char *name)
 {
 	return strtoul(attr(f, name), NULL, 16);
+}
+
+/* With the programming interface */
+unsigned int class_of(const struct fn *f)
+{
+	return number(f, "class");
 }
 
 /* "8086:10d3" */
@@ -254,15 +243,11 @@ struct list set_of(struct fn *f)
 static const char *own_method(struct fn *f)
 {
 	static const char * const own[] = { "device_specific", "acpi", "flr", "af_flr" };
-	const char *methods;
+	const char *methods = attr(f, "reset_method");
 	size_t i;
 
 	for (i = 0; i < N_ELEMENTS(own); i++)
-		if (!strcmp(plan_of(f)->method, own[i]))
-			return own[i];
-	methods = attr(f, "reset_method");
-	for (i = 0; i < N_ELEMENTS(own); i++)
-		if (has_word(methods, own[i]))
+		if (!strcmp(plan_of(f)->method, own[i]) || has_word(methods, own[i]))
 			return own[i];
 	if (is_vf(f))
 		return "flr";

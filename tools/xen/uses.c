@@ -196,35 +196,22 @@ static void scan_uses(void)
 			mark_held(use);
 }
 
-static bool through(const char *path, const char *bdf)
-{
-	const char *p = strstr(path, bdf);
-
-	return p && p[-1] == '/' && p[strlen(bdf)] == '/';
-}
-
-/* As /dev/vfio/26 or, without an IOMMU, noiommu-26 */
-static bool is_group_of(const struct use *use, const struct fn *f)
-{
-	const char *number = strrchr(use->name, '-');
-
-	return strstr(use->path, "/vfio/") &&
-		!strcmp(number ? number + 1 : use->name,
-			link_name(at(PCI "/devices/%s/iommu_group", f->bdf)));
-}
-
 static bool uses_function(const struct use *use, const struct fn *f)
 {
+	const char *below = format("/%s/", f->bdf), *number = strrchr(use->name, '-');
 	char **name, *dir;
 
-	if (is_group_of(use, f))
+	/* /dev/vfio/26 or, without an IOMMU, noiommu-26 */
+	if (strstr(use->path, "/vfio/") &&
+	    !strcmp(number ? number + 1 : use->name,
+		    link_name(at(PCI "/devices/%s/iommu_group", f->bdf))))
 		return true;
 	if (!strstr(use->path, "/nvme-subsystem/"))
-		return through(use->path, f->bdf);
+		return strstr(use->path, below);
 	/* An NVMe disk with several controllers is none's child: its subsystem links to them */
 	dir = format("%.*s", (int)(strrchr(use->path, '/') - use->path), use->path);
 	for (name = names(dir); *name; name++)
-		if (through(real_path(format("%s/%s", dir, *name)), f->bdf))
+		if (strstr(real_path(format("%s/%s", dir, *name)), below))
 			return true;
 	return false;
 }
