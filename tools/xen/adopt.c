@@ -36,7 +36,8 @@ static const char *override(const struct fn *f, const char *driver)
 
 static const char *record(const struct fn *f)
 {
-	mkdir(at("/run"), 0755);
+	if (opts & OPT_DRY_RUN)
+		return NULL;
 	mkdir(at(RECORDS), 0755);
 	return failed(RECORDS,
 		      write_new(at(RECORDS "/%s", f->bdf),
@@ -46,7 +47,6 @@ static const char *record(const struct fn *f)
 /* With xl its own way, so that it knows; it puts functions in quarantine, too. */
 static const char *adopt_one(struct fn *f)
 {
-	bool dry = opts & OPT_DRY_RUN;
 	const char *why = NULL;
 	int rc;
 
@@ -54,17 +54,16 @@ static const char *adopt_one(struct fn *f)
 		rc = run(false, "xl", "pci-assignable-add", f->bdf);
 		if (rc)
 			why = format("xl pci-assignable-add: exit status %d", rc);
-		else if (!dry)
+		else if (!(opts & OPT_DRY_RUN))
 			unlink(at(RECORDS "/%s", f->bdf));
 	} else {
-		why = (dry ? NULL : record(f)) ?: override(f, "pciback");
+		why = record(f) ?: override(f, "pciback");
 		if (!why && f->driver[0])
 			why = failed("unbind",
 				     put(f->bdf, at(PCI "/drivers/%s/unbind", f->driver)));
-		if (!why)
-			why = failed("drivers_probe", put(f->bdf, at(PCI "/drivers_probe")));
+		why = why ?: failed("drivers_probe", put(f->bdf, at(PCI "/drivers_probe")));
 	}
-	if (dry || why)
+	if ((opts & OPT_DRY_RUN) || why)
 		return why;
 	scan_driver(f);
 	return f->owned ? NULL : "pciback does not take it, the kernel's log says why";
@@ -283,7 +282,7 @@ void command_adopt(char **argv)
 	if (!(opts & OPT_BOOT)) {
 		if (!*argv)
 			die(USAGE, "which function? See pciback-reset --help");
-		l = need_functions(argv, false);
+		l = need_functions(argv, false, false);
 		scan_guests();
 		need_thorough();
 		adopt(&l, &l, &taken);
@@ -326,7 +325,7 @@ void command_release(char **argv)
 	struct list l;
 
 	need_root();
-	l = left_functions(argv);
+	l = need_functions(argv, false, true);
 	need_owned(&l);
 	l = take_along(&l, false);
 	release(&l);
@@ -347,7 +346,7 @@ void command_setup(char **argv)
 	need_root();
 	if (exists(at(SETUPS "/%s", name)))
 		die(USAGE, "%s is set up already: pciback-reset undo %s", name, name);
-	named = need_functions(argv + 1, false);
+	named = need_functions(argv + 1, false, false);
 	scan_guests();
 	need_thorough();
 	named.fn[0]->strict = true;
@@ -357,7 +356,6 @@ void command_setup(char **argv)
 		text = format("%s%s=%s@%s\n", text, f->bdf, ids_of(f), slot_path(f));
 		config = format("%s%s\"%s\"", config, *config ? ", " : "", f->bdf);
 	}
-	mkdir(at("/etc"), 0755);
 	mkdir(at(SETUPS), 0755);
 	err = write_new(at(SETUPS "/%s", name),
 			format("%s%s%s", opts & OPT_FORCE ? "--force\n" : "",
@@ -379,7 +377,7 @@ void command_undo(char **argv)
 	need_root();
 	if (!valid_name(argv[0]) || !exists(at(SETUPS "/%s", argv[0])))
 		die(UNKNOWN, "there is no set-up of the name %s", argv[0]);
-	l = left_functions(argv);
+	l = need_functions(argv, false, true);
 	release(&l);
 	if (!status && !(opts & OPT_DRY_RUN)) {
 		unlink(at(SETUPS "/%s", argv[0]));

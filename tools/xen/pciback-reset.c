@@ -119,14 +119,12 @@ static void command_completion(char **argv)
 
 	for (i = 0; !command && i < N_ELEMENTS(commands); i++)
 		puts(commands[i].name);
-	if (!command)
-		return;
-	for (i = 0; i < N_ELEMENTS(options); i++)
+	for (i = 0; command && i < N_ELEMENTS(options); i++)
 		if (options[i].opt & (command->opts | OPT_JSON | OPT_HELP))
 			printf("--%s\n", options[i].name);
-	for (name = names(at(PCI "/devices")); command->most && *name; name++)
+	for (name = names(at(PCI "/devices")); command && command->most && *name; name++)
 		puts(*name);
-	for (name = names(at(SETUPS)); command->most && *name; name++)
+	for (name = names(at(SETUPS)); command && command->most && *name; name++)
 		puts(*name);
 }
 
@@ -256,13 +254,15 @@ static int n_wants;
 
 static bool add_want(const char *word, bool strict, unsigned int with)
 {
+	struct want *want = &wants[n_wants];
+
 	if (n_wants == ANY_NUMBER)
 		die(USAGE, "too many functions");
-	if (!parse_want(word, &wants[n_wants]))
+	if (!parse_want(word, want))
 		return false;
-	wants[n_wants].strict = strict;
-	wants[n_wants++].opts = with;
-	return true;
+	want->strict = strict;
+	want->opts = with;
+	return ++n_wants;
 }
 
 /* All words of a text that are addresses; a set-up begins with the options that count at boot */
@@ -271,16 +271,14 @@ static void add_words(char *text, const char *where, bool strict)
 	char *word, *save = NULL;
 	unsigned int with = 0;
 
-	for (word = strtok_r(text, " \t\n", &save); word; word = strtok_r(NULL, " \t\n", &save)) {
-		if (!strcmp(word, "--force")) {
+	for (word = strtok_r(text, " \t\n", &save); word; word = strtok_r(NULL, " \t\n", &save))
+		if (!strcmp(word, "--force"))
 			with |= OPT_FORCE;
-		} else if (!strcmp(word, "--only")) {
+		else if (!strcmp(word, "--only"))
 			with |= OPT_ONLY;
-		} else if (!add_want(word, strict, with)) {
+		else if (!add_want(word, strict, with))
 			refuse(NULL, USAGE, "%s: not the address of a PCI function: '%s'", where,
 			       word);
-		}
-	}
 }
 
 static void add_setup(const char *name)
@@ -345,7 +343,16 @@ static struct list find_all(bool brief, bool left)
 	return l;
 }
 
-static struct list named_functions(char **argv, bool brief, bool left)
+/**
+ * need_functions() - the functions that the arguments name
+ * @argv: addresses, and names of set-ups
+ * @brief: of all others nothing is to be known but where they are
+ * @left: of a set-up there may be less by now, or nothing
+ *
+ * Return: each of them once, and else one at least.  If one is malformed or does not exist, there
+ * is nothing to return to.
+ */
+struct list need_functions(char **argv, bool brief, bool left)
 {
 	struct list l;
 
@@ -365,30 +372,9 @@ static struct list named_functions(char **argv, bool brief, bool left)
 	l = find_all(brief, left);
 	if (status)
 		exit(status);
-	return l;
-}
-
-/**
- * need_functions() - the functions that the arguments name
- * @argv: addresses, and names of set-ups
- * @brief: of all others nothing is to be known but where they are
- *
- * Return: each of them once, and one at least.  If one is malformed or does not exist, there is
- * nothing to return to.
- */
-struct list need_functions(char **argv, bool brief)
-{
-	struct list l = named_functions(argv, brief, false);
-
-	if (!l.n)
+	if (!l.n && !left)
 		die(UNKNOWN, "no function is named: the set-up is empty");
 	return l;
-}
-
-/* The same, of what is to be released: there may be less, or nothing, of a set-up */
-struct list left_functions(char **argv)
-{
-	return named_functions(argv, false, true);
 }
 
 /* What is to be adopted at boot, as far as it is there */

@@ -165,8 +165,7 @@ const char *colour(const char *word);
 void say_stock(void);
 void need_pciback(void);
 void need_root(void);
-struct list need_functions(char **argv, bool brief);
-struct list left_functions(char **argv);
+struct list need_functions(char **argv, bool brief, bool left);
 struct list boot_functions(void);
 
 /* reset.c */

@@ -224,7 +224,7 @@ static void print_plan(struct fn *f)
 
 void command_plan(char **argv)
 {
-	struct list l = need_functions(argv, false);
+	struct list l = need_functions(argv, false, false);
 	struct fn *f;
 
 	scan_guests();

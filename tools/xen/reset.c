@@ -332,7 +332,7 @@ void command_reset(char **argv)
 	struct list l;
 
 	need_root();
-	l = need_functions(argv, true);
+	l = need_functions(argv, true, false);
 	need_owned(&l);
 	/* pciback refuses reset_device for a guest's function, and knows best: no plans needed */
 	if (!(opts & OPT_WAIT) && !softer && thorough())
@@ -363,11 +363,6 @@ static bool answered(const struct fn *f, int domid)
 	if (f->handout == NOT_LISTED)
 		return !use_xl();
 	return f->handout != WANTED || (!thorough() && !is_pv(domid));
-}
-
-static bool handed_out(const struct fn *f, int domid)
-{
-	return wait_for(RELEASE_S, answered(f, domid)) && f->handout != REFUSED;
 }
 
 /* Detach them, up to the first that fails or the @whole list, and reset those and @more */
@@ -404,7 +399,7 @@ static struct list need_guest(char **argv, int *domid)
 	struct list l;
 
 	need_root();
-	l = need_functions(argv + 1, false);
+	l = need_functions(argv + 1, false, false);
 	*domid = find_domain(argv[0]);
 	if (!has_program("xl"))
 		die(MISSING, "there is no xl: a toolstack gives functions to guests, not this");
@@ -430,14 +425,13 @@ void command_attach(char **argv)
 
 	attached = list_new();
 	for_each(f, &l) {
-		bool given = !run(false, "xl", "pci-attach", format("%d", domid), f->bdf);
-
-		if (given)
+		if (!run(false, "xl", "pci-attach", format("%d", domid), f->bdf)) {
 			list_add(&attached, f);
-		if (given && ((opts & OPT_DRY_RUN) || handed_out(f, domid)))
-			continue;
-		if (given)
+			if ((opts & OPT_DRY_RUN) || (wait_for(RELEASE_S, answered(f, domid)) &&
+						     f->handout != REFUSED))
+				continue;
 			warn("pciback does not hand out %s", f->bdf);
+		}
 		print_result(f, FAILED, "failed", "not attached");
 		break;
 	}
