@@ -126,7 +126,7 @@ static void make_strict(const struct fn *f)
 {
 	int err;
 
-	if (!f->strict || !thorough())
+	if (!(f->opts & OPT_STRICT) || !thorough())
 		return;
 	err = put("1", at(PCI "/devices/%s/pciback/strict", f->bdf));
 	if (err)
@@ -210,7 +210,7 @@ static bool refused(const struct list *l, const struct list *named)
 			beyond = true;
 		}
 		if ((with & OPT_ONLY) || !f->parent || l->n < 2 || !list_has(named, f) ||
-		    f->bridge || resets_alone(f))
+		    f->bridge || own_method(f))
 			continue;
 		why = set_blocker(f);
 		if (why) {
@@ -255,7 +255,7 @@ static bool adopt(const struct list *what, const struct list *named, struct list
 
 	*l = take_along(what, true);
 	for_each(f, l)
-		f->strict |= what->fn[0]->strict;
+		f->opts |= what->fn[0]->opts & OPT_STRICT;
 	return !refused(l, named) && agreed(l, named) && adopt_all(l);
 }
 
@@ -331,8 +331,6 @@ void command_release(char **argv)
 	release(&l);
 }
 
-/* -- setup, undo -------------------------------------------------------------- */
-
 /* Once: adopt, now and at each boot, by a name */
 void command_setup(char **argv)
 {
@@ -349,7 +347,7 @@ void command_setup(char **argv)
 	named = need_functions(argv + 1, false, false);
 	scan_guests();
 	need_thorough();
-	named.fn[0]->strict = true;
+	named.fn[0]->opts |= OPT_STRICT;
 	if (!adopt(&named, &named, &l) || (opts & OPT_DRY_RUN))
 		return;
 	for_each(f, &l) {

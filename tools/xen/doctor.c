@@ -7,20 +7,11 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 #include "pciback-reset.h"
 
-static const char *kernel(void)
-{
-	static struct utsname uts;
-
-	uname(&uts);
-	return uts.release;
-}
-
-/* -- doctor ------------------------------------------------------------------- */
+#define kernel() read_line(at("/proc/sys/kernel/osrelease"))
 
 static void check(bool good, const char *text, const char *cure)
 {
@@ -141,8 +132,6 @@ void command_doctor(char **argv)
 	      "systemctl enable pciback-reset.service");
 }
 
-/* -- report ------------------------------------------------------------------- */
-
 void command_report(char **argv)
 {
 	struct json_object *obj, *fn, *list = json_object_new_array();
@@ -165,8 +154,6 @@ void command_report(char **argv)
 	print(obj, format("You may send this text to somebody: the command sends nothing. It has no serial numbers.\n%s",
 			  json_line(obj)));
 }
-
-/* -- monitor ------------------------------------------------------------------ */
 
 #define LOOK_MS		250
 
@@ -195,21 +182,16 @@ static void print_event(const char *bdf, const char *event, const char *text)
 static bool read_last(struct seen *seen, bool notified)
 {
 	char old[TEXT_LEN];
-	ssize_t n = -1;
+	ssize_t n;
 
 	if (seen->fd >= 0 && !notified && !on_tree())
 		return false;
 	strcpy(old, seen->last);
-	if (seen->fd >= 0) {
-		n = pread(seen->fd, seen->last, sizeof(seen->last) - 1, 0);
-		if (n < 0)
-			close(seen->fd);
-	}
-	if (n < 0) {
-		seen->fd = open(at(PCI "/devices/%s/pciback/last_reset", seen->bdf),
-				O_RDONLY | O_CLOEXEC);
-		n = seen->fd < 0 ? 0 : read(seen->fd, seen->last, sizeof(seen->last) - 1);
-	}
+	if (seen->fd >= 0)
+		close(seen->fd);
+	seen->fd = open(at(PCI "/devices/%s/pciback/last_reset", seen->bdf),
+			O_RDONLY | O_CLOEXEC);
+	n = seen->fd < 0 ? 0 : read(seen->fd, seen->last, sizeof(seen->last) - 1);
 	seen->last[n < 0 ? 0 : n] = '\0';
 	seen->last[strcspn(seen->last, "\n")] = '\0';
 	clean_text(seen->last, sizeof(seen->last), seen->last);

@@ -50,7 +50,7 @@ static const char *in_the_way(struct fn *f)
 		return "";
 	if (!f->owned)
 		why = used_for(f, &never);
-	if (why || resets_alone(f))
+	if (why || own_method(f))
 		return why ?: "";
 	why = set_blocker(f);
 	if (why)

@@ -128,8 +128,6 @@ static void command_completion(char **argv)
 		puts(*name);
 }
 
-/* -- what it says ------------------------------------------------------------- */
-
 void print_warning(const char *text)
 {
 	fflush(stdout);
@@ -234,8 +232,6 @@ void print_refusal(const char *bdf, int code, const char *text)
 		print_warning(text);
 }
 
-/* -- what it is told ---------------------------------------------------------- */
-
 void need_pciback(void)
 {
 	if (!exists(at(PCIBACK)))
@@ -252,7 +248,7 @@ void need_root(void)
 static struct want wants[ANY_NUMBER];
 static int n_wants;
 
-static bool add_want(const char *word, bool strict, unsigned int with)
+static bool add_want(const char *word, unsigned int with)
 {
 	struct want *want = &wants[n_wants];
 
@@ -260,23 +256,21 @@ static bool add_want(const char *word, bool strict, unsigned int with)
 		die(USAGE, "too many functions");
 	if (!parse_want(word, want))
 		return false;
-	want->strict = strict;
 	want->opts = with;
 	return ++n_wants;
 }
 
 /* All words of a text that are addresses; a set-up begins with the options that count at boot */
-static void add_words(char *text, const char *where, bool strict)
+static void add_words(char *text, const char *where, unsigned int with)
 {
 	char *word, *save = NULL;
-	unsigned int with = 0;
 
 	for (word = strtok_r(text, " \t\n", &save); word; word = strtok_r(NULL, " \t\n", &save))
 		if (!strcmp(word, "--force"))
 			with |= OPT_FORCE;
 		else if (!strcmp(word, "--only"))
 			with |= OPT_ONLY;
-		else if (!add_want(word, strict, with))
+		else if (!add_want(word, with))
 			refuse(NULL, USAGE, "%s: not the address of a PCI function: '%s'", where,
 			       word);
 }
@@ -286,7 +280,7 @@ static void add_setup(const char *name)
 	const char *path = at(SETUPS "/%s", name);
 
 	if (exists(path))
-		add_words(read_file(path), name, true);
+		add_words(read_file(path), name, OPT_STRICT);
 	else
 		refuse(NULL, UNKNOWN, "there is no set-up of the name %s", name);
 }
@@ -315,7 +309,7 @@ static struct fn *found(const struct want *want, bool left)
 	else if (want->path[0] && strcmp(slot_path(f), want->path))
 		why = format("%s is at %s, and not at %s as it should be", f->bdf, slot_path(f),
 			     want->path);
-	if (why && left && want->strict)
+	if (why && left && (want->opts & OPT_STRICT))
 		warn("%s", why);
 	else if (why)
 		refuse(want->bdf, UNKNOWN, "%s", why);
@@ -334,7 +328,6 @@ static struct list find_all(bool brief, bool left)
 		f = found(&wants[i], left);
 		if (!f)
 			continue;
-		f->strict = wants[i].strict;
 		f->opts = wants[i].opts;
 		if (brief)
 			scan_driver(f);
@@ -357,7 +350,7 @@ struct list need_functions(char **argv, bool brief, bool left)
 	struct list l;
 
 	for (; *argv; argv++) {
-		if (add_want(*argv, false, 0))
+		if (add_want(*argv, 0))
 			continue;
 		if (valid_name(*argv))
 			add_setup(*argv);
@@ -382,7 +375,7 @@ struct list boot_functions(void)
 {
 	char **name;
 
-	add_words(setting("ADOPT"), CONFIG, false);
+	add_words(setting("ADOPT"), CONFIG, 0);
 	for (name = names(at(SETUPS)); *name; name++)
 		if (valid_name(*name))
 			add_setup(*name);

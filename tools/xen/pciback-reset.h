@@ -28,7 +28,7 @@ enum {
 	OPT_JSON = 1 << 0, OPT_ALL = 1 << 1, OPT_TREE = 1 << 2, OPT_IF_NEEDED = 1 << 3,
 	OPT_WEAK = 1 << 4, OPT_WAIT = 1 << 5, OPT_ONLY = 1 << 6, OPT_SET = 1 << 7,
 	OPT_DRY_RUN = 1 << 8, OPT_FORCE = 1 << 9, OPT_YES = 1 << 10, OPT_BOOT = 1 << 11,
-	OPT_HELP = 1 << 12,
+	OPT_HELP = 1 << 12, OPT_STRICT = 1 << 13,
 };
 
 /* What a person or a file asks for: an address, and what must be found there */
@@ -36,8 +36,7 @@ struct want {
 	char bdf[BDF_LEN];
 	int vendor, device;		/* -1: any */
 	char path[TEXT_LEN];		/* "": any; see slot_path() */
-	bool strict;			/* of a set-up: never handed out if it needs a reset */
-	unsigned int opts;		/* and what it was set up with: --force, --only */
+	unsigned int opts;		/* of a set-up: OPT_STRICT, and those it was made with */
 };
 
 /* What reset_plan says */
@@ -58,7 +57,7 @@ struct fn {
 	const char *root, *driver;	/* the name of its root bus; "": none */
 	struct fn *parent;		/* the bridge above it; NULL on a root bus */
 	struct pci_dev *pci;
-	bool owned, bridge, strict;
+	bool owned, bridge;
 	unsigned int opts;		/* as those of its set-up */
 	struct plan *plan;		/* by plan_of() */
 	enum handout handout;
@@ -122,7 +121,7 @@ char *name_of(const struct fn *f);
 char *slot_path(const struct fn *f);
 bool is_vf(const struct fn *f);
 bool below(const struct fn *f, const struct fn *top);
-bool resets_alone(struct fn *f);
+const char *own_method(struct fn *f);
 const char *method_of(struct fn *f);
 struct list list_new(void);
 bool list_has(const struct list *l, const struct fn *f);

@@ -25,7 +25,7 @@ static void add_cures(struct fn *f)
 	struct fn *m;
 	bool never;
 
-	if (resets_alone(f)) {
+	if (own_method(f)) {
 		set = list_new();
 		list_add(&set, f);
 	}
@@ -152,7 +152,7 @@ static void plan_adoption(struct fn *f, const char *others)
 		add(sentences, "It is a bridge, which is never passed: look at what is behind it.");
 		return;
 	}
-	if (resets_alone(f))
+	if (own_method(f))
 		add(sentences, "It can be passed: it would be reset alone (%s).", method);
 	else if (set_reset(method))
 		add(sentences, "It can be passed together with its set: %s would reset %s.",

@@ -115,14 +115,14 @@ struct list take_along(const struct list *named, bool adopt)
 
 	for_each(f, named) {
 		bool only = (opts | f->opts) & OPT_ONLY;
-		bool alone = !(opts & OPT_SET) && (only || resets_alone(f));
+		bool alone = !(opts & OPT_SET) && (only || own_method(f));
 
 		set = set_of(f);
 		if (alone)
 			list_add(&l, f);
 		for_each(m, &set) {
 			bool mixed = !only && !is_vf(f) && m->bus == f->bus &&
-				m->slot == f->slot && (adopt || m->owned) && !resets_alone(m);
+				m->slot == f->slot && (adopt || m->owned) && !own_method(m);
 
 			if (m == f || (!m->bridge && (!alone || mixed)))
 				list_add(&l, m);
@@ -130,8 +130,6 @@ struct list take_along(const struct list *named, bool adopt)
 	}
 	return l;
 }
-
-/* -- reset -------------------------------------------------------------------- */
 
 static const struct {
 	int err, status;
@@ -205,13 +203,6 @@ static struct {
 	int ended, total;
 } resets = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-/* On a terminal, where the next line overwrites it */
-static void show_progress(const char *text)
-{
-	if (isatty(STDERR_FILENO))
-		fprintf(stderr, "%-30s\r", text);
-}
-
 static void *reset_one(void *arg)
 {
 	struct fn *head = arg, *f;
@@ -225,10 +216,9 @@ static void *reset_one(void *arg)
 	for_each(f, resets.asked)
 		if (f->head == head)
 			report_reset(f);
-	if (++resets.ended < resets.total)
-		show_progress(format("%d of %d resets done", resets.ended, resets.total));
-	else if (resets.total > 1)
-		show_progress("");
+	/* On a terminal, where the next line overwrites it */
+	if (++resets.ended < resets.total && isatty(STDERR_FILENO))
+		fprintf(stderr, "%d of %d resets done\r", resets.ended, resets.total);
 	pthread_mutex_unlock(&resets.lock);
 	sem_post(&resets.done);
 	return NULL;
@@ -349,8 +339,6 @@ void command_reset(char **argv)
 		reset_all(&l, softer ? "do_flr" : "reset_device");
 	}
 }
-
-/* -- attach, detach ----------------------------------------------------------- */
 
 /*
  * What xl does not say: pciback hands out later than xl returns, or not at all.  A stock driver

@@ -98,8 +98,6 @@ struct plan *plan_of(struct fn *f)
 	return f->plan;
 }
 
-/* -- configuration space and names -------------------------------------------- */
-
 static void quiet(char *msg, ...)
 {
 }
@@ -188,8 +186,6 @@ bool below(const struct fn *f, const struct fn *top)
 	return f->parent;
 }
 
-/* -- lists -------------------------------------------------------------------- */
-
 struct list list_new(void)
 {
 	return (struct list){ get((n_all + 1) * sizeof(struct fn *)), 0 };
@@ -237,10 +233,8 @@ struct list set_of(struct fn *f)
 	return set;
 }
 
-/* -- how it can be reset ------------------------------------------------------ */
-
-/* The first of its own methods that the kernel would try; NULL if there is none */
-static const char *own_method(struct fn *f)
+/* The first of its own strong methods that the kernel would try; NULL if there is none */
+const char *own_method(struct fn *f)
 {
 	static const char * const own[] = { "device_specific", "acpi", "flr", "af_flr" };
 	const char *methods = attr(f, "reset_method");
@@ -256,11 +250,6 @@ static const char *own_method(struct fn *f)
 		return NULL;
 	return cap_long(f, PCI_CAP_ID_EXP, PCI_EXP_DEVCAP) & PCI_EXP_DEVCAP_FLRESET ? "flr" :
 		cap_long(f, PCI_CAP_ID_AF, 0) >> 24 & PCI_AF_CAP_FLR ? "af_flr" : NULL;
-}
-
-bool resets_alone(struct fn *f)
-{
-	return own_method(f);
 }
 
 /* What forbids a reset of the function's set even if pciback owns all of it; or NULL */
