@@ -140,7 +140,6 @@ static bool adopt_all(const struct list *l)
 {
 	struct list adopted = list_new();
 	const char *why, *driver;
-	struct fn *f;
 
 	for_each(f, l) {
 		if (f->owned) {
@@ -176,8 +175,6 @@ static bool adopt_all(const struct list *l)
 
 static bool same_device(const struct fn *f, const struct list *named)
 {
-	struct fn *m;
-
 	for_each(m, named)
 		if (m == f || (m->parent == f->parent && m->domain == f->domain &&
 			       m->bus == f->bus && m->slot == f->slot))
@@ -190,7 +187,6 @@ static bool refused(const struct list *l, const struct list *named)
 {
 	bool never, any = false, beyond = false;
 	const char *why;
-	struct fn *f;
 
 	for_each(f, l) {
 		unsigned int with = opts | f->opts;
@@ -230,7 +226,6 @@ static bool agreed(const struct list *l, const struct list *named)
 {
 	struct list more = list_new();
 	char answer[16];
-	struct fn *f;
 
 	for_each(f, l)
 		if (!f->owned && !list_has(named, f))
@@ -251,8 +246,6 @@ static bool agreed(const struct list *l, const struct list *named)
 /* @what, and what belongs to it, in @l; @named is all that somebody has thought of */
 static bool adopt(const struct list *what, const struct list *named, struct list *l)
 {
-	struct fn *f;
-
 	*l = take_along(what, true);
 	for_each(f, l)
 		f->opts |= what->fn[0]->opts & OPT_STRICT;
@@ -276,7 +269,6 @@ static void need_thorough(void)
 void command_adopt(char **argv)
 {
 	struct list l, taken;
-	struct fn *f;
 
 	need_root();
 	if (!(opts & OPT_BOOT)) {
@@ -307,7 +299,6 @@ void command_adopt(char **argv)
 static void release(const struct list *l)
 {
 	const char *why;
-	struct fn *f;
 
 	scan_guests();
 	need_idle(l);
@@ -336,7 +327,6 @@ void command_setup(char **argv)
 {
 	const char *name = argv[0], *text = "", *config = "";
 	struct list named, l;
-	struct fn *f;
 	int err;
 
 	if (!valid_name(name))

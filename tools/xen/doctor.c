@@ -69,8 +69,6 @@ static void check_driver(void)
 
 static void check_functions(void)
 {
-	struct fn *f;
-
 	scan(false);
 	scan_guests();
 	for_all(f) {
@@ -89,11 +87,11 @@ static void check_functions(void)
 
 static void check_setup(const char *name)
 {
-	char *text = read_file(at(SETUPS "/%s", name)), *word, *save = NULL;
+	char *text = read_file(at(SETUPS "/%s", name));
 	struct want want;
 	struct fn *f;
 
-	for (word = strtok_r(text, " \n", &save); word; word = strtok_r(NULL, " \n", &save)) {
+	for_words(word, text, " \n") {
 		f = parse_want(word, &want) ? find(want.bdf) : NULL;
 		if (*word != '-' && !(f && f->owned))
 			check(false, clean(format("set-up %s: %s is not pciback's", name, word)),
@@ -109,7 +107,6 @@ void command_doctor(char **argv)
 		"/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
 	const char *boot = read_file(at("%s", variable)), *iommu;
 	bool secure = boot[0] == 6 && boot[4] == 1;
-	char **name;
 
 	check(strstr(read_line(at("/proc/xen/capabilities")), "control_d"),
 	      "this is a control domain of Xen (dom0)",
@@ -123,9 +120,9 @@ void command_doctor(char **argv)
 	}
 	check_driver();
 	check_functions();
-	for (name = names(at(SETUPS)); *name; name++)
-		if (valid_name(*name))
-			check_setup(*name);
+	for_names(name, names(at(SETUPS)))
+		if (valid_name(name))
+			check_setup(name);
 	check(!secure || thorough(), secure ? "Secure Boot is on" : "Secure Boot is off",
 	      "the kernel loads signed modules only: mokutil --import /var/lib/dkms/mok.pub");
 	check(exists(unit) || link_name(unit)[0], "pciback-reset.service runs at boot",
@@ -135,7 +132,6 @@ void command_doctor(char **argv)
 void command_report(char **argv)
 {
 	struct json_object *obj, *fn, *list = json_object_new_array();
-	struct fn *f;
 
 	obj = json(NULL, "kernel", kernel(), "xen",
 		   format("%s.%s", read_line(at("/sys/hypervisor/version/major")),
@@ -226,7 +222,6 @@ void command_monitor(char **argv)
 	struct pollfd *fds = calloc(1, sizeof(*fds));
 	struct seen *seen = NULL;
 	int i, n = 0;
-	struct fn *f;
 
 	need_pciback();
 	while (!ferror(stdout)) {

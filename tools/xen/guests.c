@@ -21,9 +21,7 @@ static struct xs_handle *store;
 
 bool has_program(const char *name)
 {
-	char *dirs = format("%s", getenv("PATH") ?: ""), *dir, *save = NULL;
-
-	for (dir = strtok_r(dirs, ":", &save); dir; dir = strtok_r(NULL, ":", &save))
+	for_words(dir, format("%s", getenv("PATH") ?: ""), ":")
 		if (!access(format("%s/%s", dir, name), X_OK))
 			return true;
 	return false;
@@ -165,42 +163,38 @@ static void scan_node(const char *backend, const char *name, unsigned int domid)
 /* A backend of a guest's, backend/pci/DOMAIN/N */
 static void scan_backend(unsigned int domid, const char *name)
 {
-	char *path = format("backend/pci/%u/%s", domid, name), **node;
+	char *path = format("backend/pci/%u/%s", domid, name);
 	unsigned int num;
 
 	/* Nodes may stay behind when pciback is done with them */
 	if (!parse_number(name, 9999, &num) ||
 	    !exists(at("/sys/bus/xen-backend/devices/pci-%u-%u", domid, num)))
 		return;
-	for (node = store_names(path); *node; node++)
-		scan_node(path, *node, domid);
+	for_names(node, store_names(path))
+		scan_node(path, node, domid);
 }
 
 /* Who has what, by xenstore; and what pciback makes of it */
 void scan_store(void)
 {
-	char **domain, **name;
 	unsigned int domid;
-	struct fn *f;
 
 	for_all(f) {
 		f->domid = -1;
 		f->handout = NOT_LISTED;
 		f->plan = NULL;
 	}
-	for (domain = store_names("backend/pci"); *domain; domain++) {
-		if (!parse_number(*domain, DOMID_MAX, &domid))
-			continue;
-		for (name = store_names(format("backend/pci/%u", domid)); *name; name++)
-			scan_backend(domid, *name);
-	}
+	for_names(domain, store_names("backend/pci"))
+		if (parse_number(domain, DOMID_MAX, &domid))
+			for_names(name, store_names(format("backend/pci/%u", domid)))
+				scan_backend(domid, name);
 }
 
 /* The same, and what pciback says in its plans: where nobody answers for xenstore that is all */
 void scan_guests(void)
 {
 	static const char assigned[] = "assigned to domain ";
-	struct fn *f, *blocker;
+	struct fn *blocker;
 	unsigned int domid;
 	int guest;
 
@@ -228,10 +222,7 @@ void scan_guests(void)
 int find_domain(const char *name)
 {
 	unsigned int domid, found = DOMID_MAX + 1;
-	char **domain;
 
-	if (!name[0])
-		die(USAGE, "which domain?");
 	if (!name[strspn(name, "0123456789")]) {
 		if (!parse_number(name, DOMID_MAX, &domid))
 			die(USAGE, "not a domain's number: '%s'", name);
@@ -240,8 +231,8 @@ int find_domain(const char *name)
 	} else {
 		if (!open_store())
 			die(MISSING, "xenstore does not respond, so a domain cannot be found by its name");
-		for (domain = store_names("/local/domain"); *domain; domain++)
-			if (parse_number(*domain, DOMID_MAX, &domid) &&
+		for_names(domain, store_names("/local/domain"))
+			if (parse_number(domain, DOMID_MAX, &domid) &&
 			    !strcmp(domain_name(domid), name))
 				found = domid;
 	}

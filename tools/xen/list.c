@@ -41,7 +41,6 @@ static const char *in_the_way(struct fn *f)
 {
 	struct list set, others = list_new();
 	const char *why = NULL;
-	struct fn *m;
 	bool never;
 
 	if (plan_of(f)->blocker[0])
@@ -75,7 +74,6 @@ struct json_object *json_function(struct fn *f)
 	const char *needs = attr(f, "pciback/needs_reset");
 	struct plan *plan = plan_of(f);
 	struct list set = set_of(f);
-	struct fn *m;
 
 	for_each(m, &set)
 		json_object_array_add(bdfs, json_object_new_string(m->bdf));
@@ -184,8 +182,6 @@ static void list_json(const struct list *l)
 /* Has its set a function of pciback's?  By the bus alone: what is below has a set of its own. */
 static bool marked(const struct fn *f)
 {
-	struct fn *m;
-
 	for_all(m)
 		if (f->parent && m->owned && m->parent == f->parent)
 			return true;
@@ -210,7 +206,6 @@ static void print_mark(struct fn *f)
 static void draw(struct fn *bridge, const char *root, const char *indent)
 {
 	struct list on_bus = list_new();
-	struct fn *f;
 	int i;
 
 	for_all(f)
@@ -220,10 +215,10 @@ static void draw(struct fn *bridge, const char *root, const char *indent)
 		putchar('\n');
 	for (i = 0; i < on_bus.n; i++) {
 		bool last = i == on_bus.n - 1;
+		struct fn *f = on_bus.fn[i];
 		const char *buses;
 		int from, to;
 
-		f = on_bus.fn[i];
 		printf("%s%s%02x.%x", i ? indent : "", on_bus.n == 1 ? "--" : last ? "\\-" : "+-",
 		       f->slot, f->func);
 		if (!f->bridge) {
@@ -244,7 +239,7 @@ static void draw(struct fn *bridge, const char *root, const char *indent)
 static void list_tree(const struct list *l)
 {
 	const char *drawn = "";
-	struct fn *f, *top;
+	struct fn *top;
 
 	for_each(f, l) {
 		for (top = f; top->parent; top = top->parent)
@@ -260,7 +255,6 @@ static void list_tree(const struct list *l)
 void command_list(char **argv)
 {
 	struct list l;
-	struct fn *f;
 
 	if (!(opts & OPT_ALL))
 		need_pciback();

@@ -114,7 +114,6 @@ static const struct command *find_command(const char *name)
 static void command_completion(char **argv)
 {
 	const struct command *command = find_command(*argv);
-	char **name;
 	size_t i;
 
 	for (i = 0; !command && i < N_ELEMENTS(commands); i++)
@@ -122,10 +121,12 @@ static void command_completion(char **argv)
 	for (i = 0; command && i < N_ELEMENTS(options); i++)
 		if (options[i].opt & (command->opts | OPT_JSON | OPT_HELP))
 			printf("--%s\n", options[i].name);
-	for (name = names(at(PCI "/devices")); command && command->most && *name; name++)
-		puts(*name);
-	for (name = names(at(SETUPS)); command && command->most && *name; name++)
-		puts(*name);
+	if (!command || !command->most)
+		return;
+	for_names(bdf, names(at(PCI "/devices")))
+		puts(bdf);
+	for_names(name, names(at(SETUPS)))
+		puts(name);
 }
 
 void print_warning(const char *text)
@@ -263,9 +264,7 @@ static bool add_want(const char *word, unsigned int with)
 /* All words of a text that are addresses; a set-up begins with the options that count at boot */
 static void add_words(char *text, const char *where, unsigned int with)
 {
-	char *word, *save = NULL;
-
-	for (word = strtok_r(text, " \t\n", &save); word; word = strtok_r(NULL, " \t\n", &save))
+	for_words(word, text, " \t\n")
 		if (!strcmp(word, "--force"))
 			with |= OPT_FORCE;
 		else if (!strcmp(word, "--only"))
@@ -292,7 +291,7 @@ static void add_setup(const char *name)
 static struct fn *found(const struct want *want, bool left)
 {
 	const char *ids = format("%04x:%04x", want->vendor, want->device), *why = NULL;
-	struct fn *f = find(want->bdf), *other;
+	struct fn *f = find(want->bdf);
 
 	/* Addresses move when hardware is added; a place does not */
 	if (want->path[0] && want->vendor >= 0)
@@ -373,12 +372,10 @@ struct list need_functions(char **argv, bool brief, bool left)
 /* What is to be adopted at boot, as far as it is there */
 struct list boot_functions(void)
 {
-	char **name;
-
 	add_words(setting("ADOPT"), CONFIG, 0);
-	for (name = names(at(SETUPS)); *name; name++)
-		if (valid_name(*name))
-			add_setup(*name);
+	for_names(name, names(at(SETUPS)))
+		if (valid_name(name))
+			add_setup(name);
 	if (n_wants)
 		need_pciback();
 	return find_all(false, false);

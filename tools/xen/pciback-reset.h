@@ -75,9 +75,13 @@ struct list {
 extern struct fn *all;
 extern int n_all;
 
-#define for_all(f)	for ((f) = all; (f) < all + n_all; (f)++)
+#define for_all(f)	for (struct fn *f = all; f < all + n_all; f++)
 #define for_each(f, l)							\
-	for (int f##_i = 0; f##_i < (l)->n && ((f) = (l)->fn[f##_i]); f##_i++)
+	for (struct fn **f##_p = (l)->fn, *f; f##_p < (l)->fn + (l)->n && (f = *f##_p); f##_p++)
+#define for_names(name, list)	for (char **name##_p = list, *name; (name = *name##_p); name##_p++)
+#define for_words(word, text, separators)				\
+	for (char *word##_s, *word = strtok_r(text, separators, &word##_s); word; \
+	     word = strtok_r(NULL, separators, &word##_s))
 
 /* parse.c: of all that comes from outside */
 void clean_text(char *out, size_t size, const char *in);

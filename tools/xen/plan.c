@@ -22,7 +22,6 @@ static void add_cures(struct fn *f)
 {
 	struct list set = set_of(f), release = list_new(), adopt = list_new();
 	const char *why;
-	struct fn *m;
 	bool never;
 
 	if (own_method(f)) {
@@ -225,7 +224,6 @@ static void print_plan(struct fn *f)
 void command_plan(char **argv)
 {
 	struct list l = need_functions(argv, false, false);
-	struct fn *f;
 
 	scan_guests();
 	for_each(f, &l) {

@@ -71,7 +71,6 @@ int put(const char *value, const char *path)
 void need_owned(const struct list *l)
 {
 	struct list missing = list_new();
-	struct fn *f;
 
 	for_each(f, l) {
 		if (f->owned)
@@ -91,8 +90,6 @@ void need_owned(const struct list *l)
  */
 void need_idle(const struct list *l)
 {
-	struct fn *f;
-
 	for_each(f, l) {
 		if (f->domid < 0 ||
 		    (f->handout == WANTED && (opts & OPT_WEAK) && thorough()))
@@ -111,7 +108,6 @@ void need_idle(const struct list *l)
 struct list take_along(const struct list *named, bool adopt)
 {
 	struct list l = list_new(), set;
-	struct fn *f, *m;
 
 	for_each(f, named) {
 		bool only = (opts | f->opts) & OPT_ONLY;
@@ -155,7 +151,7 @@ static bool resets_with_set(struct fn *f)
 static struct list group(const struct list *l)
 {
 	struct list heads = list_new();
-	struct fn *f, *up;
+	struct fn *up;
 
 	for_all(f)
 		f->head = NULL;
@@ -205,7 +201,7 @@ static struct {
 
 static void *reset_one(void *arg)
 {
-	struct fn *head = arg, *f;
+	struct fn *head = arg;
 
 	head->err = write_line(head->request, head->path);
 	pthread_mutex_lock(&resets.lock);
@@ -234,7 +230,6 @@ static void reset_all(const struct list *l, const char *file)
 	bool ours = thorough();
 	pthread_attr_t small;
 	pthread_t thread;
-	struct fn *f;
 
 	/* Stacks that are small are kept: to unmap one takes a while in a PV dom0 */
 	pthread_attr_init(&small);
@@ -270,7 +265,6 @@ static bool needs_reset(const struct fn *f)
 static void reset_needy(const struct list *l, bool silent)
 {
 	struct list needy = list_new();
-	struct fn *f;
 
 	for_each(f, l) {
 		if (needs_reset(f))
@@ -284,8 +278,6 @@ static void reset_needy(const struct list *l, bool silent)
 
 static bool all_clean(const struct list *l)
 {
-	struct fn *f;
-
 	for_each(f, l)
 		if (needs_reset(f))
 			return false;
@@ -301,8 +293,6 @@ static void settle(const struct list *l)
 
 static bool all_idle(const struct list *l)
 {
-	struct fn *f;
-
 	scan_guests();
 	for_each(f, l)
 		if (f->domid >= 0)
@@ -357,7 +347,6 @@ static bool answered(const struct fn *f, int domid)
 static void take_back(const struct list *l, int domid, bool whole, struct list more)
 {
 	bool force = opts & OPT_FORCE;
-	struct fn *f;
 	int rc;
 
 	for_each(f, l) {
@@ -400,7 +389,6 @@ static struct list need_guest(char **argv, int *domid)
 void command_attach(char **argv)
 {
 	struct list l, attached;
-	struct fn *f;
 	int domid;
 
 	l = need_guest(argv, &domid);
@@ -439,7 +427,6 @@ void command_attach(char **argv)
 void command_detach(char **argv)
 {
 	struct list named, l, theirs, idle;
-	struct fn *f;
 	int domid;
 
 	named = need_guest(argv, &domid);

@@ -17,8 +17,6 @@ int n_all;
 
 struct fn *find(const char *bdf)
 {
-	struct fn *f;
-
 	for_all(f)
 		if (!strcmp(f->bdf, bdf))
 			return f;
@@ -52,17 +50,17 @@ static void scan_parent(struct fn *f)
 /* A brief one leaves out drivers, and what is a bridge: a reset shall cost no more than that */
 void scan(bool brief)
 {
-	char **list = names(at(PCI "/devices")), **name;
-	struct fn *f;
+	char **list = names(at(PCI "/devices"));
 
-	for (name = list; *name; name++)
+	for (n_all = 0; list[n_all]; n_all++)
 		;
-	all = get((name - list + 1) * sizeof(*all));
+	all = get((n_all + 1) * sizeof(*all));
 	n_all = 0;
-	for (name = list; *name; name++) {
-		f = &all[n_all];
-		if (!parse_bdf(*name, f->bdf) || strcmp(*name, f->bdf) ||
-		    sscanf(*name, "%x:%x:%x.%x", &f->domain, &f->bus, &f->slot, &f->func) != 4)
+	for (; *list; list++) {
+		struct fn *f = &all[n_all];
+
+		if (!parse_bdf(*list, f->bdf) || strcmp(*list, f->bdf) ||
+		    sscanf(*list, "%x:%x:%x.%x", &f->domain, &f->bus, &f->slot, &f->func) != 4)
 			continue;
 		f->domid = -1;
 		f->driver = "";
@@ -193,8 +191,6 @@ struct list list_new(void)
 
 bool list_has(const struct list *l, const struct fn *f)
 {
-	struct fn *m;
-
 	for_each(m, l)
 		if (m == f)
 			return true;
@@ -211,7 +207,6 @@ void list_add(struct list *l, struct fn *f)
 char *list_text(const struct list *l)
 {
 	char *text = get(l->n * BDF_LEN + 1), *end = text;
-	struct fn *f;
 
 	for_each(f, l)
 		end += sprintf(end, " %s", f->bdf);
@@ -222,7 +217,6 @@ char *list_text(const struct list *l)
 struct list set_of(struct fn *f)
 {
 	struct list set = list_new();
-	struct fn *m;
 
 	if (!f->parent)
 		set.fn[set.n++] = f;
@@ -257,7 +251,6 @@ const char *set_blocker(struct fn *f)
 {
 	struct list set = set_of(f);
 	const char *methods;
-	struct fn *m;
 
 	if (!f->parent)
 		return "it is on a root bus, which nothing can reset";

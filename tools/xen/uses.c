@@ -64,12 +64,11 @@ static struct use *add_use(const char *class, const char *name)
 static void add_interface(const char *name, struct ifaddrs *a)
 {
 	const char *master = link_name(at("/sys/class/net/%s/master", name)), *why = NULL;
-	char **link = names(at("/sys/class/net/%s", name));
 
 	/* A VLAN, a macvtap and the like */
-	for (; *link; link++)
-		if (!strncmp(*link, "upper_", 6))
-			why = format("is below %s", clean(*link + 6));
+	for_names(link, names(at("/sys/class/net/%s", name)))
+		if (!strncmp(link, "upper_", 6))
+			why = format("is below %s", clean(link + 6));
 	for (; a; a = a->ifa_next)
 		if (!strcmp(a->ifa_name, name) && a->ifa_addr &&
 		    a->ifa_addr->sa_family != AF_PACKET)
@@ -83,13 +82,11 @@ static void add_interface(const char *name, struct ifaddrs *a)
 
 static void mark_mounts(void)
 {
-	char *line, *save = NULL, *text;
 	struct mount mount;
 	const char *node;
 	struct use *use;
 
-	text = read_file(at("/proc/self/mountinfo"));
-	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+	for_words(line, read_file(at("/proc/self/mountinfo")), "\n") {
 		if (!parse_mount(line, &mount))
 			continue;
 		/* Some file systems have numbers of their own */
@@ -103,8 +100,7 @@ static void mark_mounts(void)
 			use->never |= !strcmp(mount.where, "/");
 		}
 	}
-	text = read_file(at("/proc/swaps"));
-	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+	for_words(line, read_file(at("/proc/swaps")), "\n") {
 		line[strcspn(line, " \t")] = '\0';
 		use = find_use(at("%s", line));
 		if (use)
@@ -128,13 +124,10 @@ static void mark_guest_disk(const char *backend)
 
 static void mark_open_files(const char *pid)
 {
-	char **fd = names(at("/proc/%s/fd", pid));
-	struct use *use;
+	for_names(fd, names(at("/proc/%s/fd", pid))) {
+		const char *path = link_path(at("/proc/%s/fd/%s", pid, fd));
+		struct use *use = strncmp(path, "/dev/", 5) ? NULL : find_use(at("%s", path));
 
-	for (; *fd; fd++) {
-		const char *path = link_path(at("/proc/%s/fd/%s", pid, *fd));
-
-		use = strncmp(path, "/dev/", 5) ? NULL : find_use(at("%s", path));
 		if (use && !use->why)
 			use->why = format("%s is open in %s (%s)", clean(path),
 					  read_line(at("/proc/%s/comm", pid)), pid);
@@ -144,15 +137,14 @@ static void mark_open_files(const char *pid)
 /* A volume or RAID on top: a user of that uses what is below */
 static void mark_held(struct use *use)
 {
-	char **holder = names(at("/sys/class/block/%s/holders", use->name));
 	int fd;
 
-	for (; *holder; holder++) {
-		struct use *above = find_use(at("/sys/class/block/%s", *holder));
+	for_names(holder, names(at("/sys/class/block/%s/holders", use->name))) {
+		struct use *above = find_use(at("/sys/class/block/%s", holder));
 		bool never = above && (mark_held(above), above->never);
 
 		if (!use->why || never)
-			use->why = format("%s is below %s%s%s", use->name, *holder,
+			use->why = format("%s is below %s%s%s", use->name, holder,
 					  above && above->why ? ", and " : "",
 					  above && above->why ? above->why : "");
 		use->never |= never;
@@ -172,25 +164,24 @@ static void scan_uses(void)
 {
 	struct ifaddrs *addresses = NULL;
 	struct use *use;
-	char **name;
 	size_t i;
 
 	if (!on_tree())
 		getifaddrs(&addresses);
-	for (name = names(at("/sys/class/net")); *name; name++)
-		add_interface(*name, addresses);
+	for_names(name, names(at("/sys/class/net")))
+		add_interface(name, addresses);
 	freeifaddrs(addresses);
-	for (name = names(at("/sys/class/block")); *name; name++)
-		add_use("block", *name);
+	for_names(name, names(at("/sys/class/block")))
+		add_use("block", name);
 	for (i = 0; i < N_ELEMENTS(open_classes); i++)
-		for (name = names(at("/sys/class/%s", open_classes[i])); *name; name++)
-			add_use(open_classes[i], *name);
+		for_names(name, names(at("/sys/class/%s", open_classes[i])))
+			add_use(open_classes[i], name);
 	mark_mounts();
-	for (name = names(at("/sys/bus/xen-backend/devices")); *name; name++)
-		mark_guest_disk(*name);
-	for (name = names(at("/proc")); *name; name++)
-		if (!(*name)[strspn(*name, "0123456789")])
-			mark_open_files(*name);
+	for_names(name, names(at("/sys/bus/xen-backend/devices")))
+		mark_guest_disk(name);
+	for_names(name, names(at("/proc")))
+		if (!name[strspn(name, "0123456789")])
+			mark_open_files(name);
 	for (use = uses; use; use = use->next)
 		if (use->dev[0])
 			mark_held(use);
@@ -199,7 +190,7 @@ static void scan_uses(void)
 static bool uses_function(const struct use *use, const struct fn *f)
 {
 	const char *below = format("/%s/", f->bdf), *number = strrchr(use->name, '-');
-	char **name, *dir;
+	const char *dir;
 
 	/* /dev/vfio/26 or, without an IOMMU, noiommu-26 */
 	if (strstr(use->path, "/vfio/") &&
@@ -210,19 +201,17 @@ static bool uses_function(const struct use *use, const struct fn *f)
 		return strstr(use->path, below);
 	/* An NVMe disk with several controllers is none's child: its subsystem links to them */
 	dir = format("%.*s", (int)(strrchr(use->path, '/') - use->path), use->path);
-	for (name = names(dir); *name; name++)
-		if (strstr(real_path(format("%s/%s", dir, *name)), below))
+	for_names(name, names(dir))
+		if (strstr(real_path(format("%s/%s", dir, name)), below))
 			return true;
 	return false;
 }
 
 static bool has_console(void)
 {
-	char **name = names(at("/sys/class/vtconsole"));
-
-	for (; *name; name++)
-		if (!strstr(read_line(at("/sys/class/vtconsole/%s/name", *name)), "dummy") &&
-		    *read_line(at("/sys/class/vtconsole/%s/bind", *name)) == '1')
+	for_names(name, names(at("/sys/class/vtconsole")))
+		if (!strstr(read_line(at("/sys/class/vtconsole/%s/name", name)), "dummy") &&
+		    *read_line(at("/sys/class/vtconsole/%s/bind", name)) == '1')
 			return true;
 	return false;
 }
@@ -230,8 +219,6 @@ static bool has_console(void)
 /* A guest's VF goes with its PF's driver */
 static const char *vf_of_guest(const struct fn *f)
 {
-	struct fn *vf;
-
 	for_all(vf)
 		if (vf->domid >= 0 &&
 		    !strcmp(link_name(at(PCI "/devices/%s/physfn", vf->bdf)), f->bdf))
