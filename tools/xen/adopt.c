@@ -72,7 +72,7 @@ static const char *adopt_one(struct fn *f)
 /* Whatever way it went to pciback: by xl, by hand, by hide=, or before the last boot */
 static const char *release_one(struct fn *f)
 {
-	char *path = at(RECORDS "/%s", f->bdf), *old = "", *line;
+	char *path = at(RECORDS "/%s", f->bdf), *old = "", *rest;
 	const char *why;
 	bool known = false;
 
@@ -89,12 +89,10 @@ static const char *release_one(struct fn *f)
 		}
 	} else {
 		known = exists(path);
-		old = read_file(path);
-		line = old + strcspn(old, "\n");
-		if (*line)
-			*line++ = '\0';
-		line[strcspn(line, "\n")] = '\0';
-		why = override(f, strcmp(line, "(null)") ? line : "");
+		rest = read_file(path);
+		old = strsep(&rest, "\n");
+		rest = strsep(&rest, "\n") ?: "";
+		why = override(f, strcmp(rest, "(null)") ? rest : "");
 		if (why)
 			return why;
 		/*
@@ -176,8 +174,7 @@ static bool adopt_all(const struct list *l)
 static bool same_device(const struct fn *f, const struct list *named)
 {
 	for_each(m, named)
-		if (m == f || (m->parent == f->parent && m->domain == f->domain &&
-			       m->bus == f->bus && m->slot == f->slot))
+		if (!strncmp(m->bdf, f->bdf, strlen(f->bdf) - 1))
 			return true;
 	return false;
 }
@@ -193,28 +190,23 @@ static bool refused(const struct list *l, const struct list *named)
 		bool force = with & OPT_FORCE;
 
 		why = f->owned ? NULL : used_for(f, &never);
-		if (why && (never || !force)) {
-			refuse(f->bdf, BLOCKED, "%s is not taken%s: %s", f->bdf,
-			       never ? "" : " without --force", why);
-			any = true;
-		}
+		if (why && (never || !force))
+			any = refuse(f->bdf, BLOCKED, "%s is not taken%s: %s", f->bdf,
+				     never ? "" : " without --force", why);
 		if (force)
 			continue;
-		if (!f->owned && !same_device(f, named)) {
-			refuse(f->bdf, BLOCKED, "%s (%s) is another device, in the same set",
-			       f->bdf, driver_or_none(f));
-			beyond = true;
-		}
+		if (!f->owned && !same_device(f, named))
+			beyond = refuse(f->bdf, BLOCKED,
+					"%s (%s) is another device, in the same set", f->bdf,
+					driver_or_none(f));
 		if ((with & OPT_ONLY) || !f->parent || l->n < 2 || !list_has(named, f) ||
 		    f->bridge || own_method(f))
 			continue;
 		why = set_blocker(f);
-		if (why) {
-			refuse(f->bdf, BLOCKED,
-			       "%s could not be reset with its set: %s; to take it alone: --only",
-			       f->bdf, why);
-			any = true;
-		}
+		if (why)
+			any = refuse(f->bdf, BLOCKED,
+				     "%s could not be reset with its set: %s; to take it alone: --only",
+				     f->bdf, why);
 	}
 	if (beyond)
 		warn("to take these along, too: --force, or name each of them");

@@ -39,7 +39,7 @@ static char *ask(const char *command)
 
 static void check_parameter(const char *name)
 {
-	const char *value = parameter(name);
+	const char *value = read_line(at("/sys/module/xen_pciback/parameters/%s", name));
 
 	check(*value == 'Y', format("%s is %s", name, value[0] ? value : "missing"),
 	      format("echo Y >/sys/module/xen_pciback/parameters/%s; for each boot: xen-pciback.%s=1",

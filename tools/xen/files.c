@@ -106,15 +106,9 @@ char *read_line(const char *path)
 	return clean(text);
 }
 
-/* An attribute of a function */
 char *attr(const struct fn *f, const char *name)
 {
 	return read_line(at(PCI "/devices/%s/%s", f->bdf, name));
-}
-
-char *parameter(const char *name)
-{
-	return read_line(at("/sys/module/xen_pciback/parameters/%s", name));
 }
 
 /* Of the configuration file; the environment goes before it */

@@ -5,7 +5,6 @@
  * Below PCIBACK_RESET_ROOT xenstore is a folder of that name: a file for each node.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>

@@ -172,10 +172,8 @@ static void list_table(const struct list *l)
 
 static void list_json(const struct list *l)
 {
-	int i;
-
-	for (i = 0; i < l->n; i++)
-		printf("%s\n  %s", i ? "," : "[", json_line(json_function(l->fn[i])));
+	for_each(f, l)
+		printf("%s\n  %s", f == l->fn[0] ? "[" : ",", json_line(json_function(f)));
 	puts(l->n ? "\n]" : "[]");
 }
 

@@ -222,8 +222,8 @@ void print_result(const struct fn *f, int code, const char *word, const char *te
 				  text[0] ? " " : "", text));
 }
 
-/* Nothing is done with a function or, without @bdf, at all */
-void print_refusal(const char *bdf, int code, const char *text)
+/* Nothing is done with a function or, without @bdf, at all; true */
+bool print_refusal(const char *bdf, int code, const char *text)
 {
 	struct json_object *obj = outcome(bdf, code, "refused", clean(text));
 
@@ -231,6 +231,7 @@ void print_refusal(const char *bdf, int code, const char *text)
 		print(obj, NULL);
 	else
 		print_warning(text);
+	return true;
 }
 
 void need_pciback(void)

@@ -107,7 +107,6 @@ bool exists(const char *path);
 char *read_file(const char *path);
 char *read_line(const char *path);
 char *attr(const struct fn *f, const char *name);
-char *parameter(const char *name);
 char *setting(const char *key);
 char *link_path(const char *path);
 char *link_name(const char *path);
@@ -157,7 +156,7 @@ extern int status;
 #define refuse(bdf, code, ...)	print_refusal(bdf, code, format(__VA_ARGS__))
 #define die(code, ...)	(refuse(NULL, code, __VA_ARGS__), exit(code))
 void print_warning(const char *text);
-void print_refusal(const char *bdf, int code, const char *text);
+bool print_refusal(const char *bdf, int code, const char *text);
 void fail(int code);
 struct json_object *json(struct json_object *obj, ...);
 const char *json_line(struct json_object *obj);

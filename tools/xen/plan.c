@@ -3,7 +3,6 @@
  * pciback-reset: plan, in sentences, with what to type
  */
 #include <json-c/json.h>
-#include <stdio.h>
 #include <string.h>
 #include "pciback-reset.h"
 

@@ -67,7 +67,6 @@ int put(const char *value, const char *path)
 	return 0;
 }
 
-/* All must be pciback's */
 void need_owned(const struct list *l)
 {
 	struct list missing = list_new();
@@ -107,13 +106,13 @@ void need_idle(const struct list *l)
  */
 struct list take_along(const struct list *named, bool adopt)
 {
-	struct list l = list_new(), set;
+	struct list l = list_new();
 
 	for_each(f, named) {
 		bool only = (opts | f->opts) & OPT_ONLY;
 		bool alone = !(opts & OPT_SET) && (only || own_method(f));
+		struct list set = set_of(f);
 
-		set = set_of(f);
 		if (alone)
 			list_add(&l, f);
 		for_each(m, &set) {
@@ -247,10 +246,9 @@ static void reset_all(const struct list *l, const char *file)
 	}
 	if (opts & OPT_DRY_RUN)
 		return;
-	for_each(f, &heads) {
+	for_each(f, &heads)
 		if (heads.n == 1 || pthread_create(&thread, &small, reset_one, f))
 			reset_one(f);
-	}
 	for_each(f, &heads)
 		sem_wait(&resets.done);
 }
@@ -269,7 +267,7 @@ static void reset_needy(const struct list *l, bool silent)
 	for_each(f, l) {
 		if (needs_reset(f))
 			list_add(&needy, f);
-		else if (!silent && !(opts & OPT_DRY_RUN))
+		else if (!silent)
 			print_result(f, 0, "clean", attr(f, "pciback/last_reset"));
 	}
 	if (needy.n)
@@ -287,7 +285,8 @@ static bool all_clean(const struct list *l)
 /* A release is followed by a reset, of which nobody is told: wait for that, not for long */
 static void settle(const struct list *l)
 {
-	if (!(opts & OPT_DRY_RUN) && *parameter("auto_reset") == 'Y')
+	if (!(opts & OPT_DRY_RUN) &&
+	    *read_line(at("/sys/module/xen_pciback/parameters/auto_reset")) == 'Y')
 		wait_for(SETTLE_S, all_clean(l));
 }
 
@@ -298,12 +297,6 @@ static bool all_idle(const struct list *l)
 		if (f->domid >= 0)
 			return false;
 	return true;
-}
-
-/* Wait until no guest has any of them; one time for all */
-static bool released(const struct list *l)
-{
-	return wait_for(RELEASE_S, all_idle(l));
 }
 
 void command_reset(char **argv)
@@ -317,7 +310,7 @@ void command_reset(char **argv)
 	/* pciback refuses reset_device for a guest's function, and knows best: no plans needed */
 	if (!(opts & OPT_WAIT) && !softer && thorough())
 		scan_store();
-	else if (!(opts & OPT_WAIT) || released(&l))
+	else if (!(opts & OPT_WAIT) || wait_for(RELEASE_S, all_idle(&l)))
 		scan_guests();
 	need_idle(&l);
 	if (!thorough())
@@ -354,7 +347,8 @@ static void take_back(const struct list *l, int domid, bool whole, struct list m
 			run(false, "xl", "pci-detach", format("%d", domid), f->bdf);
 		if (rc)
 			scan_guests();
-		if ((opts & OPT_DRY_RUN) || (!rc && released(&(struct list){ &f, 1 }))) {
+		if ((opts & OPT_DRY_RUN) ||
+		    (!rc && wait_for(RELEASE_S, (scan_guests(), f->domid < 0)))) {
 			list_add(&more, f);
 		} else if (rc && f->domid < 0) {
 			warn("domain %d no longer has %s, although xl failed", domid, f->bdf);
@@ -420,8 +414,7 @@ void command_attach(char **argv)
 	}
 	/* Not before it is sure that it stays so */
 	for_each(f, &l)
-		if (!(opts & OPT_DRY_RUN))
-			print_result(f, 0, "ok", format("attached to %s", guest_name(domid)));
+		print_result(f, 0, "ok", format("attached to %s", guest_name(domid)));
 }
 
 void command_detach(char **argv)

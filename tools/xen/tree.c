@@ -5,11 +5,9 @@
  * Topology is what sysfs links to.  Configuration space and names are libpci's, and are only
  * looked at where somebody asks for them: a reset of one function must not read about all.
  */
-#include <limits.h>
 #include <pci/pci.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 #include "pciback-reset.h"
 
 struct fn *all;

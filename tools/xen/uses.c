@@ -236,13 +236,12 @@ static const char *vf_of_guest(const struct fn *f)
  */
 const char *used_for(struct fn *f, bool *never)
 {
-	static bool scanned, console;
+	static bool scanned;
 	const char *why;
 	struct use *use;
 
 	if (!scanned) {
 		scan_uses();
-		console = has_console();
 		scanned = true;
 	}
 	*never = f->bridge || f->domain > 0xffff;
@@ -260,7 +259,7 @@ const char *used_for(struct fn *f, bool *never)
 		why = clean(use->why);
 		*never = use->never;
 	}
-	if (!why && console && *attr(f, "boot_vga") == '1')
+	if (!why && *attr(f, "boot_vga") == '1' && has_console())
 		why = "it shows the console of this machine";
 	if (!why && class_of(f) >> 8 == 0x1080)
 		why = "it is the security processor of this machine";
