@@ -72,8 +72,12 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	must(!strchr(plan.method, ' '));
 	if (plan.blocker[0])
 		must_be_bdf(plan.blocker);
-	if (parse_setting(text, "ADOPT", out, sizeof(out)))
+	if (parse_setting(text, "ADOPT", out, sizeof(out))) {
 		must(!strchr(out, '\n') || strpbrk(text, "\"'"));
+		/* What allows something is there to the letter */
+		must(strcmp(out, "no") || strstr(text, "ADOPT=no") ||
+		     strstr(text, "ADOPT=\"no\"") || strstr(text, "ADOPT='no'"));
+	}
 	if (has_word(text, "flr"))
 		must(strstr(text, "flr"));
 	if (parse_mount(text, &mount))
