@@ -254,7 +254,8 @@ static void need_thorough(void)
 	say_stock();
 	/* Whatever is misspelled, of the name or of a "yes", is no "no" */
 	if (strcmp(required, "no"))
-		die(MISSING, "nothing is adopted, as REQUIRE_THOROUGH is '%s' and not 'no' (" CONFIG "), and strict_reset does nothing with this driver: install xen-pciback-reset-dkms for this kernel, and reboot",
+		die(MISSING, "nothing is adopted, as REQUIRE_THOROUGH is '%s' and not 'no' (" CONFIG
+		    "), and strict_reset does nothing with this driver: install xen-pciback-reset-dkms for this kernel, and reboot",
 		    required);
 }
 

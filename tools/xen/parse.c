@@ -185,7 +185,8 @@ bool parse_setting(const char *text, const char *key, char *value, size_t size)
 			text += name + 1;
 			len = next - text;
 			end = *text == '"' || *text == '\'' ? strchr(text + 1, *text) : NULL;
-			if (end && end[1] != '#' && strchr("\n#", end[1 + strspn(end + 1, " \t")])) {
+			if (end && end[1] != '#' &&
+			    strchr("\n#", end[1 + strspn(end + 1, " \t")])) {
 				next = end + strcspn(end, "\n");
 				len = end - ++text;
 			}
