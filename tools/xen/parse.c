@@ -164,7 +164,7 @@ void parse_plan(const char *text, struct plan *plan)
  * KEY=value or KEY="value" in a file for shells, too, as these read it: what is quoted may have
  * several lines, and the last one counts.  What they would not take is neither guessed nor lost:
  * a line that names @key otherwise, and a quote that does not end or not with its line, is the
- * value as it stands, and means nothing to whoever asked.
+ * value as it stands, which means nothing.
  */
 bool parse_setting(const char *text, const char *key, char *value, size_t size)
 {
