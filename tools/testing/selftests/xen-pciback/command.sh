@@ -941,6 +941,7 @@ test_guest_monitor()
 	event 2 "$NVME  reset      flr: ok"
 	$COMMAND attach pv $NVME >/dev/null
 	event 1 "$NVME  handed out domain $domid (pv)"
+	wait_for_guest 'guest: ready'
 	# The one that xl asks for
 	event 3 "$NVME  reset      flr: ok"
 	# One that is refused: a reset, and then a hand-out
@@ -948,7 +949,8 @@ test_guest_monitor()
 	event 1 "$FIRST  reset      slot: blocked by $SECOND"
 	event 0 refused
 	echo 1 >/sys/module/xen_pciback/parameters/strict_reset
-	$COMMAND attach --only pv $FIRST >/dev/null 2>&1
+	run 1 attach --only pv $FIRST
+	says "pciback-reset: pciback does not hand out $FIRST"
 	echo 0 >/sys/module/xen_pciback/parameters/strict_reset
 	event 1 "$FIRST  refused"
 	event 1 "handed out"
