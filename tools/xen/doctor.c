@@ -216,17 +216,19 @@ static void compare(struct seen *seen, const struct fn *f, bool notified)
 	seen->domid = f ? f->domid : -1;
 }
 
-/* What this is not notified of it looks for: all of xenstore's, with a static libxenstore */
+/*
+ * What this is not notified of it looks for.  That is all of xenstore's: with a watch libxenstore
+ * lost its connection for good when xl wrote much, and guests seemed to have nothing any more.
+ */
 void command_monitor(char **argv)
 {
-	struct pollfd *fds = calloc(1, sizeof(*fds));
+	struct pollfd *fds = NULL;
 	struct seen *seen = NULL;
 	int i, n = 0;
 
 	need_pciback();
 	while (!ferror(stdout)) {
 		forget(NULL);
-		fds[0] = (struct pollfd){ watch_store(), POLLIN, 0 };
 		scan(false);
 		scan_store();
 		for_all(f) {
@@ -235,20 +237,20 @@ void command_monitor(char **argv)
 			if (i < n)
 				continue;
 			seen = realloc(seen, ++n * sizeof(*seen));
-			fds = realloc(fds, (n + 1) * sizeof(*fds));
+			fds = realloc(fds, n * sizeof(*fds));
 			if (!seen || !fds)
 				abort();
 			seen[i] = (struct seen){ .owned = f->owned, .domid = f->domid, .fd = -1,
 						 .handout = f->handout };
 			strcpy(seen[i].bdf, f->bdf);
 			read_last(&seen[i], false);
-			fds[n].revents = 0;
+			fds[i].revents = 0;
 		}
 		for (i = 0; i < n; i++) {
-			compare(&seen[i], find(seen[i].bdf), fds[i + 1].revents);
-			fds[i + 1] = (struct pollfd){ seen[i].fd, POLLPRI, 0 };
+			compare(&seen[i], find(seen[i].bdf), fds[i].revents);
+			fds[i] = (struct pollfd){ seen[i].fd, POLLPRI, 0 };
 		}
-		poll(fds, n + 1, LOOK_MS);
+		poll(fds, n, LOOK_MS);
 	}
 	free(fds);
 	free(seen);

@@ -82,21 +82,6 @@ static char **store_names(const char *path)
 	return list;
 }
 
-/* To be polled: some backend has changed since the last call; -1 if that is not known */
-int watch_store(void)
-{
-	static bool watched;
-	char **event;
-
-	if (!open_store() || !store)
-		return -1;
-	if (!watched)
-		watched = xs_watch(store, "backend/pci", "backends");
-	while ((event = xs_check_watch(store)))
-		free(event);
-	return xs_fileno(store);
-}
-
 /* The guest that a person knows: not the domain of its device model */
 static int guest_of(int domid)
 {

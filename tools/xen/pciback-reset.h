@@ -140,7 +140,6 @@ const char *used_for(struct fn *f, bool *never);
 /* guests.c: xenstore and xl */
 bool has_program(const char *name);
 bool use_xl(void);
-int watch_store(void);
 void scan_store(void);
 void scan_guests(void);
 int find_domain(const char *name);
