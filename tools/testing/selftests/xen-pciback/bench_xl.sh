@@ -4,8 +4,8 @@
 # bench_xl.sh WHO ROUNDS: in the VM, give cards of 3 and of 8 functions to a new
 # guest by stock xl and take them back by destroying it, ROUNDS times, with the
 # driver that is loaded, called WHO. Prints a line for each "create" and "destroy"
-# of card N as bench.c does; what the hardware saw up to the end of what xl
-# had begun is between the marks.
+# of card N as bench.c does. Between the marks is the hardware's trace until all that xl has
+# begun is done.
 #
 #	row	handover	WHO	N	WHAT	VALUE	MARK
 set -u

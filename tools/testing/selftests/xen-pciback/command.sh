@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# command.sh [-t TEST]: pciback-reset, the command (tools/xen), and the scripts
-# for toolstacks on top of it: by what they print, and by what the hardware saw.
+# command.sh [-t TEST]: pciback-reset, the command (tools/xen), and the scripts for
+# toolstacks that use it: what they print, and what the hardware's trace shows.
 #
-# Without a guest's kernel the tests that need a guest are skipped. What needs a machine
-# of another kind is in command_tree.sh, on a tree of files.
+# Without a guest's kernel the tests that need a guest are skipped. Tests that need another
+# machine are in command_tree.sh, where the machine is a tree of files.
 
 # Lists of words, and what must not expand
 # shellcheck disable=SC2016,SC2086

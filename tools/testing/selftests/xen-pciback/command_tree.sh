@@ -4,8 +4,8 @@
 # command_tree.sh [-t TEST]: pciback-reset on a tree of files, for machines that the VM is not:
 # what dom0 uses, VMD, CardBus, cards with FLR on one function only, device models.
 #
-# COMMAND=FILE runs it anywhere, without Xen and without root; TERMINAL=FILE is the program
-# of terminal.c then. Else it is for the VM alone, as all the tests here.
+# With COMMAND=FILE this runs anywhere, without Xen and without root, and TERMINAL=FILE is the
+# program of terminal.c. Otherwise it runs only in the VM, as all the tests here.
 
 # Lists of words
 # shellcheck disable=SC2086

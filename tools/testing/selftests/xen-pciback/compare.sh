@@ -1,15 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# compare.sh: in the VM, hand devices to a guest and take them back with stock xl
-# and whatever xen-pciback is loaded, and print what became of them, a line a
-# step, its fields separated by tabs:
+# compare.sh: in the VM, hand devices to a guest and take them back with stock xl and
+# the xen-pciback that is loaded. Print a line for each step, with tabs between its fields:
 #
 #	row	DEVICES	STEP	MS	HARDWARE	LEFT
 #
-# MS is how long xl took, HARDWARE what QEMU saw, LEFT which functions
-# still had the address for their DMA that the guest had programmed. "make compare"
-# makes a table of it.
+# MS is how long xl took, HARDWARE what QEMU's trace shows, LEFT which functions still had the
+# address for their DMA that the guest had programmed. "make compare" makes a table of it.
 set -u
 
 DIR=$(dirname "$0")

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Failed allocations: in writes to the driver's files (resets, bind, unbind, slots,
- * quirks, permissive, parameters), in what a toolstack writes to xenstore (guests that
- * start, attach, detach and end) and while the driver is loaded, first the first
- * allocation fails, then the second, and so on until none is left to fail. Each time the
- * operation succeeds or fails as a whole: nothing is leaked, half done, or blocks the next
- * operation.
+ * Failed allocations. Each operation is repeated: first its first allocation fails, then its
+ * second, and so on until none is left to fail. Each time the operation succeeds or fails as a
+ * whole: nothing is leaked, half done, or blocks the next operation. The operations are writes
+ * to the driver's files (resets, bind, unbind, slots, quirks, permissive, parameters), writes of
+ * a toolstack to xenstore (guests that start, attach, detach and end), and loading the driver.
  */
 #include <errno.h>
 #include <fcntl.h>

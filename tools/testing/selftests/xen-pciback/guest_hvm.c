@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * HVM guests, created by the unmodified xl: there is no frontend, and the device model
+ * HVM guests, created by the unmodified xl. They have no frontend, and the device model
  * uses the functions from dom0, through sysfs. The guest is one of our own, guest/main.c:
  * it programs its functions' BARs, runs DMA and MSIs, leaves changed values in registers
  * and in config space, and prints what it finds there. Only in "make check-long".

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh disable=SC2034
 #
-# handover.sh: functions handed to a real PV guest by stock xl, and taken back;
-# sourced by those who look at what that does. The driver may be a stock one.
+# handover.sh: hand functions to a real PV guest by stock xl, and take them back. Scripts
+# that check or measure that source this file. The driver may be the stock one.
 
 GUEST=handover
 CONFIG=/tmp/handover.cfg

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Machines that people have, of the facts in facts/, or in the folder MACHINES; with
- * MACHINES_EVERY=N only one of N. For each function that people give to guests, what a
- * reset would do (reset_plan) if pciback owns it alone, with the functions of its
- * device, and with all of its reset set: it must be what the facts say by
- * machines_model.c. Of each set resets are done, one for each plan in it, and the
- * emulated functions tell what has reached them.
+ * Machines that people have, emulated from the facts in facts/, or in the folder MACHINES; with
+ * MACHINES_EVERY=N only one of N. For each function that people give to guests, reset_plan must
+ * show what machines_model.c derives from the facts: if pciback owns it alone, with the
+ * functions of its device, and with all of its reset set. In each set each plan is also carried
+ * out, and the emulated functions show which resets have reached them.
  *
- * A line a function is printed, for "make machines", with what the stock driver does:
+ * "make machines" reads the line that is printed for each function, with what the stock driver
+ * would do:
  *
  *	plan: MACHINE BDF ALONE DEVICE SET STOCK
  */

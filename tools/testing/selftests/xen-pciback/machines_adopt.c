@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * "pciback-reset adopt" on machines that people have, of the facts in facts/ or in the
- * folder MACHINES; with MACHINES_EVERY=N only on one of N. Each machine is a tree of
- * files, with its configuration spaces and the drivers that the facts name. For each
- * function that people give to guests a dry run says what would be taken: with nothing in
- * use, the same with all of that named, with disks, networks and a console in use, and
- * that by force. It must be what the facts and machines_model.c say.
+ * "pciback-reset adopt" on machines that people have, from the facts in facts/ or in the
+ * folder MACHINES; with MACHINES_EVERY=N only on one of N. Each machine is a tree of files,
+ * with its configuration spaces and the drivers that the facts name. For each function that
+ * people give to guests four dry runs show what would be taken: with nothing in use; the same
+ * with all of these functions named; with disks, networks and a console in use; and that with
+ * --force. Each must take what the facts and machines_model.c say.
  *
- * A line a function is printed, for "make machines": does adopt take what a thorough reset
- * of it wants, of a machine that uses none of it, and without force?
+ * "make machines" reads the line that is printed for each function: without --force and with
+ * nothing in use, does adopt take all functions that its thorough reset needs?
  *
  *	adopt: MACHINE BDF yes|no
  */

@@ -2,8 +2,8 @@
 /*
  * What a reset of a function should do. See machines_model.h.
  *
- * This follows drivers/pci/pci.c and quirks.c of the kernel, and the rules in the
- * driver's documentation, not what the driver does.
+ * This follows drivers/pci/pci.c and quirks.c of the kernel, and the rules in the driver's
+ * documentation. It does not use the driver's code.
  */
 #include <linux/pci_regs.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Each reset method: it is the one used, by the hardware's trace it was done just once,
+ * Each reset method is used where it should be. By the hardware's trace it was done just once,
  * and each function that it reached has the state of bind time again, whatever a guest had
  * written.
  */

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Failures and their results: what the driver answers and says, what
- * it leaves behind, and whether the next guest gets the function. A row each,
+ * Failures and their results: the driver's errno and log line, the state that is left, and
+ * whether the next guest gets the function. "make outcomes" makes the table in Documentation
+ * from the row that is printed for each failure:
  *
  *	fault: what | who asked | errno, log | state | next guest
  *
- * of what the run has read, for the table in Documentation ("make outcomes").
- * outcome_cases.c has the cases, and what should come of them.
+ * outcome_cases.c has the cases and their expected results.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The driver's file "quirks": it shows which functions have emulated config space fields,
- * and adds fields to a function, until its guest releases it.
+ * The driver's file "quirks": it shows which functions have emulated config space fields. A
+ * write adds a field to a function, until its guest releases the function.
  */
 #include <errno.h>
 #include <fcntl.h>

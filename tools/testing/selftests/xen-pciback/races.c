@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A reset against everything that can happen in between. In each race, by the hardware's
- * trace, no reset reaches a function that pciback does not own at that moment; no task
- * hangs; and afterwards every function exists and can be reset.
+ * A reset races with everything that can happen at the same time. In each race, by the
+ * hardware's trace, no reset reaches a function that pciback does not own at that moment. No
+ * task hangs, and afterwards every function exists and can be reset.
  */
 #include <errno.h>
 #include <pthread.h>

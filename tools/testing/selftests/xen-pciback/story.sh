@@ -5,8 +5,8 @@
 # with the commands a person would type, and shows for each the result, the
 # driver's log line, and what the hardware saw.
 #
-# COLOR=1 in the environment: for a terminal that shows colours. With the stock
-# driver (STOCK=1) it is a write to the function's own reset file, if it has one.
+# COLOR=1 in the environment: for a terminal that shows colours. With the stock driver
+# (STOCK=1) it writes to the function's own reset file, if the function has one.
 set -u
 
 DIR=$(dirname "$0")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The machine is suspended, to each level of pm_test and to RAM, with functions that
- * pciback owns. Afterwards they need a reset if they needed one before; a reset that is
+ * pciback owns. Afterwards they need a reset only if they needed one before. A reset that is
  * due is done after the resume, and not before.
  */
 #include <errno.h>

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * terminal ANSWER COMMAND [ARGUMENT]...: run a command on a terminal of its own, where
- * somebody types ANSWER. What is on that terminal goes to stdout; the exit status is the
- * command's.
+ * terminal ANSWER COMMAND [ARGUMENT]...: run a command on a terminal of its own, and type
+ * ANSWER there. What that terminal shows goes to stdout. The exit status is the command's.
  */
 /* For posix_openpt() */
 #define _XOPEN_SOURCE 700

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Nobody waits for another reset, however long that takes: no other guest, no rescan, no
- * other slot, no unbind. Only a hand-out waits for a reset of the same set, one second in
- * all. And nobody waits for a guest that does not answer error recovery. The test plays
- * the guests (lib/guest.h).
+ * Nobody waits for the reset of another set, however long that takes: no other guest, no
+ * rescan, no other slot, no unbind. Only a hand-out waits for a reset of its own set, at most
+ * one second in all. And nobody waits for a guest that does not answer error recovery. The
+ * test plays the guests (lib/guest.h).
  */
 #include "lib/aer.h"
 #include "lib/backend.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The windows of races, held open (lib/hold.h): what may happen between two steps
- * of a reset, of a hand-out or of an unbind happens there, each time. races.c does
- * the same by force.
+ * Races, made certain: one task is held between two steps of a reset, a hand-out or an unbind
+ * (lib/hold.h), while another task acts. races.c does the same in many rounds, and holds no
+ * task.
  */
 #include <errno.h>
 #include <linux/pci_regs.h>

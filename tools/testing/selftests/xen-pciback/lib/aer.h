@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Error recovery, by the kernel's own means to inject errors.
+ * Error recovery: AER errors are injected with the kernel's aer_inject.
  */
 #ifndef SELFTEST_XEN_PCIBACK_AER_H
 #define SELFTEST_XEN_PCIBACK_AER_H

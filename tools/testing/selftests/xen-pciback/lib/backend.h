@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the programs share that play guests (played.h) to look at the backend's contract:
- * how to see who has what.
+ * For the programs that play guests (played.h) to test the backend's contract: functions that
+ * show which guest has what.
  */
 #ifndef SELFTEST_XEN_PCIBACK_BACKEND_H
 #define SELFTEST_XEN_PCIBACK_BACKEND_H

@@ -2,8 +2,8 @@
 /*
  * Addresses as text. See bdf.h.
  *
- * Not by the driver's way, which goes through the text once: a text without the
- * space around it is compared with the only forms that there are.
+ * The driver's parser goes through the text once. This one works in another way: it removes
+ * the space around the text, and compares the rest with the two forms that are allowed.
  */
 #include <stdio.h>
 #include <string.h>

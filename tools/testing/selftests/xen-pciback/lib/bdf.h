@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Addresses as they are written to pciback's files: a reference for the driver's
- * parser, made of what Documentation/ABI promises. In the VM and outside it.
+ * Addresses as they are written to pciback's files: a reference parser, which follows
+ * Documentation/ABI, to compare the driver's parser with. Used in the VM and outside it.
  */
 #ifndef SELFTEST_XEN_PCIBACK_BDF_H
 #define SELFTEST_XEN_PCIBACK_BDF_H

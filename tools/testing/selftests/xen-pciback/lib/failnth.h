@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Allocations that fail, one after the other (CONFIG_FAULT_INJECTION): of this task, or
- * of xenwatch.
+ * Make allocations of this task or of xenwatch fail, one after the other
+ * (CONFIG_FAULT_INJECTION).
  */
 #ifndef SELFTEST_XEN_PCIBACK_FAILNTH_H
 #define SELFTEST_XEN_PCIBACK_FAILNTH_H

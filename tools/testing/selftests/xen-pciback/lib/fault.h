@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Functions that misbehave on demand: test_modules/pciback_fault.c, whose head
- * comment tells what each of its files is for.
+ * Functions that misbehave on demand. The head comment of test_modules/pciback_fault.c says
+ * what each of its files is for.
  */
 #ifndef SELFTEST_XEN_PCIBACK_FAULT_H
 #define SELFTEST_XEN_PCIBACK_FAULT_H

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The frontend of a guest that is none. See guest.h.
+ * The frontend of a played guest. See guest.h.
  *
  * The nodes are those that xen-pcifront writes (drivers/pci/xen-pcifront.c).
  */

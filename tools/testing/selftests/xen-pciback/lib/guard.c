@@ -5,8 +5,8 @@
  * The tests take devices from their drivers, reset them and pull them out, by the
  * addresses that qemu/machine.sh gives them. On another machine a device in use may have
  * such an address. So no test runs unless QEMU's root port is where qemu/machine.sh puts
- * the first one, and the hardware's account arrives (hw.h). DMI is not looked at: it
- * is the same for all of QEMU's machines.
+ * the first one, and the hardware's trace arrives (hw.h). DMI is not checked: it is the
+ * same for all of QEMU's machines.
  *
  * The Makefile links this with every program, and it runs before main(), so that a
  * new test cannot forget it.

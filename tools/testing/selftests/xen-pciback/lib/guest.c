@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The toolstack of a guest that is none. See guest.h.
+ * The toolstack of a played guest. See guest.h.
  *
  * The nodes are those that libxl writes (tools/libs/light/libxl_pci.c).
  */

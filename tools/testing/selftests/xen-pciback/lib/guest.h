@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A guest that is none: its toolstack's and its frontend's part, played through
- * xenstore, so that pciback hands functions out and takes them back. There need
- * not be a domain of that number, since pciback never asks.
+ * A played guest: no domain, but a test that writes to xenstore what the guest's toolstack
+ * and frontend would write, so that pciback hands functions out and takes them back. No
+ * domain needs to have that number, since pciback never checks.
  *
- * A guest of domain 0 can do more. Dom0 is there, so it can be its own guest
+ * A played guest with the number 0 can do more. Dom0 exists, so it can be its own guest
  * and have a frontend that shares a page with pciback: guest_connect().
  *
- * All return 0 or a negative errno: -EIO if pciback refuses (guest_error() has
- * its words), -ETIMEDOUT if it does nothing.
+ * All return 0 or a negative errno: -EIO if pciback refuses (guest_error() shows the reason),
+ * -ETIMEDOUT if it does nothing.
  */
 #ifndef SELFTEST_XEN_PCIBACK_GUEST_H
 #define SELFTEST_XEN_PCIBACK_GUEST_H

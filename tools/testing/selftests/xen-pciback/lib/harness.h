@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The kernel's test harness, for an emulated machine that shares its CPUs: what
- * takes a second there may take a minute, and more on a kernel that looks for
- * mistakes (SLOWER times). A test that hangs is ended all the same, and so is a
- * program (settings).
+ * The kernel's test harness, with longer time limits. The emulated machine shares its CPUs
+ * with others, so what takes a second may take a minute there, and SLOWER times as long on a
+ * debug kernel. A test that hangs is still ended, and so is a program (settings).
  */
 #ifndef SELFTEST_XEN_PCIBACK_HARNESS_H
 #define SELFTEST_XEN_PCIBACK_HARNESS_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Tasks held in a function of the kernel's, so that what happens meanwhile is no
- * matter of luck: test_modules/pciback_hold.c.
+ * Hold a task at a kernel function while another one acts, so that a race does not depend on
+ * luck. The module is test_modules/pciback_hold.c.
  */
 #ifndef SELFTEST_XEN_PCIBACK_HOLD_H
 #define SELFTEST_XEN_PCIBACK_HOLD_H

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The hardware's own account. See hw.h.
+ * The hardware's trace. See hw.h.
  */
 #include <err.h>
 #include <fcntl.h>

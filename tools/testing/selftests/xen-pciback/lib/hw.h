@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The hardware's own account: what QEMU says happened to its devices.
+ * The hardware's trace: what QEMU reports about its devices.
  *
  * QEMU traces each write to config space and each reset of a device. Outside
  * the VM, qemu/feed.awk turns that into short lines and sends them back in on
@@ -9,9 +9,9 @@
  *	w BB:DD.F OFFSET VALUE NAME	config write
  *	r TYPE OBJECT			device reset
  *
- * A test brackets what it does with two marks, writes to a register of the host
- * bridge that nobody uses; they come back in the same stream. Only for what is
- * in domain 0: elsewhere is nothing of QEMU's (topology.h).
+ * A test sets a mark before and after what it does: a write to a register of the host
+ * bridge that nobody uses. The marks come back in the same stream. This shows only functions
+ * in PCI domain 0: those in other domains are not QEMU's (topology.h).
  */
 #ifndef SELFTEST_XEN_PCIBACK_HW_H
 #define SELFTEST_XEN_PCIBACK_HW_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The kernel's log, from a point on.
+ * The kernel's log, from a chosen moment on.
  */
 #ifndef SELFTEST_XEN_PCIBACK_KLOG_H
 #define SELFTEST_XEN_PCIBACK_KLOG_H

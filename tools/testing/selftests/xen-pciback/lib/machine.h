@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Facts about a real machine, of a file in facts/, and a machine that
- * test_modules/pciback_topology.ko makes of them. The file has a line a function, with
- * tabs between what the first line that is no comment names.
+ * Facts about a real machine, from a file in facts/, and the machine that
+ * test_modules/pciback_topology.ko makes from them. The file has a line for each function;
+ * tabs separate its columns. The first line that is no comment names the columns.
  */
 #ifndef SELFTEST_XEN_PCIBACK_MACHINE_H
 #define SELFTEST_XEN_PCIBACK_MACHINE_H

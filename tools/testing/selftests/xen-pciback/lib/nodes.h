@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The nodes of a played guest (guest.h) in xenstore, for those that play its toolstack
- * (guest.c) and its frontend (frontend.c). Whatever fails but for a good reason exits.
+ * The nodes of a played guest (guest.h) in xenstore, for guest.c, which plays its toolstack,
+ * and frontend.c, which plays its frontend. An unexpected failure ends the program.
  */
 #ifndef SELFTEST_XEN_PCIBACK_NODES_H
 #define SELFTEST_XEN_PCIBACK_NODES_H

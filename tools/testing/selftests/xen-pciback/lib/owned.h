@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Functions that pciback owns, and what they were like when it got them.
+ * Functions that pciback owns, and their configuration at the time when it took them.
  */
 #ifndef SELFTEST_XEN_PCIBACK_OWNED_H
 #define SELFTEST_XEN_PCIBACK_OWNED_H

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * PCI functions as the tests see them: by where they sit, through sysfs.
+ * PCI functions, found by their place in the machine and used through sysfs.
  *
- * A call that cannot fail on a sane machine exits with a message when it does;
- * the others return 0 or a negative errno.
+ * If a call fails that cannot fail on a sane machine, the program ends with a message. The
+ * other calls return 0 or a negative errno.
  */
 #ifndef SELFTEST_XEN_PCIBACK_PCI_H
 #define SELFTEST_XEN_PCIBACK_PCI_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the programs that play guests (guest.h) share: the functions that pciback
- * owns and who has them, and what the hardware has to say of each step.
+ * For the programs that play guests (guest.h): the functions that pciback owns, which guest
+ * has each, and what the hardware's trace shows for each step.
  */
 #ifndef SELFTEST_XEN_PCIBACK_PLAYED_H
 #define SELFTEST_XEN_PCIBACK_PLAYED_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * For programs that do things at random, in several tasks: what these have in common is
- * read and changed by all of them at once.
+ * For programs whose tasks do things at random: random numbers, settings, and data that all
+ * tasks read and change at the same time.
  */
 #ifndef SELFTEST_XEN_PCIBACK_RANDOM_H
 #define SELFTEST_XEN_PCIBACK_RANDOM_H

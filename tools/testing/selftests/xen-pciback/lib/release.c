@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * References, by kprobes where a function is freed and where its record is looked
- * at. See release.h.
+ * References to functions, watched by kprobes: one where a function is freed, and one where
+ * its record is checked. See release.h.
  */
 #include <err.h>
 #include <errno.h>

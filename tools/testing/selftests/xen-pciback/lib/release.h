@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * References: a function that somebody still holds one to is never freed.
+ * Are all references dropped? A function to which somebody still holds one is never freed.
  */
 #ifndef SELFTEST_XEN_PCIBACK_RELEASE_H
 #define SELFTEST_XEN_PCIBACK_RELEASE_H

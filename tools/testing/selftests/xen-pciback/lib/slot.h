@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Cards put into and taken out of the slots of the test machine, which are
- * named by their ports.
+ * Plug cards into the slots of the test machine, and unplug them. A slot is named by its
+ * port.
  */
 #ifndef SELFTEST_XEN_PCIBACK_SLOT_H
 #define SELFTEST_XEN_PCIBACK_SLOT_H

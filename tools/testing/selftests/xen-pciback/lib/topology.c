@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The functions that test_modules/pciback_topology.ko invents. See topology.h.
+ * The functions that test_modules/pciback_topology.ko emulates. See topology.h.
  */
 #include <err.h>
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Functions in topologies that the test machine does not have, and their own
- * account of what happens to them: test_modules/pciback_topology.c, whose head
- * comment tells what a layout is.
+ * Functions in topologies that the test machine does not have, and the counters that show
+ * what happened to them. The head comments of test_modules/topology_main.c and
+ * topology_layout.c say what they are, and what a layout is.
  */
 #ifndef SELFTEST_XEN_PCIBACK_TOPOLOGY_H
 #define SELFTEST_XEN_PCIBACK_TOPOLOGY_H

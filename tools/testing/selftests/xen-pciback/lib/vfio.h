@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What vfio-pci can do with a card in a kernel without Xen: the other user of
- * the PCI core's slot and bus resets. Only for bench.c, as something to compare
- * with.
+ * Resets of a card by vfio-pci, the other user of the PCI core's slot and bus resets, in a
+ * kernel without Xen. Only for bench.c, which compares pciback with it.
  *
  * All return 0 or a negative errno.
  */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The hardware's account, read as it goes. See witness.h.
+ * The witness, which reads the hardware's trace while a test runs. See witness.h.
  */
 #include <err.h>
 #include <linux/pci_regs.h>

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * One who reads the hardware's account as it goes, for as long as a test runs
- * whose tasks are not in step with each other, and knows from their marks which
- * functions must not be reset: those that are not pciback's, and those that a
- * guest has.
+ * The witness: a process that reads the hardware's trace while a test runs whose tasks do not
+ * wait for each other. The tasks' marks show it which functions must not be reset: those that
+ * pciback does not own, and those that a guest has.
  *
- * A task marks a function when it has made it so, and again before it begins to
- * undo that. The marks are in the account themselves, so what lies between two
- * of them is certain, however late it is read.
+ * A task sets a mark after it has put a function into such a state, and another one before it
+ * begins to undo that. The marks are in the trace itself. So between the two the function's
+ * state is certain, however late the witness reads them.
  */
 #ifndef SELFTEST_XEN_PCIBACK_WITNESS_H
 #define SELFTEST_XEN_PCIBACK_WITNESS_H

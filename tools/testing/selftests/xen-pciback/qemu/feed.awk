@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# The hardware's own account, for the tests in the VM: QEMU's trace in, short
-# lines out, which they read from /dev/hw:
+# The hardware's trace, for the tests in the VM: makes short lines of QEMU's trace, which
+# the tests read from /dev/hw:
 #
 #	w BB:DD.F OFFSET VALUE NAME	a write to a function's config space
 #	r TYPE OBJECT			a device was reset
 #
-# Nothing before the first marker, a write of 0x5eedNNNN to 00:00.0 at 0xfc:
-# the firmware's and the kernel's scans are thousands of lines. Only the
-# resets of PCI devices; their buses and parts are reset along with them.
+# It begins at the first mark, a write of 0x5eedNNNN to 00:00.0 at 0xfc, since the scans by
+# firmware and kernel before that are thousands of lines. Only resets of PCI devices count,
+# not those of their buses and parts, which are reset together with them.
 
 /^([0-9]+@[0-9.]+:)?pci_cfg_write / {
 	if (!started && !($0 ~ /00:00\.0 @0xfc <- 0x5eed/))

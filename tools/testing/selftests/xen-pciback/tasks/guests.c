@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The tasks of stress that are a toolstack and its guest: hand-outs, attach and detach,
- * and what a guest's frontend does.
+ * The tasks of stress that play a toolstack and its guest: hand-outs, attach and detach, and
+ * what a guest's frontend does.
  */
 #include <linux/pci_regs.h>
 

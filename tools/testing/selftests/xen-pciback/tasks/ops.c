@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * All that the tasks of stress do, which answers there may be to it, and how it is
+ * The operations of the tasks of stress: which results each may have, and how the results are
  * counted and judged.
  */
 #include <stdarg.h>

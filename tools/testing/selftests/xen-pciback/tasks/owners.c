@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Who has each function, as far as that is known while many tasks change it, and what
- * the witness (lib/witness.h) learns it.
+ * Who has each function, as far as that is known while many tasks change it. The witness
+ * (lib/witness.h) is notified of it.
  */
 #include "tasks.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The tasks of stress that take functions from pciback and give them back, and the one
- * that changes the rules: the parameters and the functions' own policies.
+ * that changes the parameters and the functions' own policies.
  */
 #include "tasks.h"
 

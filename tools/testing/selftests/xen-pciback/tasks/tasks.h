@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the parts of stress share: its functions, all that can be done to them and the
- * tasks that do it (places.c, ops.c), who has what as far as that is known (owners.c),
- * and the tasks' steps, by what they are about.
+ * What the parts of stress share: its functions (places.c), the operations and their results
+ * (ops.c), who has each function as far as that is known (owners.c), and the tasks' steps,
+ * sorted by subject.
  */
 #ifndef SELFTEST_XEN_PCIBACK_TASKS_H
 #define SELFTEST_XEN_PCIBACK_TASKS_H

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The task of stress that changes what there is: removal and rescan, VFs, hotplug and
+ * The task of stress that adds and removes functions: removal and rescan, VFs, hotplug and
  * error recovery.
  *
- * One task for all of it: hotplug, removal, rescan and error recovery can wait
- * for each other in the core while a reset is under way (Limits, in the guide). It
- * removes all of a set before it looks for any of it: what is added in the middle
- * of a slot reset is no friend of the core's either.
+ * One task does all of this: hotplug, removal, rescan and error recovery can wait for each
+ * other in the core for ever while a reset is under way (Limits, in the guide). It removes all
+ * of a set before it rescans: the core cannot handle a function that is added in the middle of
+ * a slot reset.
  */
 #include "lib/aer.h"
 #include "lib/slot.h"

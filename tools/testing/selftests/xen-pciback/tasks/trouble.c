@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The tasks of stress that make trouble: one that breaks functions, and one that wants
+ * The tasks of stress that make trouble: one injects faults into functions, and one uses up
  * memory.
  */
 #include <sys/mman.h>

@@ -1,72 +1,69 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Invented faults for real PCI functions, as config space shows them.
+ * Injects faults into real PCI functions, as config space shows them.
  *
- * What a driver does with a reset that has no effect, or after which a function
- * stays away, cannot be tested with devices that work.  This module lays config
- * accessors of its own over those of a bus (pci_bus_set_ops()) and lets single
- * functions on it misbehave on demand; each access to any other function goes
- * to the bus's own accessors, untouched.  Everything is in debugfs:
+ * Devices that work cannot test what a driver does if a reset has no effect, or if a
+ * function does not come back.  This module replaces the config accessors of a bus
+ * (pci_bus_set_ops()) by its own, and lets chosen functions on it misbehave.  It passes
+ * accesses to all other functions on unchanged.  Its files are in debugfs:
  *
  *   pciback_fault/add		write DDDD:BB:DD.F: gives this function a folder
  *   pciback_fault/remove	the same: the function is real again
  *   pciback_fault/DDDD:BB:DD.F/	0 in each of these is no fault:
- *     af		1: an AF capability, where there seems to be room; 0x40 and
- *			up: there.  Reads as the offset
- *     af_cap		what it can: PCI_AF_CAP_TP | PCI_AF_CAP_FLR at first
- *     devcap_flr	1: Device Capabilities tell of an FLR
+ *     af		1: adds an AF capability where there seems to be room; 0x40 and
+ *			up: at this offset.  Reads as the offset
+ *     af_cap		its capability bits; PCI_AF_CAP_TP | PCI_AF_CAP_FLR at first
+ *     devcap_flr	1: Device Capabilities show an FLR
  *     pending		1: transactions pending, in Device and in AF Status
- *     flr_swallow	1: an FLR asked for is none
+ *     flr_swallow	1: a write that starts an FLR does nothing
  *     flr_no_effect	1: an FLR happens, but Command.INTx Disable survives it
  *     flr_away_ms	how long the function is away after an FLR: reads are
  *			all ones, writes are lost.  0xffffffff: for ever
  *     flr_crs_ms	how long it answers CRS after that
  *     sbr_swallow	1: the port right above ignores secondary bus resets
- *     sbr_away_ms	both after a secondary bus reset by any bridge above
+ *     sbr_away_ms	the same two after a secondary bus reset by any bridge above
  *     sbr_crs_ms
  *     bus_master	1: Command.Bus Master reads as 1, whatever is written
  *     msix_masked	1: MSI-X Function Mask reads as 1, whatever is written
  *     lnksta	speed and width of its link, as the port's Link Status has them,
  *			in ten bits
- *     lnksta_sbr	and what becomes of that by a secondary bus reset by its port
- *     vanish_at	1 to n: the n-th config read from now on, and whatever
- *			comes after it, finds nobody ("gone").  Counts down
- *     gone		1: surprise, removed
+ *     lnksta_sbr	the same after a secondary bus reset by its port
+ *     vanish_at	n: the function is "gone" from the n-th config read from now on.
+ *			Counts down
+ *     gone		1: surprise removal: the function does not respond
  *     no_flr		1: as if the kernel had a quirk that forbids an FLR
- *     no_bus_reset	1: or a bus reset
- *     heal		write 1: ends all absence, also what vanish_at and gone
- *			began; the settings stay
+ *     no_bus_reset	1: the same for a bus reset
+ *     heal		write 1: the function responds again, also after vanish_at and
+ *			gone; the settings stay
  *     reads, flrs, af_flrs, sbrs, lost_writes
  *			how many of these there were
  *     writes		config writes: a line an offset, "0x004 2"
  *     clear		write 1: counts from 0 again
  *
- * An FLR that the function really has is passed on to it.  One that is only
- * invented (af, devcap_flr) clears what config space shows to be cleared by a
- * reset: Command, BARs, interrupt line, MSI.  Not MSI-X: Xen keeps record of what
- * dom0 writes there.
+ * An FLR that the function really has is passed on to it.  An emulated one (af, devcap_flr)
+ * clears the registers that show a reset: Command, BARs, interrupt line, MSI.  It does not
+ * clear MSI-X, since Xen keeps a record of what dom0 writes there.
  *
- * A function comes back by a secondary bus reset, unless sbr_away_ms says
- * otherwise, but not if it is gone.
+ * A function that is away comes back after a secondary bus reset, unless sbr_away_ms says
+ * otherwise.  A function that is gone does not.
  *
- * The PCI core looks at a function's capabilities when it finds it, and keeps
- * the results.  So after af or devcap_flr, write 1 to the function's "remove" in
- * sysfs and to a "rescan"; faults are kept by address, the new function has them
- * from the first access on.  The accessors stay on a bus for as long as it
- * exists, or the module.  They are on all buses from the function's up to the
- * root as well, for the sake of the bridges' control registers, and a bus takes
- * over those of its parent when it is made: if a bridge is removed and found
- * again, the functions below have their faults again, given the bus numbers are
- * the same.
+ * The PCI core reads a function's capabilities when it finds it, and keeps the results.  So
+ * after af or devcap_flr write 1 to the function's "remove" in sysfs, and to a "rescan".
+ * Faults belong to an address: the new function has them from the first access on.
  *
- * Accesses by Xen itself, and by memory mapped config space that a driver maps
- * for itself, are not seen.
+ * The accessors are on the function's bus and on all buses above it, which have the bridges'
+ * control registers.  They stay for as long as the bus or the module exists.  A new bus has
+ * its parent's accessors: if a bridge is removed and found again with the same bus numbers,
+ * the functions below have their faults again.
+ *
+ * This module does not see accesses by Xen itself, nor those of a driver that maps config
+ * space into memory itself.
  *
  * Locks: config accesses come from any context, some with pci_lock held, some
  * without any lock at all (CONFIG_PCI_LOCKLESS_CONFIG).  Hence RCU to find a
- * function, and a raw spinlock in it.  pcif_mutex, taken inside
- * pci_lock_rescan_remove() by those who need both, serializes changes of both
- * lists.  No debugfs file of a function takes it, so their removal may wait.
+ * function, and a raw spinlock in it.  pcif_mutex serializes changes of both lists;
+ * pci_lock_rescan_remove() is taken before it.  No debugfs file of a function takes
+ * pcif_mutex, so the removal of these files may wait for them with the mutex held.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt

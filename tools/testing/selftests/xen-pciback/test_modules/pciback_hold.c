@@ -1,32 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The windows of races, held open.
+ * Holds a task at a kernel function, to decide a race.
  *
- * What happens between two steps of one task while another one acts is a matter
- * of luck, and on a machine with one CPU hardly ever happens.  This module stops
- * the first task that comes to a kernel function, for as long as it takes to do
- * in peace what is to happen meanwhile.  Everything is in debugfs:
+ * Whether another task acts between two steps of the first one is a matter of luck, and on a
+ * machine with one CPU hardly ever happens.  This module holds the first task that comes to a
+ * kernel function, until the test has done what must happen in between.  Its files are in
+ * debugfs:
  *
- *   pciback_hold/entry		write a function's name: the task that calls it next is
- *				held before anything of it is done
- *   pciback_hold/return	the same, held when all of it is done
- *   pciback_hold/held		the PID of who is held; 0: nobody
- *   pciback_hold/next		write 1: go on, and hold the task that comes next; only
- *				of those held at the return
- *   pciback_hold/let_go	write 1: go on, and hold nobody any more
- *   pciback_hold/patience_ms	how long at most who comes from here on is held
+ *   pciback_hold/entry		write a function's name: hold the task that calls it next,
+ *				before the function has done anything
+ *   pciback_hold/return	the same, but after the function has done everything
+ *   pciback_hold/held		the PID of the held task; 0: none is held
+ *   pciback_hold/next		write 1: let the task go on, and hold the next one that comes;
+ *				only for tasks held at the return
+ *   pciback_hold/let_go	write 1: let the task go on, and hold no other
+ *   pciback_hold/patience_ms	the longest time that a task is held from now on
  *
- * One function at a time, and one task: all others go through.  A task that
- * is held sleeps, with the locks that it has.  So the function must be one that
- * may sleep, which the test that names it has to make sure of; nor may it take
- * arguments on the stack.  A task that is not let go goes on anyway when that is
- * over, before the kernel thinks that those who wait for it hang; or, if it is made
- * shorter, while all of user space is frozen.
+ * It holds one task at one function at a time; all others pass.  A held task sleeps and keeps
+ * its locks.  So the function must be one that may sleep, which the test has to make sure of,
+ * and it must not have arguments on the stack.  After patience_ms a task goes on without
+ * let_go: by default before the kernel reports tasks that wait for it as hung.  A test makes
+ * the time shorter if nobody could write let_go, since all of user space is frozen.
  *
- * A kprobe at the function's entry sends the task to pcih_detour(), as the
- * kernel's fail_function sends it back to its caller.  By the calling convention
- * that one has the function's arguments, whatever they are, and what it returns
- * is what the function returns.
+ * A kprobe at the function's entry sends the task to pcih_detour(), in the same way as the
+ * kernel's fail_function sends a task back to its caller.  By the calling convention
+ * pcih_detour() has the function's arguments, and its return value is the function's.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * pciback_topology.ko: what its files share. topology_main.c tells what it is for.
+ * pciback_topology.ko: what its files share. topology_main.c says what it is for.
  *
- *   topology_main.c	the host bridges, slots, VFs, and the account
+ *   topology_main.c	the host bridges, slots, VFs, and the counters
  *   topology_config.c	config space: registers, and what accesses to them do
  *   topology_layout.c	a tree from the module's parameter
  *   topology_machine.c	a tree from lines of facts about a machine

@@ -3,9 +3,9 @@
  * pciback_topology.ko: the config space of emulated functions. See topology_main.c.
  *
  * A reset, by FLR, AF FLR, on the way from D3hot to D0, or by Secondary Bus Reset of any
- * bridge above, puts all registers of a function back to what they were at first, less
- * the bus numbers of a bridge, which firmware sets. What is behind a bridge in the middle
- * cannot be reached then until that has its bus numbers again.
+ * bridge above, gives all registers of a function their first values. But the bus numbers of a
+ * bridge, which firmware had set, are 0 then: nothing behind that bridge can be reached until
+ * somebody writes them again.
  *
  * Config accesses come from any context, hence a raw spinlock for all.
  */

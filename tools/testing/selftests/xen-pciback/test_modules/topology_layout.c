@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * pciback_topology.ko: what there is to be, as a tree in the module's parameter:
+ * pciback_topology.ko: the functions to emulate, as a tree in the module's parameter:
  *
  *	layout=port(fn*256),port(up(down(fn),hotplug(fn)),fn)
  *
@@ -8,22 +8,22 @@
  *   slot	the same with a slot that can be reset
  *   up		upstream port of a switch
  *   down	downstream port of a switch
- *   lossy	the same, that a reset leaves with a secondary bus number of 1 for
- *		ever, though it leads where it did
- *   hotplug	the same with a slot for hotplug
- *   deaf	root port that ignores that it is asked for a bus reset
+ *   lossy	downstream port whose secondary bus number reads as 1 for ever after a
+ *		reset, although it still leads to the same bus
+ *   hotplug	downstream port with a slot for hotplug
+ *   deaf	root port that ignores requests for a bus reset
  *   late	root port; what is behind it takes TOPO_LATE_MS to come back
- *   fn		endpoint that nothing of its own can reset
+ *   fn		endpoint that has no reset of its own
  *   flr	endpoint with FLR
- *   quirky	endpoint that does not tell of its FLR, which the kernel knows: it
- *		has the name of Intel's 82599 VF, and so a device specific reset
+ *   quirky	endpoint that does not show its FLR. It has the ID of Intel's 82599 VF,
+ *		for which the kernel has a device specific reset
  *   pf		endpoint with FLR and SR-IOV: TOPO_VFS VFs, which have FLR, on the bus
  *		after its own
  *
- * NAME*n is n of them, (...) is what is behind a bridge.  On the root bus and
- * behind an upstream port each is a device of its own, 0, 1, 2 ...; elsewhere
- * all are functions of one device: with ARI (PCIe 6.0, sec 6.13) if there are
- * more than eight.  An upstream port comes first.
+ * NAME*n is n of them; (...) is what is behind a bridge.  On the root bus and behind an
+ * upstream port each is a device of its own, 0, 1, 2 ...  Elsewhere all are functions of one
+ * device, with ARI (PCIe 6.0, sec 6.13) if they are more than eight.  An upstream port must be
+ * the first on its bus.
  *
  * An endpoint has a memory BAR.
  */

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * pciback_topology.ko: a tree from facts about a machine. Each write to the file "fact" in
- * debugfs is a function, and a 1 to "build" makes them be there:
+ * debugfs describes a function, and a 1 to "build" adds all of them:
  *
  *	0001:02:00.0 060400 8086:43e9 1 03-2a 5 slot,hotplug,surprise
  *
  * Address, class with the programming interface, IDs, header type, the buses behind a
  * bridge (00-00: none), the port type of its PCI Express capability (-1: it has none), and
- * what else there is, or "-":
+ * any of these, or "-":
  *
- *   slot	implements a slot; hotplug: for that; surprise: without a word
+ *   slot	implements a slot; hotplug: one for hotplug; surprise: for surprise removal
  *   reset	the slot can be reset
  *   flr	FLR in Device Capabilities
- *   af=N	an AF capability, which has these bits
- *   pm		a PM capability; soft: that resets on the way from D3hot to D0
+ *   af=N	an AF capability with the bits N
+ *   pm		a PM capability; soft: one that resets on the way from D3hot to D0
  *   vfs=N/T/O/S/D	an SR-IOV capability for T VFs of Device ID D, the first one O
  *		functions after this one and each other S after the one before. N of them
- *		are there.
- *   deaf	ignores that it is asked for a bus reset
- *   late=N	what is behind it answers N ms after a bus reset
+ *		are enabled.
+ *   deaf	ignores requests for a bus reset
+ *   late=N	what is behind it responds N ms after a bus reset
  *
  * A function on a bus that no bridge leads to is on a root bus. None has a BAR, so nothing
  * can be mapped, and none gets a driver but bridges.

@@ -1,35 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Invented PCI domains, for topologies that no machine at hand has.
+ * Emulates PCI domains, for topologies that the test machine does not have.
  *
- * The module makes host bridges with domains of their own.  The functions
- * behind them are nothing but emulated config space: the PCI core finds, numbers,
- * drives and resets them like any others.  What there is to be comes with the
- * module's parameter, as a tree, in domain 5eed (topology_layout.c); or without
- * that as facts about a machine, which are written to debugfs
- * (topology_machine.c).  No function has an interrupt.
+ * The module makes host bridges with domains of their own.  The functions behind them are
+ * only emulated config space: the PCI core finds, numbers, drives and resets them like any
+ * others.  The module's parameter describes them as a tree, in domain 5eed
+ * (topology_layout.c).  Without it they come from facts about a machine, which are written to
+ * debugfs (topology_machine.c).  No function has an interrupt.
  *
- * A slot is reset by a Secondary Bus Reset of its port, as pciehp does it, but
- * with nobody who would drive it.  To the kernel device 0 is in it, and ARI
- * functions with numbers above 7 are not.
+ * A slot is reset by a Secondary Bus Reset of its port, as by pciehp, but it has no hotplug
+ * driver.  To the kernel, device 0 is in the slot, and ARI functions with numbers above 7 are
+ * not.
  *
- * These functions are not known to QEMU, whose trace is the hardware's account
- * elsewhere.  Theirs is in debugfs:
+ * QEMU does not know these functions, so its trace does not show them.  Their counters are in
+ * debugfs:
  *
- *   pciback_topology/functions	a line a function that was ever seen:
+ *   pciback_topology/functions	a line for each function that ever existed:
  *				NAME READS WRITES FLRS RESETS SBRS
  *   pciback_topology/clear	write 1: counts from 0 again
  *
- * RESETS is how often the function's registers were reset, for whatever reason,
- * FLRS how often it was asked for an FLR, and SBRS, for a bridge, how often it
- * began a secondary bus reset.
+ * RESETS is how often the function's registers were reset, for any reason.  FLRS is how often
+ * an FLR was started, and SBRS, for a bridge, how often it began a secondary bus reset.
  *
- * Nothing but config accesses can get at these functions.  Xen could not find
- * them: it is not notified of them, see topo_notify().  So pciback can own them and
- * hand them out, but no real guest can have one.
+ * Only config accesses reach these functions.  Xen could not find them, so it is not notified
+ * of them, see topo_notify().  So pciback can own them and hand them out, but no real guest can
+ * have one.
  *
- * The tree does not change between the time that it is made and unloading, which
- * waits for the last reference to the host bridges.
+ * The tree does not change until the module is unloaded.  Unloading waits for the last
+ * reference to the host bridges.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
