@@ -50,9 +50,9 @@ static bool compat_has_pm_reset(struct pci_dev *dev)
 /*
  * Note the methods that the core would try, in its order.  The core checks them
  * again each time.  Device specific methods cannot be seen from here.  A VF that
- * seems to have no method is assumed to have one of these: each VF must have FLR,
- * so one without it has a quirk.  A VF has no bus reset of its own: in a slot that
- * would be a reset of the slot with the PF.
+ * seems to have no method is assumed to have a device specific one: each VF must
+ * have FLR, so one without it has a quirk.  A VF has a bus reset only in a slot,
+ * where the core would reset the whole slot with the PF.
  */
 static void compat_note_methods(u8 *next, struct pci_dev *dev)
 {

@@ -306,8 +306,8 @@ static bool pcibk_may_escalate(int err)
 }
 
 /*
- * Look at the siblings of r->dev and set r->mixed and r->with_guest.  True if r->dev needs no reset
- * and a recent request has reset the set.
+ * Look at the siblings of r->dev and set r->mixed and r->with_guest.  True if a request has reset
+ * r->dev within PCIBK_COVERED_MS, and it still needs no reset.
  */
 static bool pcibk_survey(struct pcibk_request *r)
 {
@@ -725,10 +725,10 @@ int xen_pcibk_reset_seize(struct pcistub_device *psdev)
  * @pdev: the backend that wants it
  * @last_try: the caller will not ask again
  *
- * It may not during a reset by anybody, nor during error recovery, nor when it is leaving
- * pciback, nor if another guest was refused it.  If the reset after its release is still due, the
- * caller should wait for that.  A function that still needs a reset is handed out with a warning,
- * or refused (strict).
+ * It may not while anybody resets it, during error recovery, while the port above holds it in
+ * reset, while it is leaving pciback, or if another guest was refused it.  If the reset after its
+ * release is still due, the caller should wait for that.  A function that still needs a reset is
+ * handed out with a warning, or refused (strict).
  *
  * Context: device lock and pcistub_devices_lock held.  Does not wait.
  * Return:

@@ -60,7 +60,7 @@ struct pcibk_account {
 	const void *refused_by;		/* the backend that was refused it, or NULL */
 	int domain;			/* the guest that has or last had it, or -1 */
 	unsigned int assignment;	/* the number of the last assignment, unique */
-	ktime_t covered_until;		/* until then a requested reset of the set counts */
+	ktime_t covered_until;		/* until then its last requested reset counts */
 	ktime_t recovering_until;	/* until then error recovery may be under way */
 	u16 command;			/* the Command register after a requested reset */
 	u16 canary;			/* what pcibk_canary() has set before a reset of the set */

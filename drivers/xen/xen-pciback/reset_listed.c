@@ -6,7 +6,7 @@
 #include <linux/slab.h>
 #include "pciback.h"
 
-/* Before xenstore is up, who reads it would wait. */
+/* Until xenstore is up, a task that reads it would block. */
 static bool pcibk_store_is_up;
 
 static int pcibk_store_ready(struct notifier_block *nb, unsigned long event, void *data)
@@ -19,7 +19,7 @@ struct notifier_block pcibk_store_notifier = {
 	.notifier_call = pcibk_store_ready,
 };
 
-/* Does the toolstack list it there, and has it not begun to take it away? */
+/* Does this backend list @dev (if @set: or any function of its set), not as Closing? */
 static bool pcibk_lists(const char *domain, const char *id, struct pci_dev *dev, bool set)
 {
 	struct xen_pcibk_listed *list;
@@ -43,7 +43,7 @@ static bool pcibk_lists(const char *domain, const char *id, struct pci_dev *dev,
 	return listed;
 }
 
-/* Does the toolstack list it (if @set: or any function of its set) for a living guest? */
+/* Does the toolstack list @dev (if @set: or any function of its set) for a living guest? */
 bool pcibk_is_listed(struct pci_dev *dev, bool set)
 {
 	unsigned int nr_domains = 0, nr_ids, i, j;

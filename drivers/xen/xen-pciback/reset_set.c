@@ -265,7 +265,7 @@ static bool pcibk_is_stuck(struct pci_dev *port)
 		pci_write_config_word(port, PCI_BRIDGE_CONTROL, ctl & ~PCI_BRIDGE_CTL_BUS_RESET);
 		pci_dev_unlock(port);
 	}
-	/* Or the core would save all ones before the next reset, and write them back after it. */
+	/* Let the functions respond, or the core would save all ones and write them back. */
 	msleep(PCIBK_READY_MS);
 	return true;
 }
