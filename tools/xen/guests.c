@@ -140,7 +140,7 @@ static void scan_node(const char *backend, const char *name, unsigned int domid)
 		f->handout = REFUSED;
 		return;
 	}
-	f->handout = state == 1 ? WANTED : HANDED_OUT;
+	f->handout = state == 1 ? WANTED : state == 5 ? CLOSING : HANDED_OUT;
 	f->domid = guest_of(domid);
 }
 

@@ -48,7 +48,7 @@ struct mount {
 	char dev[32], where[1024], source[1024];
 };
 
-enum handout { NOT_LISTED, WANTED, HANDED_OUT, REFUSED };
+enum handout { NOT_LISTED, WANTED, HANDED_OUT, CLOSING, REFUSED };
 
 /* A function of this machine */
 struct fn {

@@ -923,11 +923,18 @@ test_monitor()
 	timeout 10 sh -c "until grep -q 'handed out' '$WORK/out'; do sleep 1; done"
 	echo 6 >"$ROOT/xenstore/local/domain/0/backend/pci/3/0/state-0"
 	timeout 10 sh -c "until grep -q 'refused' '$WORK/out'; do sleep 1; done"
+	# As xl takes it away, which says Closing
+	echo 5 >"$ROOT/xenstore/local/domain/0/backend/pci/3/0/state-0"
+	sleep 2
+	rm -r "$ROOT/xenstore/local/domain/0/backend"
+	timeout 10 sh -c "until grep -q 'given back' '$WORK/out'; do sleep 1; done"
 	kill $monitor
 	wait $monitor 2>/dev/null
 	says '"bdf": "0000:01:00.0", "event": "reset", "text": "slot: ok"'
 	says '"event": "handed out", "text": "domain 3 (win11)"'
 	says '"bdf": "0000:01:00.0", "event": "refused"'
+	is "$(sed -n 's/.*"event": "\([^"]*\)".*/\1/p' "$WORK/out" | tr '\n' ',')" \
+		'reset,handed out,refused,given back,' 'the events'
 }
 
 # Each option of each command, and what it may be told
