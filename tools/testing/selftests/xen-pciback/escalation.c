@@ -18,6 +18,7 @@
 #include "lib/fault.h"
 #include "lib/hw.h"
 #include "lib/klog.h"
+#include "lib/owned.h"
 #include "lib/pci.h"
 
 /* The core gives a function a minute to come back */
@@ -538,6 +539,89 @@ TEST_F(levels, up_is_blocked)
 		 "bus: no answer (%s); bus by %s: blocked by %s (pci-stub)",
 		 self->fn.name, self->top.name, self->second.name);
 	EXPECT_TRUE(klog_has(self->klog, self->other.name, what, NULL, 0));
+}
+
+/*
+ * The machine's sets: a reset that is one is never taken for one without effect. One that
+ * the port ignores is noticed, unless no function of the set has MSI or MSI-X.
+ */
+FIXTURE(ports)
+{
+	struct owned owned;
+	struct hw hw;
+};
+
+FIXTURE_SETUP(ports)
+{
+	memset(self, 0, sizeof(*self));
+	if (!fault_available())
+		SKIP(return, "no " FAULT_MODULE);
+	ASSERT_EQ(0, fault_load());
+}
+
+FIXTURE_TEARDOWN(ports)
+{
+	EXPECT_EQ(0, fault_unload());
+	EXPECT_EQ(0, owned_release(&self->owned));
+}
+
+#define ON_ROOT		(-1)
+
+TEST_F(ports, ignore_it)
+{
+	static const struct {
+		unsigned int port;
+		int bridge;		/* The one below it, or ON_ROOT: the port is it */
+		unsigned int nr;
+		struct {
+			unsigned int dev, func;
+		} fns[CARD_FNS];
+		bool unnoticed, up;	/* up: the bridge above it resets them then */
+	} sets[] = {
+		{ 0x10, ON_ROOT, 1 },
+		{ 0x11, ON_ROOT, 1 },
+		{ 0x12, ON_ROOT, 1 },
+		{ 0x13, ON_ROOT, 3, { { 0, 0 }, { 0, 1 }, { 0, 2 } } },
+		{ 0x14, 0, 2, { { 1, 0 }, { 2, 0 } }, .unnoticed = true },
+		{ 0x15, ON_ROOT, 1 },
+		{ 0x16, 1, 2, { { 1, 0 }, { 2, 0 } }, .up = true },
+		{ 0x17, ON_ROOT, 1 },
+		{ 0x1a, ON_ROOT, 1 },
+	};
+	struct fn bridge, fn;
+	unsigned int s, i;
+
+	for (s = 0; s < ARRAY_SIZE(sets); s++) {
+		TH_LOG("port %02x", sets[s].port);
+		bridge = fn_root(sets[s].port);
+		if (sets[s].bridge != ON_ROOT)
+			bridge = fn_below(bridge, sets[s].bridge, 0);
+		for (i = 0; i < sets[s].nr; i++) {
+			fn = fn_below(bridge, sets[s].fns[i].dev, sets[s].fns[i].func);
+			seize(fn);
+			fn_quiesce(fn);
+		}
+		ASSERT_EQ(0, fault_add(fn));
+		ASSERT_EQ(0, fault_set(fn, "no_flr", 1));
+
+		EXPECT_EQ(0, reset_device(fn));
+		EXPECT_NE(NULL, strstr(fn_last_reset(fn), ": ok"));
+
+		ASSERT_EQ(0, fault_set(fn, "sbr_swallow", 1));
+		hw_begin(&self->hw);
+		EXPECT_EQ(sets[s].unnoticed || sets[s].up ? 0 : -EIO, reset_device(fn));
+		hw_end(&self->hw);
+		EXPECT_EQ(0, hw_sbrs(&self->hw, bridge));
+		EXPECT_EQ(sets[s].up ? sets[s].nr : 0, hw_all_resets(&self->hw));
+		EXPECT_EQ(!sets[s].unnoticed, !!strstr(fn_last_reset(fn), ": no effect"));
+
+		ASSERT_EQ(0, fault_set(fn, "sbr_swallow", 0));
+		hw_begin(&self->hw);
+		EXPECT_EQ(0, reset_device(fn));
+		hw_end(&self->hw);
+		EXPECT_EQ(sets[s].nr, hw_all_resets(&self->hw));
+		EXPECT_EQ(0, fn_needs_reset(fn));
+	}
 }
 
 TEST_HARNESS_MAIN
