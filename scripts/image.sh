@@ -30,6 +30,7 @@ MODULES='
 	xen-gntalloc
 	xen-gntdev
 	xen-pciback
+	xen-pcifront
 	xen-privcmd
 	xenfs
 	xhci-pci
@@ -60,6 +61,7 @@ GUEST_MODULES='
 XEN_PROGRAMS='
 	libxl-save-helper
 	usr/bin/xenstore
+	vchan-socket-proxy
 	xen-init-dom0
 	xenconsoled
 	xenstored

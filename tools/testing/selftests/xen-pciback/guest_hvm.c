@@ -651,4 +651,129 @@ TEST_F_TIMEOUT(guest_pv, xenopsd, BOOTS(2))
 		EXPECT_STREQ(found[0][i], found[1][i]);
 }
 
+/* -- a Linux stub domain, as Qubes has it ------------------------------------- */
+
+#define STUB_INITRAMFS	"/tmp/xen-stub.cpio"
+
+/*
+ * A guest with its device model in a domain of its own, to which pciback gives the
+ * functions. On the bus there is a device for each card, in the order in which they come.
+ */
+static int define_with_stub(struct xl *xl, const char *name, const struct fn *fns,
+			    unsigned int nr)
+{
+	char more[800], at[256] = "", quick[256] = "";
+	unsigned int i, dev = 0;
+	FILE *f;
+
+	/* What a kernel boots faster with: libxl waits for the stub domain for 30 s */
+	f = fopen("/etc/quick", "r");
+	if (!f)
+		return -errno;
+	fscanf(f, "%255[^\n]", quick);
+	fclose(f);
+	for (i = 0; i < nr; i++) {
+		dev += i && fns[i].bus != fns[i - 1].bus;
+		snprintf(at + strlen(at), sizeof(at) - strlen(at), " at=%s=0000:00:%02x.%x",
+			 fns[i].name, dev, fns[i].func);
+	}
+	snprintf(more, sizeof(more),
+		 "device_model_version='qemu-xen'\n"
+		 "device_model_stubdomain_override=1\n"
+		 "stubdomain_kernel='/guest/vmlinux'\n"
+		 "stubdomain_ramdisk='" STUB_INITRAMFS "'\n"
+		 "stubdomain_memory=256\n"
+		 "stubdomain_cmdline='console=hvc0 loglevel=4 %s%s'\n", quick, at);
+	return xl_define_hvm(xl, name, NULL, 0, more);
+}
+
+/* xl lets a stub domain run on each CPU, so also where dom0 does: see define() in lib/xl.c */
+static pid_t pin_stub(const char *name)
+{
+	char command[96];
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	snprintf(command, sizeof(command), "until xl vcpu-pin %s-dm 0 %ld; do :; done 2>&-",
+		 name, sysconf(_SC_NPROCESSORS_ONLN));
+	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+	_exit(127);
+}
+
+/*
+ * Each function by an xl of its own: libxl connects to QEMU once for each of them, and from
+ * one xl some of these connections get no answer. By its source, Xen's vchan-socket-proxy
+ * takes a connection that comes fast for the one before it.
+ */
+static int start_with_stub(struct xl *xl, const struct fn *fns, unsigned int nr)
+{
+	int status, ret;
+	unsigned int i;
+	pid_t pid;
+
+	ret = define_with_stub(xl, "one", fns, nr);
+	if (ret)
+		return ret;
+	pid = pin_stub("one");
+	ret = xl_create(xl, "");
+	if (ret)
+		kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	ret = ret ?: status ? -EIO : xl_wait_ready(xl);
+	for (i = 0; !ret && i < nr; i++)
+		ret = xl_command("pci-attach %d '%s@%02x,permissive=1'", xl->id, fns[i].name,
+				 PLACE + i);
+	if (ret)
+		system("sed 's/^/# stub: /' /var/log/xen/qemu-dm-one.log");
+	return ret;
+}
+
+#define expect_each_reset_once() do {					\
+	EXPECT_EQ(1, hw_flrs(&self->hw, self->nvme));			\
+	EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));		\
+	EXPECT_EQ(1 + CARD_FNS, hw_all_resets(&self->hw));		\
+} while (0)
+
+/*
+ * The device model runs in a stub domain. pciback knows that domain and not the guest, and
+ * resets what it had when both are gone: the next guest finds nothing.
+ */
+TEST_F_TIMEOUT(guest_pv, stub, BOOTS(4))
+{
+	char found[2][1 + CARD_FNS][FOUND_LEN], what[64];
+	unsigned int vm, i;
+
+	ASSERT_EQ(0, system("xen-stub " STUB_INITRAMFS));
+	adopt(self->nvme, self->card.first, self->card.second, self->card.third);
+	for (vm = 0; vm < 2; vm++) {
+		hw_begin(&self->hw);
+		ASSERT_EQ(0, start_with_stub(&self->one, self->owned.fns, self->owned.nr));
+		hw_end(&self->hw);
+		expect_each_reset_once();
+
+		hw_begin(&self->hw);
+		ASSERT_EQ(0, ask_at(&self->one, self->owned.nr, "found", found[vm]));
+		EXPECT_NE(NULL, strstr(found[vm][1], "register 00000000"));
+		ASSERT_EQ(0, ask_at(&self->one, self->owned.nr, "scribble", NULL));
+		/* Its number is the one after the guest's */
+		snprintf(what, sizeof(what), "(assigned to domain %d)", self->one.id + 1);
+		for (i = 0; i < self->owned.nr; i++) {
+			EXPECT_EQ(-EBUSY, reset_device(self->owned.fns[i]));
+			EXPECT_TRUE(klog_has(self->klog, self->owned.fns[i].name, what, NULL,
+					     0));
+		}
+		hw_end(&self->hw);
+		EXPECT_EQ(0, hw_all_resets(&self->hw));
+
+		hw_begin(&self->hw);
+		ASSERT_EQ(0, xl_destroy(&self->one));
+		expect_clean_again();
+		hw_end(&self->hw);
+		expect_each_reset_once();
+	}
+	expect_same(found[0], found[1]);
+	unlink(STUB_INITRAMFS);
+}
+
 TEST_HARNESS_MAIN

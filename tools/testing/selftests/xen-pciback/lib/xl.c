@@ -208,7 +208,7 @@ int xl_define(struct xl *xl, const char *name, const struct fn *fns,
 int xl_define_hvm(struct xl *xl, const char *name, const struct fn *fns,
 		  unsigned int nr, const char *more)
 {
-	char kind[512], dir[256];
+	char kind[1024], dir[256];
 	int ret;
 
 	if (!getcwd(dir, sizeof(dir)))

@@ -166,7 +166,9 @@ make_initramfs()
 {
 	install -D -m 755 "$QEMU_DIR/init" overlay/init
 	install -D -m 644 "$QEMU_DIR/profile" overlay/etc/profile
-	install -D -m 755 "$QEMU_DIR/xen-start" overlay/usr/sbin/xen-start
+	for program in xen-start xen-stub; do
+		install -D -m 755 "$QEMU_DIR/$program" "overlay/usr/sbin/$program"
+	done
 	echo "$QUICK" >overlay/etc/quick
 	[ -z "$overlay" ] || cp -RL "$overlay/." overlay/
 	if [ "$module" != none ]; then
