@@ -587,6 +587,28 @@ TEST_F(window, taken_back_while_guest_writes)
 	EXPECT_EQ(0, owned_changed(&self->owned, PCI_CONFIG_SIZE));
 }
 
+/* The same if the kernel's own file resets it: what its guest has begun is kept */
+TEST_F(window, core_reset_while_guest_writes)
+{
+	pid_t writing, resetting;
+
+	adopt(self->nvme);
+	ASSERT_EQ(0, guest_create(&self->guest, 0, &self->nvme, 1));
+	ASSERT_EQ(0, guest_connect(&self->guest));
+	ASSERT_NE(0x20, fn_read(self->nvme, PCI_CACHE_LINE_SIZE, 1));
+
+	ASSERT_EQ(0, hold_at_entry("xen_pcibk_config_write"));
+	writing = in_child(guest_config_write(&self->guest, self->nvme,
+					      PCI_CACHE_LINE_SIZE, 1, 0x20));
+	EXPECT_TRUE(hold_wait());
+	resetting = in_child(fn_write_file(self->nvme, "reset", "1"));
+	EXPECT_TRUE(hold_waits_in(resetting, "flush_work"));
+	EXPECT_EQ(0, hold_let_go());
+	EXPECT_EQ(0, wait_for_child(writing));
+	EXPECT_EQ(0, wait_for_child(resetting));
+	EXPECT_EQ(0x20, fn_read(self->nvme, PCI_CACHE_LINE_SIZE, 1));
+}
+
 /* And no more than that: a guest may always have another one */
 TEST_F_TIMEOUT(window, guest_that_never_rests, 180)
 {
