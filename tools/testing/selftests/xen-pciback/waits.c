@@ -382,6 +382,22 @@ TEST_F_TIMEOUT(played, silence_after_the_reset_is_the_end, 900)
 	expect_idle(self->nic);
 }
 
+/* But a guest that ends then does not fail the recovery, which may be of others, too */
+TEST_F_TIMEOUT(played, guest_that_ends_after_the_reset, 600)
+{
+	pid_t recovering;
+
+	if (!guest_connectable())
+		SKIP(return, NOT_ITS_OWN_GUEST);
+	create_asked();
+	recovering = in_child(aer_recover(self->nic_port, self->nic));
+	EXPECT_EQ(ASKED_DETECTED, guest_answer(&self->guest, ANSWER_NEED_RESET));
+	ASSERT_EQ(0, guest_wait_asked(&self->guest));
+	EXPECT_EQ(0, guest_destroy(&self->guest));
+	EXPECT_EQ(0, wait_for_child(recovering));
+	expect_idle(self->nic);
+}
+
 /* A guest whose driver answers keeps its function */
 TEST_F_TIMEOUT(played, guest_that_answers_recovery, 600)
 {
