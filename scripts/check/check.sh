@@ -113,19 +113,25 @@ guest_command()
 	run="./run_kselftest.sh${limit:+ -o $limit}"
 	[ -z "$MUTATE" ] || echo "echo 1 >/proc/sys/kernel/softlockup_panic
 		echo 1 >/proc/sys/kernel/hung_task_panic"
-	list=''
+	programs=''
 	for test in $(echo "$1" | tr ',' ' '); do
 		program=${test%%:*}
-		args=KSELFTEST_$(echo "$program" | tr '[:lower:].-' '[:upper:]__')_ARGS
-		[ "$test" = "$program" ] || echo "export $args=\"\${$args:-} -t ${test#*:}\""
-		case "$list " in
-		*" xen-pciback:$program "*) ;;
-		*) list="$list -t xen-pciback:$program" ;;
+		# The VM's tr makes the name, as for the runner: some make another one of it
+		[ "$test" = "$program" ] || echo "
+			name=KSELFTEST_\$(printf %s $program | tr -c '[:alnum:]_' _ |
+				tr '[:lower:]' '[:upper:]')_ARGS
+			eval \"export \$name=\\\"\\\${\$name:-} -t ${test#*:}\\\"\""
+		case "$programs " in
+		*" $program "*) ;;
+		*) programs="$programs $program" ;;
 		esac
+	done
+	for program in $programs; do
 		[ -z "$MUTATE" ] || echo "$run -t xen-pciback:$program | tee /tmp/tap
 			! grep -q '^not ok' /tmp/tap || exit 1"
 	done
-	[ -n "$MUTATE" ] || echo "$run$list"
+	# shellcheck disable=SC2086
+	[ -n "$MUTATE" ] || echo "$run$(printf ' -t xen-pciback:%s' $programs)"
 }
 
 # count TAP-FILE: sets passed, failed, skipped; prints what is wrong beside
