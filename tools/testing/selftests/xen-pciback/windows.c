@@ -559,6 +559,20 @@ TEST_F(window, release_in_recovery)
 
 /* -- what a guest has begun comes to an end first --------------------------- */
 
+/* A guest writes to its function, and pciback has just begun to do it */
+#define WRITTEN 0x20
+#define hold_write() __extension__({					\
+	adopt(self->nvme);						\
+	ASSERT_EQ(0, guest_create(&self->guest, 0, &self->nvme, 1));	\
+	ASSERT_EQ(0, guest_connect(&self->guest));			\
+	ASSERT_NE(WRITTEN, fn_read(self->nvme, PCI_CACHE_LINE_SIZE, 1)); \
+	ASSERT_EQ(0, hold_at_entry("xen_pcibk_config_write"));		\
+	pid_t child = in_child(guest_config_write(&self->guest, self->nvme, \
+						  PCI_CACHE_LINE_SIZE, 1, WRITTEN)); \
+	EXPECT_TRUE(hold_wait());					\
+	child;								\
+})
+
 /*
  * Its function is taken from it and reset by the second do_flr: what it writes then is
  * not written after that
@@ -567,15 +581,7 @@ TEST_F(window, taken_back_while_guest_writes)
 {
 	pid_t writing, resetting;
 
-	adopt(self->nvme);
-	ASSERT_EQ(0, guest_create(&self->guest, 0, &self->nvme, 1));
-	ASSERT_EQ(0, guest_connect(&self->guest));
-	ASSERT_NE(0x20, fn_read(self->nvme, PCI_CACHE_LINE_SIZE, 1));
-
-	ASSERT_EQ(0, hold_at_entry("xen_pcibk_config_write"));
-	writing = in_child(guest_config_write(&self->guest, self->nvme,
-					      PCI_CACHE_LINE_SIZE, 1, 0x20));
-	EXPECT_TRUE(hold_wait());
+	writing = hold_write();
 	hw_begin(&self->hw);
 	resetting = in_child(do_flr(self->nvme) ?: do_flr(self->nvme));
 	EXPECT_TRUE(hold_waits_in(resetting, "flush_work"));
@@ -592,21 +598,13 @@ TEST_F(window, core_reset_while_guest_writes)
 {
 	pid_t writing, resetting;
 
-	adopt(self->nvme);
-	ASSERT_EQ(0, guest_create(&self->guest, 0, &self->nvme, 1));
-	ASSERT_EQ(0, guest_connect(&self->guest));
-	ASSERT_NE(0x20, fn_read(self->nvme, PCI_CACHE_LINE_SIZE, 1));
-
-	ASSERT_EQ(0, hold_at_entry("xen_pcibk_config_write"));
-	writing = in_child(guest_config_write(&self->guest, self->nvme,
-					      PCI_CACHE_LINE_SIZE, 1, 0x20));
-	EXPECT_TRUE(hold_wait());
+	writing = hold_write();
 	resetting = in_child(fn_write_file(self->nvme, "reset", "1"));
 	EXPECT_TRUE(hold_waits_in(resetting, "flush_work"));
 	EXPECT_EQ(0, hold_let_go());
 	EXPECT_EQ(0, wait_for_child(writing));
 	EXPECT_EQ(0, wait_for_child(resetting));
-	EXPECT_EQ(0x20, fn_read(self->nvme, PCI_CACHE_LINE_SIZE, 1));
+	EXPECT_EQ(WRITTEN, fn_read(self->nvme, PCI_CACHE_LINE_SIZE, 1));
 }
 
 /* And no more than that: a guest may always have another one */
