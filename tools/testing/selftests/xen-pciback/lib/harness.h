@@ -38,6 +38,12 @@
 	EXPECT_EQ(0, fn_needs_reset(named));				\
 } while (0)
 
+/* Bind the card, and let its function that is turned on be idle */
+#define bind_card() do {						\
+	ASSERT_EQ(0, card_adopt(&self->card));				\
+	fn_quiesce(self->card.third);					\
+} while (0)
+
 /* Let a function have faults from here on (fault.h) */
 #define inject(target) do {						\
 	ASSERT_EQ(0, fault_load());					\
