@@ -217,8 +217,8 @@ static void compare(struct seen *seen, const struct fn *f, bool notified)
 }
 
 /*
- * What this is not notified of it looks for.  That is all of xenstore's: with a watch libxenstore
- * lost its connection for good when xl wrote much, and guests seemed to have nothing any more.
+ * What this is not notified of it looks for.  That is all of xenstore's: with a watch there, guests
+ * seemed to have nothing any more after the second pci-attach, for a reason that was not found.
  */
 void command_monitor(char **argv)
 {

@@ -342,8 +342,8 @@ static struct list find_all(bool brief, bool left)
  * @brief: of all others nothing is to be known but where they are
  * @left: of a set-up there may be less by now, or nothing
  *
- * Return: each of them once, and else one at least.  If one is malformed or does not exist, there
- * is nothing to return to.
+ * Return: each of them once, and one at least unless @left.  Does not return if one is malformed
+ * or does not exist.
  */
 struct list need_functions(char **argv, bool brief, bool left)
 {
