@@ -13,27 +13,41 @@
 #include "klog.h"
 
 /*
- * /dev/kmsg cannot be rewound to where it was opened, so look for a line of our
- * own that says where that is.
+ * What was read so far of each log, by its descriptor.  /dev/kmsg cannot be rewound to where
+ * klog_begin() was, and each read() returns one line only: nothing is read twice.
  */
-static char begin[64];
+static struct {
+	char *text;
+	size_t len;
+} logs[64];
 
 int klog_begin(void)
 {
-	static unsigned int count;
-	int fd, kmsg;
+	int klog = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 
-	snprintf(begin, sizeof(begin), "selftest %d.%u begins", getpid(),
-		 count++);
-	kmsg = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
-	if (kmsg < 0 || write(kmsg, begin, strlen(begin)) < 0)
+	if (klog < 0 || lseek(klog, 0, SEEK_END) < 0)
 		err(1, "/dev/kmsg");
-	close(kmsg);
+	if ((size_t)klog >= sizeof(logs) / sizeof(logs[0]))
+		errx(1, "/dev/kmsg: too many files are open");
+	logs[klog].len = 0;
+	return klog;
+}
 
-	fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
-		err(1, "/dev/kmsg");
-	return fd;
+static void read_on(int klog)
+{
+	char record[8192];
+	ssize_t len;
+
+	while ((len = read(klog, record, sizeof(record))) > 0 || errno == EPIPE) {
+		if (len < 0)
+			continue;
+		logs[klog].text = realloc(logs[klog].text, logs[klog].len + len + 1);
+		if (!logs[klog].text)
+			err(1, "/dev/kmsg");
+		memcpy(logs[klog].text + logs[klog].len, record, len);
+		logs[klog].len += len;
+		logs[klog].text[logs[klog].len] = '\0';
+	}
 }
 
 /*
@@ -43,29 +57,17 @@ int klog_begin(void)
 static long long find(int klog, const char *one, const char *two, char *line,
 		      unsigned int size, unsigned int *count)
 {
-	char record[8192], *text;
+	char *record, *text, *end;
 	long long found = -1;
-	bool begun = false;
-	ssize_t len;
 
-	lseek(klog, 0, SEEK_SET);
-	for (;;) {
-		len = read(klog, record, sizeof(record) - 1);
-		if (len < 0 && errno == EPIPE)
+	read_on(klog);
+	/* Each is "priority,sequence,time,flags;text", and then lines that begin with a space */
+	for (record = logs[klog].text; logs[klog].len && *record; record = end + 1) {
+		end = strchr(record, '\n');
+		text = memchr(record, ';', end - record);
+		if (*record == ' ' || !text)
 			continue;
-		if (len < 0)
-			break;
-		record[len] = '\0';
-
-		/* priority,sequence,time,flags;text */
-		text = strchr(record, ';');
-		if (!text)
-			continue;
-		text[strcspn(text, "\n")] = '\0';
-		if (!begun) {
-			begun = !strcmp(text + 1, begin);
-			continue;
-		}
+		*end = '\0';
 		if (strstr(text, one) && (!two || strstr(text, two))) {
 			++*count;
 			if (line)
@@ -73,6 +75,7 @@ static long long find(int klog, const char *one, const char *two, char *line,
 			if (sscanf(record, "%*u,%*u,%lld", &found) != 1)
 				errx(1, "/dev/kmsg: %s", record);
 		}
+		*end = '\n';
 	}
 	return found;
 }
