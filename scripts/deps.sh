@@ -38,6 +38,7 @@ needs_vm()
 		/usr/bin/qemu-system-x86_64		qemu-system-x86
 		/usr/bin/rsync				rsync
 		/usr/bin/zstd				zstd
+		/usr/lib/x86_64-linux-gnu/libjemalloc.so.2	libjemalloc2
 	END
 }
 
