@@ -32,7 +32,7 @@ MACHINES ?=
 PAIRS ?=
 JOBS ?=
 # make fuzz: number of inputs [1000000]; make mutate: number of faults [200; check-long: all],
-# and their kinds, if not all (operator,...: mutate.py lists them); make stress, check-long:
+# and their kinds, if not all but lock (operator,...: mutate.py); make stress, check-long:
 # minutes; all of these: the seed of what is random
 N ?=
 OPERATORS ?=
