@@ -321,6 +321,19 @@ TEST_F(played, function_in_use_is_not_reset_with_its_card)
 	EXPECT_EQ(0, memcmp(before, after, sizeof(before)));
 }
 
+/* The one whose request has reset the card is no exception */
+TEST_F(played, function_in_use_that_was_named)
+{
+	adopt_card();
+	ASSERT_EQ(0, reset_device(self->card.first));
+	fn_edit(self->card.first, EDIT_ENABLED);
+
+	watched(-EBUSY, reset_device(self->card.second));
+	expect_weakly(self->card.second, 1);
+	expect_untouched(self->card.first);
+	expect_blocked(self->card.second, self->card.first, IN_USE);
+}
+
 /* Who asks for it says that it is nobody's any more */
 TEST_F(played, function_in_use_is_not_after_its_request)
 {
