@@ -14,8 +14,9 @@ A mutant is the driver with one small fault:
   lock		a lock is neither taken nor released
   fix		a whole patch of the series is reversed
 
-Those of lines that no test reaches are left out: make coverage shows them.  So are those
-that do not build, and those whose object code is the same as without the fault.
+Those of lines that no test reaches are left out: make coverage shows them, and the file
+"unreached" lists them.  So are those that do not build, and those whose object code is the
+same as without the fault.
 """
 import argparse
 import collections
@@ -43,6 +44,7 @@ LOCKS = re.compile(r"(?:mutex|spin|read|write)_(?:un)?lock\w*\((.*)\)$", re.S)
 # of its own (check.sh), and is run after these
 SLOW = ["driverctl", "scale", "machines", "outcomes", "matrix", "races", "stress"]
 ALONE = ["field", "command.sh", "guide.sh", "guest_pv", "suspend"]
+UNREACHED = pathlib.Path(__file__).with_name("unreached")
 PATCHES = pathlib.Path(__file__).parents[2] / "drivers/xen/xen-pciback/patches"
 
 
@@ -231,15 +233,18 @@ class Sampler:
 
     def candidates(self):
         """All mutations of lines that are ours and were reached"""
+        listed = coverage.read_list(UNREACHED, 3)
         for source in sorted(self.sources.glob("*.c")):
             if not source.with_suffix(".o").exists() or source.name.endswith(".mod.c"):
                 continue
             ours = coverage.our_lines(self.args.plain, source)
+            lines = self.texts[source.name].splitlines()
             seen = set()
             for mutation in mutations_of(source, self.args.headers):
                 number, _, _ = mutation.describe(self.texts[source.name])
+                key = source.name, mutation.function, lines[number - 1].strip()
                 if (ours is None or number in ours) and mutation.edits not in seen and \
-                        self.tests(self.near(mutation, number)):
+                        key not in listed and self.tests(self.near(mutation, number)):
                     seen.add(mutation.edits)
                     yield mutation
         for patch in sorted(PATCHES.glob("fix-*.patch")):
