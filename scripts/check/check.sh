@@ -39,12 +39,11 @@ set -eu
 LONG_TESTS=handovers,guest_hvm,hostile,libvirt
 # These two run all of them with LONG=1 or by name, otherwise one of so many
 MACHINES_EVERY=8
-# Which share a VM, and the rest another one: about as long each, and few, for each boot
-# takes 16 s of a CPU. suspend is the first, since it mostly waits. field wants that Xen
-# has MSI-X for dom0's drivers, which it may not have once devices were taken out and put
-# in again.
+# Which share a VM, after that of the rest: few, for each boot takes 16 s of a CPU, and the
+# short ones last. suspend mostly waits. field wants that Xen has MSI-X for dom0's drivers,
+# which it may not have once devices were taken out and put in again.
 TOGETHER='suspend guest_pv,guide.sh outcomes,stress,races,matrix,failnth,windows,hotplug,handout'
-TOGETHER="$TOGETHER requests,coverage,releases,policy,backend,refused,waits,foreign field command.sh"
+TOGETHER="$TOGETHER requests,coverage,releases,policy,backend,refused,waits,foreign command.sh field"
 # In a PVH dom0; the selftests' README has the rest
 PVH_TESTS=methods,refusals,clean
 LONG_TIMEOUT=7200
@@ -73,11 +72,11 @@ default_tests()
 		else
 			apart=',' together=','
 		fi
-		echo "$TOGETHER" | tr ',' "$apart"
 		sed -n 's/^xen-pciback://p' \
 			"$OUT/selftests/selftests/kselftest-list.txt" |
 			grep -vxF "$(echo "$TOGETHER $LONG_TESTS" | tr ' ,' '[\n*]')" |
 			paste -s -d "$together"
+		echo "$TOGETHER" | tr ',' "$apart"
 	fi
 }
 
