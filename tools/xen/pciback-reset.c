@@ -408,8 +408,12 @@ int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 	const struct command *command = find_command(name);
-	int n;
+	int i, n;
 
+	/* Errors in the words before it are for programs, too */
+	for (i = 1; i < argc && strcmp(argv[i], "--"); i++)
+		if (!strcmp(argv[i], "--json"))
+			opts = OPT_JSON;
 	if (!strcmp(name, "--version")) {
 		puts("pciback-reset " VERSION);
 		return 0;

@@ -968,7 +968,15 @@ test_json()
 	says '{ "bdf": null, "result": "refused", "ok": false, "status": 3, "error": "there is no set-up of the name bogus" }'
 	for arguments in 'attach nobody' 'reset x;' reset bogus; do
 		run 2 $arguments --json
+		objects 1 "$arguments --json"
 	done
+	# Wherever it stands, but for what follows "--"
+	for arguments in 'reset --bogus --json 01:00.0' 'list --weak --json' 'reset -x --json'; do
+		run 2 $arguments
+		objects 1 "$arguments"
+	done
+	run 2 reset --bogus -- --json
+	says_not '"ok"'
 	run 1 adopt --json --only 01:00.0
 	says '"bdf": "0000:01:00.0", "result": "failed", "ok": false, "status": 1, "error": "pciback does not take it, the kernel'
 	kernel 0000:01:00.0 0000:01:00.1
