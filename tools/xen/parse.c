@@ -94,16 +94,13 @@ bool parse_want(const char *s, struct want *want)
 {
 	unsigned int vendor, device;
 
-	want->vendor = -1;
-	want->device = -1;
-	want->path[0] = '\0';
+	memset(want, 0, sizeof(*want));
 	s = parse_bdf(s, want->bdf);
 	if (s && *s == '=') {
 		s++;
 		if (!parse_hex(&s, 4, 4, ':', &vendor) || !parse_hex(&s, 4, 4, '\0', &device))
 			return false;
-		want->vendor = vendor;
-		want->device = device;
+		snprintf(want->ids, sizeof(want->ids), "%04x:%04x", vendor, device);
 	}
 	if (s && *s == '@') {
 		s++;

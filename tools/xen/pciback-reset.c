@@ -291,11 +291,11 @@ static void add_setup(const char *name)
  */
 static struct fn *found(const struct want *want, bool left)
 {
-	const char *ids = format("%04x:%04x", want->vendor, want->device), *why = NULL;
 	struct fn *f = find(want->bdf);
+	const char *why = NULL;
 
 	/* Addresses move when hardware is added; a place does not */
-	if (want->path[0] && want->vendor >= 0)
+	if (want->path[0] && want->ids[0])
 		for_all(other)
 			if (other != f && !strcmp(slot_path(other), want->path)) {
 				warn("what was %s is %s now", want->bdf, other->bdf);
@@ -304,8 +304,8 @@ static struct fn *found(const struct want *want, bool left)
 			}
 	if (!f)
 		why = format("there is no function %s", want->bdf);
-	else if (want->vendor >= 0 && strcmp(ids, ids_of(f)))
-		why = format("%s is %s, and not %s as it should be", f->bdf, ids_of(f), ids);
+	else if (want->ids[0] && strcmp(want->ids, ids_of(f)))
+		why = format("%s is %s, and not %s as it should be", f->bdf, ids_of(f), want->ids);
 	else if (want->path[0] && strcmp(slot_path(f), want->path))
 		why = format("%s is at %s, and not at %s as it should be", f->bdf, slot_path(f),
 			     want->path);

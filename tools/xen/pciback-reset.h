@@ -33,8 +33,7 @@ enum {
 
 /* What a person or a file asks for: an address, and what must be found there */
 struct want {
-	char bdf[BDF_LEN];
-	int vendor, device;		/* -1: any */
+	char bdf[BDF_LEN], ids[BDF_LEN];	/* "8086:10d3"; "": any */
 	char path[TEXT_LEN];		/* "": any; see slot_path() */
 	unsigned int opts;		/* of a set-up: OPT_STRICT, and those it was made with */
 };

@@ -59,7 +59,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 		must_be_bdf(bdf);
 	if (parse_want(text, &want)) {
 		must_be_bdf(want.bdf);
-		must(want.vendor <= 0xffff && want.device <= 0xffff);
+		must(!want.ids[0] || (strlen(want.ids) == 9 && want.ids[4] == ':'));
 		must_be_clean(want.path);
 	}
 	if (parse_number(text, 0x7fef, &val))
