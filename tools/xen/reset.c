@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -28,27 +27,32 @@ static double now(void)
 }
 
 /*
- * Look again and again, for so long at most: has it become so?  The condition finds anew all that
- * it leaves in functions.
+ * Look again and again, for so long at most: has it become so?  In a dry run it has.  The condition
+ * finds anew all that it leaves in functions.
  */
 #define wait_for(seconds, condition) ({					\
 	const void *before = newest();					\
 	double end = now() + (seconds);					\
-	bool is_so;							\
+	bool is_so = opts & OPT_DRY_RUN;				\
 									\
-	while (!(is_so = (condition)) && now() < end) {			\
+	while (!is_so && !(is_so = (condition)) && now() < end) {	\
 		forget(before);						\
 		nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL); \
 	}								\
 	is_so;								\
 })
 
-/* An errno */
-static int write_line(const char *value, const char *path)
+/* Write a line to a file, or only say so; an errno */
+int put(const char *value, const char *path)
 {
 	char line[TEXT_LEN];
-	int fd = open(path, O_WRONLY | O_CLOEXEC), err = 0;
+	int fd, err = 0;
 
+	if (opts & OPT_DRY_RUN) {
+		print_command(format("echo %s >%s", value, path));
+		return 0;
+	}
+	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return errno;
 	snprintf(line, sizeof(line), "%s\n", value);
@@ -56,15 +60,6 @@ static int write_line(const char *value, const char *path)
 		err = errno;
 	close(fd);
 	return err;
-}
-
-/* Write a line to a file, or only say so; an errno */
-int put(const char *value, const char *path)
-{
-	if (!(opts & OPT_DRY_RUN))
-		return write_line(value, path);
-	print_command(format("echo %s >%s", value, path));
-	return 0;
 }
 
 void need_owned(const struct list *l)
@@ -193,8 +188,7 @@ static void report_reset(struct fn *f)
 /* What the resets of reset_all() share; but for the writes they go one after the other */
 static struct {
 	pthread_mutex_t lock;
-	sem_t done;
-	const struct list *asked;
+	struct list asked;
 	int ended, total;
 } resets = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -202,20 +196,19 @@ static void *reset_one(void *arg)
 {
 	struct fn *head = arg;
 
-	head->err = write_line(head->request, head->path);
+	head->err = put(head->request, head->path);
 	pthread_mutex_lock(&resets.lock);
 	if (head->err == ENOENT && !thorough())
 		head->err = ENOTTY;
 	if (head->err == EBUSY)
 		scan_guests();
-	for_each(f, resets.asked)
+	for_each(f, &resets.asked)
 		if (f->head == head)
 			report_reset(f);
 	/* On a terminal, where the next line overwrites it */
-	if (++resets.ended < resets.total && isatty(STDERR_FILENO))
+	if (++resets.ended < resets.total && !(opts & OPT_DRY_RUN) && isatty(STDERR_FILENO))
 		fprintf(stderr, "%d of %d resets done\r", resets.ended, resets.total);
 	pthread_mutex_unlock(&resets.lock);
-	sem_post(&resets.done);
 	return NULL;
 }
 
@@ -226,52 +219,36 @@ static void *reset_one(void *arg)
 static void reset_all(const struct list *l, const char *file)
 {
 	struct list heads = group(l);
+	pthread_t *threads = get(heads.n * sizeof(*threads));
 	bool ours = thorough();
 	pthread_attr_t small;
-	pthread_t thread;
+	int n = 0;
 
 	/* Stacks that are small are kept: to unmap one takes a while in a PV dom0 */
 	pthread_attr_init(&small);
 	pthread_attr_setstacksize(&small, STACK_SIZE);
-	pthread_attr_setdetachstate(&small, PTHREAD_CREATE_DETACHED);
-	resets.asked = l;
+	resets.asked = *l;
 	resets.ended = 0;
 	resets.total = heads.n;
-	sem_init(&resets.done, 0, 0);
 	for_each(f, &heads) {
 		f->path = ours ? at(PCIBACK "/%s", file) : at(PCI "/devices/%s/reset", f->bdf);
 		f->request = ours ? f->bdf : "1";
-		if (opts & OPT_DRY_RUN)
-			put(f->request, f->path);
 	}
-	if (opts & OPT_DRY_RUN)
-		return;
-	for_each(f, &heads)
-		if (heads.n == 1 || pthread_create(&thread, &small, reset_one, f))
+	for_each(f, &heads) {
+		if (heads.n == 1 || (opts & OPT_DRY_RUN) ||
+		    pthread_create(&threads[n], &small, reset_one, f))
 			reset_one(f);
-	for_each(f, &heads)
-		sem_wait(&resets.done);
+		else
+			n++;
+	}
+	while (n--)
+		pthread_join(threads[n], NULL);
 }
 
 /* As far as pciback knows; of a stock driver's functions nothing is known */
 static bool needs_reset(const struct fn *f)
 {
 	return *attr(f, "pciback/needs_reset") != '0';
-}
-
-/* Reset those that need it, and of which no account is kept; each other has a line */
-static void reset_needy(const struct list *l, bool silent)
-{
-	struct list needy = list_new();
-
-	for_each(f, l) {
-		if (needs_reset(f))
-			list_add(&needy, f);
-		else if (!silent)
-			print_result(f, 0, "clean", attr(f, "pciback/last_reset"));
-	}
-	if (needy.n)
-		reset_all(&needy, "do_flr");
 }
 
 static bool all_clean(const struct list *l)
@@ -282,12 +259,23 @@ static bool all_clean(const struct list *l)
 	return true;
 }
 
-/* A release is followed by a reset, of which nobody is told: wait for that, not for long */
-static void settle(const struct list *l)
+/*
+ * Reset those that need it, and of which no account is kept.  If they were @released pciback does
+ * that, and nobody is told: wait for it, not for long, and each that is clean then has a line.
+ */
+static void reset_needy(const struct list *l, bool released)
 {
-	if (!(opts & OPT_DRY_RUN) &&
-	    *read_line(at("/sys/module/xen_pciback/parameters/auto_reset")) == 'Y')
+	struct list needy = list_new();
+
+	if (released && *read_line(at("/sys/module/xen_pciback/parameters/auto_reset")) == 'Y')
 		wait_for(SETTLE_S, all_clean(l));
+	for_each(f, l) {
+		if (needs_reset(f))
+			list_add(&needy, f);
+		else if (released)
+			print_result(f, 0, "clean", attr(f, "pciback/last_reset"));
+	}
+	reset_all(&needy, "do_flr");
 }
 
 static bool all_idle(const struct list *l)
@@ -315,12 +303,10 @@ void command_reset(char **argv)
 	need_idle(&l);
 	if (!thorough())
 		say_stock();
-	if (opts & OPT_IF_NEEDED) {
-		settle(&l);
-		reset_needy(&l, false);
-	} else {
+	if (opts & OPT_IF_NEEDED)
+		reset_needy(&l, true);
+	else
 		reset_all(&l, softer ? "do_flr" : "reset_device");
-	}
 }
 
 /*
@@ -347,8 +333,7 @@ static void take_back(const struct list *l, int domid, bool whole, struct list m
 			run(false, "xl", "pci-detach", format("%d", domid), f->bdf);
 		if (rc)
 			scan_guests();
-		if ((opts & OPT_DRY_RUN) ||
-		    (!rc && wait_for(RELEASE_S, (scan_guests(), f->domid < 0)))) {
+		if (!rc && wait_for(RELEASE_S, (scan_guests(), f->domid < 0))) {
 			list_add(&more, f);
 		} else if (rc && f->domid < 0) {
 			warn("domain %d no longer has %s, although xl failed", domid, f->bdf);
@@ -361,8 +346,7 @@ static void take_back(const struct list *l, int domid, bool whole, struct list m
 				return;
 		}
 	}
-	settle(&more);
-	reset_needy(&more, false);
+	reset_needy(&more, true);
 }
 
 static struct list need_guest(char **argv, int *domid)
@@ -389,12 +373,12 @@ void command_attach(char **argv)
 	l = take_along(&l, false);
 	need_owned(&l);
 	need_idle(&l);
-	reset_needy(&l, true);
-	if (status)
-		die(status, "nothing was attached");
+	reset_needy(&l, false);
 
 	attached = list_new();
 	for_each(f, &l) {
+		if (status)
+			break;
 		if (!run(false, "xl", "pci-attach", format("%d", domid), f->bdf)) {
 			list_add(&attached, f);
 			if ((opts & OPT_DRY_RUN) || (wait_for(RELEASE_S, answered(f, domid)) &&
@@ -403,7 +387,6 @@ void command_attach(char **argv)
 			warn("pciback does not hand out %s", f->bdf);
 		}
 		print_result(f, FAILED, "failed", "not attached");
-		break;
 	}
 	if (status && !attached.n)
 		die(status, "nothing was attached");
