@@ -263,7 +263,6 @@ void command_adopt(char **argv)
 {
 	struct list l, taken;
 
-	need_root();
 	if (!(opts & OPT_BOOT)) {
 		if (!*argv)
 			die(USAGE, "which function? See pciback-reset --help");
@@ -306,10 +305,8 @@ static void release(const struct list *l)
 
 void command_release(char **argv)
 {
-	struct list l;
+	struct list l = need_functions(argv, false, true);
 
-	need_root();
-	l = need_functions(argv, false, true);
 	need_owned(&l);
 	l = take_along(&l, false);
 	release(&l);
@@ -324,7 +321,6 @@ void command_setup(char **argv)
 
 	if (!valid_name(name))
 		die(USAGE, "not a name: '%s'", name);
-	need_root();
 	if (exists(at(SETUPS "/%s", name)))
 		die(USAGE, "%s is set up already: pciback-reset undo %s", name, name);
 	named = need_functions(argv + 1, false, false);
@@ -355,7 +351,6 @@ void command_undo(char **argv)
 {
 	struct list l;
 
-	need_root();
 	if (!valid_name(argv[0]) || !exists(at(SETUPS "/%s", argv[0])))
 		die(UNKNOWN, "there is no set-up of the name %s", argv[0]);
 	l = need_functions(argv, false, true);

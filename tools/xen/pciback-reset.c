@@ -43,7 +43,7 @@ static const struct {
 
 static command_fn command_completion;
 
-#define EXTENT (OPT_ONLY | OPT_SET | OPT_DRY_RUN)
+#define EXTENT (NEEDS_ROOT | OPT_ONLY | OPT_SET | OPT_DRY_RUN)
 #define ANY_NUMBER 4096
 
 static const struct command {
@@ -61,7 +61,8 @@ static const struct command {
 	  "is this machine ready? And what to type if it is not" },
 	{ "setup", "NAME BDF...", 2, ANY_NUMBER, EXTENT | OPT_FORCE | OPT_YES, command_setup,
 	  "adopt now and at each boot, by a name" },
-	{ "undo", "NAME", 1, 1, OPT_DRY_RUN, command_undo, "take that back" },
+	{ "undo", "NAME", 1, 1, NEEDS_ROOT | OPT_DRY_RUN, command_undo,
+	  "take that back" },
 	{ "adopt", "FUNCTION...", 0, ANY_NUMBER, EXTENT | OPT_FORCE | OPT_YES | OPT_BOOT,
 	  command_adopt, "give to pciback" },
 	{ "release", "FUNCTION...", 1, ANY_NUMBER, EXTENT, command_release,
@@ -70,8 +71,9 @@ static const struct command {
 	  "reset what needs it, and give to a running guest" },
 	{ "detach", "DOMAIN FUNCTION...", 2, ANY_NUMBER, EXTENT | OPT_FORCE, command_detach,
 	  "take from a running guest, and see that it is reset" },
-	{ "reset", "FUNCTION...", 1, ANY_NUMBER, OPT_IF_NEEDED | OPT_WEAK | OPT_WAIT,
-	  command_reset, "reset, by one write for each set of functions" },
+	{ "reset", "FUNCTION...", 1, ANY_NUMBER,
+	  NEEDS_ROOT | OPT_IF_NEEDED | OPT_WEAK | OPT_WAIT, command_reset,
+	  "reset, by one write for each set of functions" },
 	{ "monitor", "", 0, 0, 0, command_monitor,
 	  "each reset, hand-out and refusal as it happens" },
 	{ "report", "", 0, 0, 0, command_report,
@@ -238,12 +240,6 @@ void need_pciback(void)
 {
 	if (!exists(at(PCIBACK)))
 		die(MISSING, "the driver is not loaded: modprobe xen-pciback");
-}
-
-void need_root(void)
-{
-	if (!(opts & OPT_DRY_RUN) && !on_tree() && geteuid())
-		die(DENIED, "only root can do this");
 }
 
 /* What is asked for: by arguments, by the set-ups that they name, or for the boot */
@@ -432,6 +428,8 @@ int main(int argc, char **argv)
 	n = argc - 1 - optind;
 	if (n < command->least || n > command->most)
 		die(USAGE, "usage: pciback-reset %s %s", command->name, command->arguments);
+	if ((command->opts & NEEDS_ROOT) && !(opts & OPT_DRY_RUN) && !on_tree() && geteuid())
+		die(DENIED, "only root can do this");
 	command->start(argv);
 	return fflush(stdout) || ferror(stdout) ? FAILED : status;
 }

@@ -29,6 +29,7 @@ enum {
 	OPT_WEAK = 1 << 4, OPT_WAIT = 1 << 5, OPT_ONLY = 1 << 6, OPT_SET = 1 << 7,
 	OPT_DRY_RUN = 1 << 8, OPT_FORCE = 1 << 9, OPT_YES = 1 << 10, OPT_BOOT = 1 << 11,
 	OPT_HELP = 1 << 12, OPT_STRICT = 1 << 13,
+	NEEDS_ROOT = 1 << 14,		/* of a command, and none that can be given */
 };
 
 /* What a person or a file asks for: an address, and what must be found there */
@@ -164,7 +165,6 @@ void print_result(const struct fn *f, int code, const char *word, const char *te
 const char *colour(const char *word);
 void say_stock(void);
 void need_pciback(void);
-void need_root(void);
 struct list need_functions(char **argv, bool brief, bool left);
 struct list boot_functions(void);
 

@@ -290,10 +290,8 @@ static bool all_idle(const struct list *l)
 void command_reset(char **argv)
 {
 	unsigned int softer = opts & (OPT_IF_NEEDED | OPT_WEAK);
-	struct list l;
+	struct list l = need_functions(argv, true, false);
 
-	need_root();
-	l = need_functions(argv, true, false);
 	need_owned(&l);
 	/* pciback refuses reset_device for a guest's function, and knows best: no plans needed */
 	if (!(opts & OPT_WAIT) && !softer && thorough())
@@ -351,10 +349,8 @@ static void take_back(const struct list *l, int domid, bool whole, struct list m
 
 static struct list need_guest(char **argv, int *domid)
 {
-	struct list l;
+	struct list l = need_functions(argv + 1, false, false);
 
-	need_root();
-	l = need_functions(argv + 1, false, false);
 	*domid = find_domain(argv[0]);
 	if (!has_program("xl"))
 		die(MISSING, "there is no xl: a toolstack gives functions to guests, not this");
@@ -366,16 +362,13 @@ static struct list need_guest(char **argv, int *domid)
 
 void command_attach(char **argv)
 {
-	struct list l, attached;
 	int domid;
+	struct list named = need_guest(argv, &domid), l = take_along(&named, false);
+	struct list attached = list_new();
 
-	l = need_guest(argv, &domid);
-	l = take_along(&l, false);
 	need_owned(&l);
 	need_idle(&l);
 	reset_needy(&l, false);
-
-	attached = list_new();
 	for_each(f, &l) {
 		if (status)
 			break;
@@ -402,14 +395,11 @@ void command_attach(char **argv)
 
 void command_detach(char **argv)
 {
-	struct list named, l, theirs, idle;
 	int domid;
+	struct list named = need_guest(argv, &domid), l = take_along(&named, false);
+	struct list theirs = list_new(), idle = list_new();
 
-	named = need_guest(argv, &domid);
 	need_owned(&named);
-	l = take_along(&named, false);
-	theirs = list_new();
-	idle = list_new();
 	for_each(f, &l)
 		if (f->domid < 0 || f->domid == domid)
 			list_add(f->domid < 0 ? &idle : &theirs, f);
