@@ -12,9 +12,10 @@
 #include <unistd.h>
 #include "pciback-reset.h"
 
-/* Devices that lose what they do if they are taken from under a program that has them open */
-static const char *const open_classes[] = {
-	"drm", "infiniband_verbs", "nvme", "nvme-generic", "tty", "uio", "vfio", "vfio-dev",
+/* Disks, and devices that fail if they are taken from under a program that has them open */
+static const char *const classes[] = {
+	"block", "drm", "infiniband_verbs", "nvme", "nvme-generic", "tty", "uio", "vfio",
+	"vfio-dev",
 };
 
 /* A network interface, a disk or a part of one, another device, and what it is used for */
@@ -25,6 +26,8 @@ struct use {
 };
 
 static struct use *uses;
+
+#define for_uses(u)	for (struct use *u = uses; u; u = u->next)
 
 static char *real_path(const char *path)
 {
@@ -37,11 +40,11 @@ static char *real_path(const char *path)
 static struct use *find_use(const char *path)
 {
 	const char *real = real_path(path);
-	struct use *use = uses;
 
-	while (use && (!*real || (strcmp(use->node, real) && strcmp(use->path, real))))
-		use = use->next;
-	return use;
+	for_uses(use)
+		if (*real && (!strcmp(use->node, real) || !strcmp(use->path, real)))
+			return use;
+	return NULL;
 }
 
 static struct use *add_use(const char *class, const char *name)
@@ -84,14 +87,13 @@ static void mark_mounts(void)
 {
 	struct mount mount;
 	const char *node;
-	struct use *use;
 
 	for_words(line, read_file(at("/proc/self/mountinfo")), "\n") {
 		if (!parse_mount(line, &mount))
 			continue;
 		/* Some file systems have numbers of their own */
 		node = mount.source[0] == '/' ? real_path(at("%s", mount.source)) : "";
-		for (use = uses; use; use = use->next) {
+		for_uses(use) {
 			if (!use->dev[0] ||
 			    (strcmp(use->dev, mount.dev) && (!*node || strcmp(use->node, node))))
 				continue;
@@ -101,8 +103,8 @@ static void mark_mounts(void)
 		}
 	}
 	for_words(line, read_file(at("/proc/swaps")), "\n") {
-		line[strcspn(line, " \t")] = '\0';
-		use = find_use(at("%s", line));
+		struct use *use = find_use(at("%.*s", (int)strcspn(line, " \t"), line));
+
 		if (use)
 			use->why = format("%s is swap space", use->name);
 	}
@@ -112,12 +114,11 @@ static void mark_mounts(void)
 static void mark_guest_disk(const char *backend)
 {
 	unsigned int major, minor;
-	struct use *use;
 
 	if (sscanf(read_line(at("/sys/bus/xen-backend/devices/%s/physical_device", backend)),
 		   "%x:%x", &major, &minor) != 2)
 		return;
-	for (use = uses; use; use = use->next)
+	for_uses(use)
 		if (!use->why && !strcmp(use->dev, format("%u:%u", major, minor)))
 			use->why = format("%s is a disk of a guest (%s)", use->name, backend);
 }
@@ -163,7 +164,6 @@ static void mark_held(struct use *use)
 static void scan_uses(void)
 {
 	struct ifaddrs *addresses = NULL;
-	struct use *use;
 	size_t i;
 
 	if (!on_tree())
@@ -171,18 +171,16 @@ static void scan_uses(void)
 	for_names(name, names(at("/sys/class/net")))
 		add_interface(name, addresses);
 	freeifaddrs(addresses);
-	for_names(name, names(at("/sys/class/block")))
-		add_use("block", name);
-	for (i = 0; i < N_ELEMENTS(open_classes); i++)
-		for_names(name, names(at("/sys/class/%s", open_classes[i])))
-			add_use(open_classes[i], name);
+	for (i = 0; i < N_ELEMENTS(classes); i++)
+		for_names(name, names(at("/sys/class/%s", classes[i])))
+			add_use(classes[i], name);
 	mark_mounts();
 	for_names(name, names(at("/sys/bus/xen-backend/devices")))
 		mark_guest_disk(name);
 	for_names(name, names(at("/proc")))
 		if (!name[strspn(name, "0123456789")])
 			mark_open_files(name);
-	for (use = uses; use; use = use->next)
+	for_uses(use)
 		if (use->dev[0])
 			mark_held(use);
 }
@@ -238,12 +236,10 @@ const char *used_for(struct fn *f, bool *never)
 {
 	static bool scanned;
 	const char *why;
-	struct use *use;
 
-	if (!scanned) {
+	if (!scanned)
 		scan_uses();
-		scanned = true;
-	}
+	scanned = true;
 	*never = f->bridge || f->domain > 0xffff;
 	if (f->bridge)
 		return "it is a bridge: give pciback what is behind it";
@@ -252,8 +248,8 @@ const char *used_for(struct fn *f, bool *never)
 			      f->domain);
 	why = vf_of_guest(f);
 	*never = why;
-	for (use = uses; use && !*never; use = use->next) {
-		if (!use->why || !uses_function(use, f))
+	for_uses(use) {
+		if (*never || !use->why || !uses_function(use, f))
 			continue;
 		/* Names of files, of interfaces and of programs may be anything */
 		why = clean(use->why);
