@@ -249,11 +249,9 @@ static void need_thorough(void)
 {
 	const char *required = setting("REQUIRE_THOROUGH");
 
-	if (thorough())
-		return;
-	say_stock();
+	warn_if_stock();
 	/* Whatever is misspelled, of the name or of a "yes", is no "no" */
-	if (strcmp(required, "no"))
+	if (!thorough() && strcmp(required, "no"))
 		die(MISSING, "nothing is adopted, as REQUIRE_THOROUGH is '%s' and not 'no' (" CONFIG
 		    "), and strict_reset does nothing with this driver: install xen-pciback-reset-dkms for this kernel, and reboot",
 		    required);
@@ -261,24 +259,21 @@ static void need_thorough(void)
 
 void command_adopt(char **argv)
 {
+	bool boot = opts & OPT_BOOT;
 	struct list l, taken;
 
-	if (!(opts & OPT_BOOT)) {
-		if (!*argv)
-			die(USAGE, "which function? See pciback-reset --help");
-		l = need_functions(argv, false, false);
-		scan_guests();
+	if (boot == !!*argv)
+		die(USAGE, boot ? "adopt --boot takes no functions" :
+		    "which function? See pciback-reset --help");
+	l = boot ? boot_functions() : need_functions(argv, false, false);
+	if (l.n)
 		need_thorough();
+	scan_guests();
+	if (!boot) {
 		adopt(&l, &l, &taken);
 		return;
 	}
 	/* At boot each for itself: a card that is missing keeps none of the others */
-	if (*argv)
-		die(USAGE, "adopt --boot takes no functions");
-	l = boot_functions();
-	if (l.n)
-		need_thorough();
-	scan_guests();
 	opts |= OPT_YES;
 	for_each(f, &l) {
 		if (f->owned)

@@ -250,8 +250,5 @@ int run_program(bool quiet, const char *const argv[])
 		warn("%s: %s", argv[0], strerror(errno));
 		_exit(127);
 	}
-	while (waitpid(pid, &result, 0) < 0)
-		if (errno != EINTR)
-			return -1;
-	return WIFEXITED(result) ? WEXITSTATUS(result) : -1;
+	return waitpid(pid, &result, 0) == pid && WIFEXITED(result) ? WEXITSTATUS(result) : -1;
 }

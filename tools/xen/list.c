@@ -274,6 +274,5 @@ void command_list(char **argv)
 		list_tree(&l);
 	else
 		list_table(&l);
-	if (exists(at(PCIBACK)) && !thorough())
-		say_stock();
+	warn_if_stock();
 }

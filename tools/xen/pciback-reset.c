@@ -137,9 +137,11 @@ void print_warning(const char *text)
 	fprintf(stderr, "pciback-reset: %s\n", clean(text));
 }
 
-void say_stock(void)
+/* A driver of a stock kernel does less */
+void warn_if_stock(void)
 {
-	warn("this kernel's pciback is without thorough resets: it has no reset_device, and shows neither plans nor results");
+	if (exists(at(PCIBACK)) && !thorough())
+		warn("this kernel's pciback is without thorough resets: it has no reset_device, and shows neither plans nor results");
 }
 
 void fail(int code)

@@ -163,7 +163,7 @@ void print(struct json_object *obj, const char *text);
 void print_command(const char *text);
 void print_result(const struct fn *f, int code, const char *word, const char *text);
 const char *colour(const char *word);
-void say_stock(void);
+void warn_if_stock(void);
 void need_pciback(void);
 struct list need_functions(char **argv, bool brief, bool left);
 struct list boot_functions(void);

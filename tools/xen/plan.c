@@ -231,6 +231,5 @@ void command_plan(char **argv)
 		plan_one(f);
 		print_plan(f);
 	}
-	if (!thorough())
-		say_stock();
+	warn_if_stock();
 }

@@ -245,36 +245,31 @@ static void reset_all(const struct list *l, const char *file)
 		pthread_join(threads[n], NULL);
 }
 
-/* As far as pciback knows; of a stock driver's functions nothing is known */
-static bool needs_reset(const struct fn *f)
-{
-	return *attr(f, "pciback/needs_reset") != '0';
-}
-
-static bool all_clean(const struct list *l)
-{
-	for_each(f, l)
-		if (needs_reset(f))
-			return false;
-	return true;
-}
-
-/*
- * Reset those that need it, and of which no account is kept.  If they were @released pciback does
- * that, and nobody is told: wait for it, not for long, and each that is clean then has a line.
- */
-static void reset_needy(const struct list *l, bool released)
+/* Those that need a reset as far as pciback knows; all of a stock driver's, which does not say */
+static struct list needy_of(const struct list *l)
 {
 	struct list needy = list_new();
 
-	if (released && *read_line(at("/sys/module/xen_pciback/parameters/auto_reset")) == 'Y')
-		wait_for(SETTLE_S, all_clean(l));
-	for_each(f, l) {
-		if (needs_reset(f))
+	for_each(f, l)
+		if (*attr(f, "pciback/needs_reset") != '0')
 			list_add(&needy, f);
-		else if (released)
+	return needy;
+}
+
+/*
+ * Reset those that need it.  If they were @released pciback does that, and nobody is told: wait
+ * for it, not for long, and each that is clean then has a line.
+ */
+static void reset_needy(const struct list *l, bool released)
+{
+	struct list needy;
+
+	if (released && *read_line(at("/sys/module/xen_pciback/parameters/auto_reset")) == 'Y')
+		wait_for(SETTLE_S, !needy_of(l).n);
+	needy = needy_of(l);
+	for_each(f, l)
+		if (released && !list_has(&needy, f))
 			print_result(f, 0, "clean", attr(f, "pciback/last_reset"));
-	}
 	reset_all(&needy, "do_flr");
 }
 
@@ -299,8 +294,7 @@ void command_reset(char **argv)
 	else if (!(opts & OPT_WAIT) || wait_for(RELEASE_S, all_idle(&l)))
 		scan_guests();
 	need_idle(&l);
-	if (!thorough())
-		say_stock();
+	warn_if_stock();
 	if (opts & OPT_IF_NEEDED)
 		reset_needy(&l, true);
 	else
@@ -355,8 +349,7 @@ static struct list need_guest(char **argv, int *domid)
 	if (!has_program("xl"))
 		die(MISSING, "there is no xl: a toolstack gives functions to guests, not this");
 	scan_guests();
-	if (!thorough())
-		say_stock();
+	warn_if_stock();
 	return l;
 }
 
