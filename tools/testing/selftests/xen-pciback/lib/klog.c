@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../../kselftest.h"
 #include "klog.h"
 
 /*
@@ -27,7 +28,7 @@ int klog_begin(void)
 
 	if (klog < 0 || lseek(klog, 0, SEEK_END) < 0)
 		err(1, "/dev/kmsg");
-	if ((size_t)klog >= sizeof(logs) / sizeof(logs[0]))
+	if ((size_t)klog >= ARRAY_SIZE(logs))
 		errx(1, "/dev/kmsg: too many files are open");
 	logs[klog].len = 0;
 	return klog;
