@@ -153,11 +153,12 @@ void command_report(char **argv)
 
 #define LOOK_MS		250
 
-/* What was last seen of a function, and its last_reset */
+/* What was last seen of a function */
 struct seen {
 	char bdf[BDF_LEN], last[TEXT_LEN];
-	struct fn fn;			/* none of its pointers is valid any more */
-	int fd;
+	bool owned;
+	int domid, fd;			/* fd: of its last_reset */
+	enum handout handout;
 };
 
 static void print_event(const char *bdf, const char *event, const char *text)
@@ -194,22 +195,25 @@ static bool read_last(struct seen *seen, bool notified)
 }
 
 /* What has changed since then; there may be no such function any more */
-static void compare(struct seen *seen, bool notified)
+static void compare(struct seen *seen, const struct fn *f, bool notified)
 {
-	static const struct fn gone = { .driver = "gone", .domid = -1 };
-	const struct fn *old = &seen->fn, *f = find(seen->bdf) ?: &gone;
+	bool owned = f && f->owned;
+	enum handout handout = f ? f->handout : NOT_LISTED;
 
-	if (old->owned != f->owned)
-		print_event(seen->bdf, f->owned ? "adopted" : "released", f->driver);
+	if (seen->owned != owned)
+		print_event(seen->bdf, owned ? "adopted" : "released", f ? f->driver : "gone");
 	if (read_last(seen, notified) && seen->last[0] && strcmp(seen->last, "none"))
 		print_event(seen->bdf, "reset", seen->last);
-	if (f->handout == HANDED_OUT && (old->handout != HANDED_OUT || old->domid != f->domid))
-		print_event(seen->bdf, "handed out", guest_name(f->domid));
-	else if (f->handout == REFUSED && old->handout != REFUSED)
+	if (handout == REFUSED && seen->handout != REFUSED)
 		print_event(seen->bdf, "refused", "");
-	else if (f->handout == NOT_LISTED && old->handout != NOT_LISTED)
+	else if (handout == HANDED_OUT &&
+		 (seen->handout != HANDED_OUT || seen->domid != f->domid))
+		print_event(seen->bdf, "handed out", guest_name(f->domid));
+	else if (handout == NOT_LISTED && seen->handout != NOT_LISTED)
 		print_event(seen->bdf, "given back", "");
-	seen->fn = *f;
+	seen->owned = owned;
+	seen->handout = handout;
+	seen->domid = f ? f->domid : -1;
 }
 
 /*
@@ -236,13 +240,14 @@ void command_monitor(char **argv)
 			fds = realloc(fds, n * sizeof(*fds));
 			if (!seen || !fds)
 				abort();
-			seen[i] = (struct seen){ .fn = *f, .fd = -1 };
+			seen[i] = (struct seen){ .owned = f->owned, .domid = f->domid, .fd = -1,
+						 .handout = f->handout };
 			strcpy(seen[i].bdf, f->bdf);
 			read_last(&seen[i], false);
 			fds[i].revents = 0;
 		}
 		for (i = 0; i < n; i++) {
-			compare(&seen[i], fds[i].revents);
+			compare(&seen[i], find(seen[i].bdf), fds[i].revents);
 			fds[i] = (struct pollfd){ seen[i].fd, POLLPRI, 0 };
 		}
 		poll(fds, n, LOOK_MS);
