@@ -10,7 +10,7 @@
 #	escalation:dead			the core's patience, by a clock that does not jump
 #	stress, hostile			for MINUTES in all, with each seed as long
 #	make check MUTATE=1		each fault of mutations/
-#	make mutate			all faults that it can make, or N
+#	make mutate			all faults that it can make but of locks, or N
 #
 # N=number		[all]
 # MINUTES=number	[360]

@@ -11,7 +11,8 @@ A mutant is the driver with one small fault:
   call		a call whose result nobody uses is left out; not of what only logs or asserts
   constant	another number, or true for false; also of a #define
   return	another value is returned
-  lock		a lock is neither taken nor released
+  lock		a lock is neither taken nor released: only if asked for, since on one CPU and
+		without lockdep few of them show
   fix		a whole patch of the series is reversed
 
 Those of lines that no test reaches are left out: make coverage shows them, and the file
@@ -354,7 +355,8 @@ def sample(args):
     """Choose candidates at random until enough of them are mutants"""
     sampler = Sampler(args)
     candidates = [mutation for mutation in sampler.candidates()
-                  if not args.operators or mutation.operator in args.operators.split(",")]
+                  if (mutation.operator in args.operators.split(",") if args.operators else
+                      mutation.operator != "lock")]
     made = tried = 0
     for mutation in in_turns(candidates, sampler.texts, args.seed):
         if made == args.number:

@@ -14,9 +14,6 @@ set -eu
 : "${N:=200}" "${SEED:=$(date +%s)}" "${VMS:=3}" "${OPERATORS:=}"
 lock_out
 
-# On one CPU and without lockdep nearly nothing shows that a lock is not taken.
-[ -n "$OPERATORS" ] || OPERATORS=condition,comparison,call,constant,return,fix
-
 export PYTHONDONTWRITEBYTECODE=1
 COVERAGE=$OUT/coverage.json
 FOLDER=$OUT/mutate
