@@ -7,7 +7,10 @@
 
 #include <stdbool.h>
 
-/* Returns what to pass to the others: the log from here on */
+/*
+ * Returns what to pass to the others: the log from here on. Not to be shared with a
+ * child: a line that one process has read is not there for the other.
+ */
 int klog_begin(void);
 /*
  * Is there a line that contains both strings? It is copied to @line, which
