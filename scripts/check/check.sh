@@ -39,9 +39,10 @@ set -eu
 LONG_TESTS=handovers,guest_hvm,hostile,libvirt
 # These two run all of them with LONG=1 or by name, otherwise one of so many
 MACHINES_EVERY=8
-# Which share a VM, after that of the rest: few, for each boot takes 16 s of a CPU, and the
-# short ones last. suspend mostly waits. field wants that Xen has MSI-X for dom0's drivers,
-# which it may not have once devices were taken out and put in again.
+# Which programs share a VM: a word each. All others share one more, which is the first, since
+# it runs longest. Few VMs, for each boot takes 16 s of a CPU. suspend mostly waits. field
+# wants that Xen has MSI-X for dom0's drivers, which it may not have once devices were taken
+# out and put in again.
 TOGETHER='suspend guest_pv,guide.sh outcomes,stress,races,matrix,failnth,windows,hotplug,handout'
 TOGETHER="$TOGETHER requests,coverage,releases,policy,backend,refused,waits,foreign command.sh field"
 # In a PVH dom0; the selftests' README has the rest
