@@ -46,7 +46,7 @@ build_tests()
 	# There is nothing in KDIR: the modules are built.
 	"$SCRIPT_DIR/chroot.sh" "$(xen_suite "$XEN")" \
 		make -j"$(nproc)" -C "$TREE" O="$WORK" TARGETS=xen-pciback FORCE_TARGETS=1 \
-		KSFT_INSTALL_PATH="$INSTALLED" SLOWER="$slower" \
+		KSFT_INSTALL_PATH="$INSTALLED" SLOWER="$slower" USERCFLAGS=-Werror \
 		XEN_PREFIX="$OUT/xentools/usr" KDIR=/nonexistent install
 	# The command that they test, where it belongs. What the VM has no libraries of
 	# is linked in: of those it needs, lspci has brought all but two.

@@ -222,6 +222,21 @@ TEST_F(played, hvm_shift_before_it_has_read_all)
 	shift_while_held("xenbus_transaction_end");
 }
 
+/* The last one goes: a list with nobody on it is a list, too */
+TEST_F(played, hvm_none_left_to_read)
+{
+	ASSERT_EQ(0, hold_load());
+	adopt(self->nic);
+	create_hvm(&self->guest, DOMAIN, self->nic);
+	ASSERT_EQ(0, hold_at_entry("xenbus_transaction_start"));
+	EXPECT_EQ(0, guest_recall(&self->guest, self->nic));
+	EXPECT_TRUE(hold_wait());
+	EXPECT_EQ(0, guest_forget(&self->guest, self->nic));
+	EXPECT_EQ(0, hold_let_go());
+	usleep(NOTHING_MS * 1000);
+	expect_idle(self->nic);
+}
+
 /* A detach and an attach in one look: the place is the same, the function is not */
 TEST_F(played, hvm_another_in_the_same_place)
 {
