@@ -265,6 +265,28 @@ keep_table()
 	echo "  in $kept"
 }
 
+# keep_result LOG FILE: the last line of what a check said, if that is its result. One that
+# did not get so far, or in which nothing ran, has failed.
+keep_result()
+{
+	tail -n 1 "$1" | grep -xE '[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped' |
+		grep -v '^0 passed, 0 failed' >"$2" || echo '0 passed, 1 failed, 0 skipped' >"$2"
+}
+
+# sum_results FILE...: of what keep_result() has kept; fails if anything did
+sum_results()
+{
+	awk '{
+		passed += $1
+		failed += $3
+		skipped += $5
+	}
+	END {
+		print passed + 0 " passed, " failed + 0 " failed, " skipped + 0 " skipped"
+		exit failed > 0
+	}' "$@"
+}
+
 # Locales change what tools print, and TIME is nobody's business here.
 export LC_ALL=C
 umask 022

@@ -24,9 +24,8 @@ set -eu
 [ "${MINUTES:-}" ] || MINUTES=360
 [ "${SEED:-}" ] || SEED=$(od -A n -N 6 -t u2 /dev/urandom)
 LOG=$BUILD/long
-RESULTS=$LOG/results
 mkdir -p "$LOG"
-: >"$RESULTS"
+rm -f "$LOG"/*.sum
 
 # run NAME ASSIGNMENT...: $script, with these in its environment
 script=check.sh
@@ -36,8 +35,7 @@ run()
 	shift
 	echo "  long     $script $*"
 	env "$@" "$SCRIPT_DIR/check/$script" 2>&1 | tee "$log"
-	tail -n 1 "$log" | grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' \
-		>>"$RESULTS" || echo '0 passed, 1 failed, 0 skipped' >>"$RESULTS"
+	keep_result "$log" "$log.sum"
 }
 
 # One VM a program; stress and hostile have two CPUs each
@@ -60,12 +58,4 @@ run mutations MUTATE=1 TESTS=
 script=mutate.sh
 run mutants N="${N:-100000}" SEED="${SEED%% *}" TESTS=
 
-mawk '{
-	passed += $1
-	failed += $3
-	skipped += $5
-}
-END {
-	print passed + 0 " passed, " failed + 0 " failed, " skipped + 0 " skipped"
-	exit failed > 0
-}' "$RESULTS"
+sum_results "$LOG"/*.sum

@@ -37,17 +37,15 @@ one()
 	kernel=$KERNEL${FLAVOUR:+-$FLAVOUR}
 	seconds=$(($(date +%s) - start))
 
-	# A run that did not get as far as its summary has failed.
-	sed -n '$s/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' \
-		"$log" >"$MATRIX/$1.result"
-	read -r passed failed skipped <"$MATRIX/$1.result" ||
-		passed='-' failed=1 skipped='-'
+	keep_result "$log" "$MATRIX/$1.sum"
+	read -r passed _ failed _ skipped _ <"$MATRIX/$1.sum"
 	linux=$(upstream_version linux linux-image)
 	linux=${linux:-$KERNEL}${FLAVOUR:+-$FLAVOUR}
 	xen=$(upstream_version xen xen)
 	xen=${xen:-$XEN}
+	suite=$(kernel_suite) || suite='-'
 	printf '%-14s %-7s %-4s %-8s %6s %6s %7s %3d:%02d\n' "$linux" "$xen" \
-		"$DOM0" "$(kernel_suite)" "$passed" "$failed" "$skipped" \
+		"$DOM0" "$suite" "$passed" "$failed" "$skipped" \
 		$((seconds / 60)) $((seconds % 60)) >"$MATRIX/$1.result"
 	printf '  %-8s %s\n' matrix "Linux $kernel, Xen $XEN, $DOM0: $passed passed, $failed failed, $skipped skipped"
 	# What failed, and why
@@ -69,26 +67,25 @@ fi
 
 made_by=$(made_by "$TARGET")
 mkdir -p "$MATRIX"
+for pair in $PAIRS; do
+	rm -f "$MATRIX/$pair.result" "$MATRIX/$pair.sum"
+	set -- "$@" "$MATRIX/$pair"
+done
 # shellcheck disable=SC2086
 printf '%s\n' $PAIRS | xargs -P "$JOBS" -n 1 "$0"
 
-for pair in $PAIRS; do
-	set -- "$@" "$MATRIX/$pair.result"
-done
 {
 	echo "$made_by"
 	echo
 	echo 'Linux          Xen     dom0 Debian   passed failed skipped   time'
 	echo '-------------- ------- ---- -------- ------ ------ ------- ------'
-	cat "$@"
+	for pair; do
+		cat "$pair.result"
+	done
 } >"$MATRIX/table"
 cat "$MATRIX/table"
-awk '{
-	passed += $5
-	failed += $6
-	skipped += $7
-}
-END {
-	print passed + 0 " passed, " failed + 0 " failed, " skipped + 0 " skipped"
-	exit failed > 0
-}' "$@"
+for pair; do
+	set -- "$@" "$pair.sum"
+	shift
+done
+sum_results "$@"

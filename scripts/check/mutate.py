@@ -422,7 +422,7 @@ def report(args):
           f"survive for a reason; all are in {args.table}")
     bad = count["survived"] + count["not run"]
     print(f"{count['caught'] + count['explained']} passed, {bad} failed, 0 skipped")
-    return bad > 0
+    return bad > 0 or not rows
 
 
 def main():

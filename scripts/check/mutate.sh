@@ -51,5 +51,6 @@ report()
 
 step mutate "$N mutants, SEED=$SEED" make_mutants
 [ -n "$V" ] || tail -n 1 "$BUILD/log/mutate"
+rm -f "$OUT"/check/mutant-*.result
 MUTATE=1 MUTATIONS=$FOLDER/sample TESTS='' "$SCRIPT_DIR/check/check.sh" || :
 report

@@ -1061,7 +1061,11 @@ test_scripts()
 
 # -- main ---------------------------------------------------------------------
 
-[ "${1-}" != -t ] || TESTS=$2
+[ "${1-}" != -t ] || TESTS=''
+while [ "${1-}" = -t ]; do
+	TESTS="$TESTS $2"
+	shift 2
+done
 domid=''
 hide_toolstack
 # The kernel lists functions in the order in which it has found them

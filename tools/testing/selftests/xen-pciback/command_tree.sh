@@ -1043,7 +1043,11 @@ test_asked()
 
 # -- main ---------------------------------------------------------------------
 
-[ "${1-}" != -t ] || TESTS=$2
+[ "${1-}" != -t ] || TESTS=''
+while [ "${1-}" = -t ]; do
+	TESTS="$TESTS $2"
+	shift 2
+done
 ktap_print_header
 ktap_set_plan "$(echo $TESTS | wc -w)"
 for test in $TESTS; do

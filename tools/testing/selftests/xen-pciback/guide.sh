@@ -224,7 +224,11 @@ for file in "$DIR"/*.rst; do
 	# Those without a command are no test
 	! blocks "$file" | grep -q ' run ' || pages="$pages $page"
 done
-[ "${1-}" != -t ] || pages=$2
+[ "${1-}" != -t ] || pages=''
+while [ "${1-}" = -t ]; do
+	pages="$pages $2"
+	shift 2
+done
 if [ ! -e /guest/vmlinux ]; then
 	ktap_skip_all "no kernel for a guest"
 	exit "$KSFT_SKIP"

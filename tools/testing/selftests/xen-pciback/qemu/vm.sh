@@ -194,7 +194,8 @@ make_initramfs()
 
 # Xen, which boots dom0, or the same kernel alone, by its PVH entry.
 # console.log has all that was said, filtered or not. log_buf_len: the dmesg at
-# the end is to have the first warning, too. bootscrub: nobody reads what was in this
+# the end is to have the first warning, too. guest_loglvl: or Xen leaves out warnings,
+# such as IOMMU faults, when there are many. bootscrub: nobody reads what was in this
 # memory before. jemalloc, if it is there: glibc gives what QEMU frees back to the
 # kernel, and takes it again, many times a second.
 qemu()
@@ -205,7 +206,7 @@ qemu()
 		set -- "$@" -kernel "$VM_KERNEL" -initrd initramfs.cpio \
 			-append "console=ttyS0 intel_iommu=on $linux"
 	else
-		xen="$xen com1=115200,8n1 console=com1 loglvl=info bootscrub=0 $pinned"
+		xen="$xen com1=115200,8n1 console=com1 loglvl=info guest_loglvl=warning bootscrub=0 $pinned"
 		xen="$xen dom0_mem=$((VM_MEMORY - 836))M dom0_max_vcpus=$VM_CPUS"
 		set -- "$@" -kernel "$VM_XEN" -append "$xen" \
 			-initrd "$VM_KERNEL console=hvc0 $linux,initramfs.cpio"
