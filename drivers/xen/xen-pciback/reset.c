@@ -358,7 +358,7 @@ static int pcibk_reset_steps(struct pcibk_request *r)
 	while ((set == -ETIMEDOUT || set == -EIO) && !pci_is_root_bus(r->top->bus->self->bus)) {
 		r->top = r->top->bus->self;
 		up = pcibk_step(r, pcibk_try_set);
-		if (up == -ENOTTY || up == -EBUSY)
+		if (up == -ENOTTY || up == -EBUSY || up == -EALREADY)
 			break;
 		set = up;
 	}
@@ -379,8 +379,7 @@ static int pcibk_reset_steps(struct pcibk_request *r)
 	r->weak = true;
 	weak = pcibk_step(r, pcibk_try_function);
 	r->denied = set == -EBUSY && pcibk_is_request(r);
-	if (weak == -EALREADY || (set == -ENOTTY && weak != -ENOTTY) ||
-	    (!weak && r->ask != PCIBK_ASK_RESET))
+	if ((set == -ENOTTY && weak != -ENOTTY) || (!weak && r->ask != PCIBK_ASK_RESET))
 		return weak;
 	return strong;
 }
@@ -719,8 +718,18 @@ int xen_pcibk_reset_seize(struct pcistub_device *psdev)
 	return pcibk_answers(psdev->dev) ? 0 : -ENODEV;
 }
 
+static void pcibk_assign(struct pcibk_account *reset, const struct xen_pcibk_device *pdev)
+{
+	reset->assignment = ++pcibk_assignments;
+	reset->domain = pdev->xdev->otherend_id;
+	reset->needs_reset = true;
+	reset->due = false;
+	reset->noted = false;
+	reset->covered = false;
+}
+
 /**
- * xen_pcibk_reset_hand_out - may a function be handed out now?
+ * xen_pcibk_reset_hand_out - assign a function to a guest, if it may be handed out now
  * @psdev: the stub's record of it
  * @pdev: the backend that wants it
  * @last_try: the caller will not ask again
@@ -732,7 +741,7 @@ int xen_pcibk_reset_seize(struct pcistub_device *psdev)
  *
  * Context: device lock and pcistub_devices_lock held.  Does not wait.
  * Return:
- * * 0       - hand it out
+ * * 0       - assigned: hand it out
  * * -EAGAIN - not now
  * * -EBUSY  - refused: it needs a reset first
  * * -ENODEV - it counts as assigned to another guest
@@ -760,39 +769,30 @@ int xen_pcibk_reset_hand_out(struct pcistub_device *psdev,
 	}
 	if (reset->needs_reset)
 		dev_warn(&dev->dev, "handed out although it still needs a reset\n");
-	reset->assignment = ++pcibk_assignments;
+	reset->refused_by = NULL;
+	pcibk_assign(reset, pdev);
 	return 0;
 }
 
 /**
- * xen_pcibk_reset_assign - a backend was given a function, or was refused it
+ * xen_pcibk_reset_refuse - a backend was refused a function
  * @pdev: the backend
  * @dev: the function
  *
- * Either way the function counts as assigned: the toolstack gives it to the guest in Xen without
- * asking pciback.
+ * It counts as assigned, too: the toolstack gives it to the guest in Xen without asking pciback.
  *
- * Context: process context; if it was given, the device lock has been held since
- * xen_pcibk_reset_hand_out().
+ * Context: process context.
  */
-void xen_pcibk_reset_assign(struct xen_pcibk_device *pdev, struct pci_dev *dev)
+void xen_pcibk_reset_refuse(const struct xen_pcibk_device *pdev, struct pci_dev *dev)
 {
 	struct pcistub_device *psdev;
-	struct pcibk_account *reset;
 
 	guard(spinlock_irq)(&pcistub_devices_lock);
 	psdev = pcibk_find(dev);
-	if (!psdev || (psdev->pdev != pdev && pcibk_assignment(psdev)))
+	if (!psdev || pcibk_assignment(psdev))
 		return;
-	reset = &psdev->reset;
-	reset->refused_by = psdev->pdev ? NULL : pdev;
-	if (!psdev->pdev)
-		reset->assignment = ++pcibk_assignments;
-	reset->domain = pdev->xdev->otherend_id;
-	reset->needs_reset = true;
-	reset->due = false;
-	reset->noted = false;
-	reset->covered = false;
+	psdev->reset.refused_by = pdev;
+	pcibk_assign(&psdev->reset, pdev);
 }
 
 /**

@@ -116,7 +116,7 @@ int xen_pcibk_reset_seize(struct pcistub_device *psdev);
 int xen_pcibk_reset_locked(struct pci_dev *dev);
 int xen_pcibk_reset_hand_out(struct pcistub_device *psdev,
 			     const struct xen_pcibk_device *pdev, bool last_try);
-void xen_pcibk_reset_assign(struct xen_pcibk_device *pdev, struct pci_dev *dev);
+void xen_pcibk_reset_refuse(const struct xen_pcibk_device *pdev, struct pci_dev *dev);
 struct pci_dev *xen_pcibk_reset_nth_refused(const struct xen_pcibk_device *pdev, unsigned int n);
 void xen_pcibk_reset_unrefuse(const void *pdev, struct pci_dev *dev);
 void xen_pcibk_reset_released(struct pcistub_device *psdev);
@@ -124,9 +124,8 @@ void xen_pcibk_reset_leave(struct pcistub_device *psdev);
 void xen_pcibk_reset_forget(struct pcistub_device *psdev);
 void xen_pcibk_reset_prepare(struct pci_dev *dev);
 void xen_pcibk_reset_done(struct pci_dev *dev);
-bool xen_pcibk_reset_error(struct pci_dev *dev, pci_channel_state_t state);
+bool xen_pcibk_reset_recovering(struct pci_dev *dev, bool begins);
 bool xen_pcibk_reset_recover(struct pci_dev *dev);
-void xen_pcibk_reset_resume(struct pci_dev *dev);
 
 /* reset_function.c */
 struct pcistub_device *pcibk_find(const struct pci_dev *dev);

@@ -263,6 +263,7 @@ static int pcibk_settle(struct pci_dev *dev, int err)
 
 	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
 		psdev->reset.err = err;
+		psdev->reset.needs_reset |= !!err;
 		WRITE_ONCE(psdev->reset.resetting, false);
 	}
 	wake_up_all(&pcibk_wait);
@@ -330,9 +331,9 @@ void xen_pcibk_reset_done(struct pci_dev *dev)
 }
 
 /**
- * xen_pcibk_reset_error - error recovery begins for a function, or has failed
+ * xen_pcibk_reset_recovering - error recovery begins for a function, or has ended or failed
  * @dev: a function owned by pciback
- * @state: what has become of its link
+ * @begins: it begins
  *
  * Error recovery may reset the function, or only its siblings.  It calls the driver, which asks the
  * guest if there is one.  The function is not handed out until recovery ends.  Before Linux 6.18 a
@@ -341,7 +342,7 @@ void xen_pcibk_reset_done(struct pci_dev *dev)
  * Context: process context, device lock held.
  * Return: true if no guest has @dev
  */
-bool xen_pcibk_reset_error(struct pci_dev *dev, pci_channel_state_t state)
+bool xen_pcibk_reset_recovering(struct pci_dev *dev, bool begins)
 {
 	struct pcistub_device *psdev = pcibk_psdev(dev);
 
@@ -351,8 +352,7 @@ bool xen_pcibk_reset_error(struct pci_dev *dev, pci_channel_state_t state)
 	guard(spinlock_irq)(&pcistub_devices_lock);
 	pcibk_end_coverage(dev);
 	psdev->reset.needs_reset = true;
-	psdev->reset.recovering_until = state == pci_channel_io_perm_failure ? 0 :
-					ktime_add_ms(ktime_get(), PCIBK_RECOVERY_MS);
+	psdev->reset.recovering_until = begins ? ktime_add_ms(ktime_get(), PCIBK_RECOVERY_MS) : 0;
 	return !psdev->pdev;
 }
 
@@ -386,23 +386,6 @@ bool xen_pcibk_reset_recover(struct pci_dev *dev)
 	if (err)
 		dev_warn(&dev->dev, "error recovery: %s\n", pcibk_result(err));
 	return true;
-}
-
-/**
- * xen_pcibk_reset_resume - error recovery has ended for a function
- * @dev: a function owned by pciback
- *
- * Context: process context, device lock held.
- */
-void xen_pcibk_reset_resume(struct pci_dev *dev)
-{
-	struct pcistub_device *psdev = pcibk_psdev(dev);
-
-	if (!psdev)
-		return;
-	scoped_guard(spinlock_irq, &pcistub_devices_lock)
-		psdev->reset.recovering_until = 0;
-	wake_up_all(&pcibk_wait);
 }
 
 /* -- a reset of one function -------------------------------------------------- */

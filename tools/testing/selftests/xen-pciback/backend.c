@@ -254,19 +254,26 @@ TEST_F(played, hvm_another_in_the_same_place)
 	expect_idle(self->nic);
 }
 
-/* The same while it hands the former one out: nobody is told that it was the new one */
+/*
+ * The same while it hands the former one out: nobody is told that it was the new one. It was
+ * in its place on the guest's bus for a moment, so that it is reset as after any guest.
+ */
 TEST_F(played, hvm_another_in_the_place_of_a_new_one)
 {
 	ASSERT_EQ(0, hold_load());
 	adopt(self->nic, self->entropy, self->xhci);
 	create_hvm(&self->guest, DOMAIN, self->nic);
 	ASSERT_EQ(0, hold_at_return("pcistub_get_pci_dev_by_slot"));
+	hw_begin(&self->hw);
 	guest_offer(&self->guest, self->entropy);
 	EXPECT_TRUE(hold_wait());
 	EXPECT_EQ(0, guest_forget(&self->guest, self->entropy));
 	guest_offer(&self->guest, self->xhci);
 	EXPECT_EQ(0, hold_let_go());
 	EXPECT_EQ(0, guest_wait_fn(&self->guest, self->xhci));
+	EXPECT_TRUE(fn_wait_clean(self->entropy));
+	hw_end(&self->hw);
+	EXPECT_EQ(1, hw_sbrs(&self->hw, fn_root(0x11)));
 	expect_given(&self->guest, self->xhci);
 	expect_idle(self->entropy);
 }

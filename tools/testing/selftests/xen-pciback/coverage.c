@@ -125,6 +125,20 @@ TEST_F(played, coverage_ends_with_error_recovery)
 	expect_not_covered(self->card.second);
 }
 
+/* The kernel's own file resets a clean function, which does not come back from that */
+TEST_F(played, dead_after_a_reset_by_others)
+{
+	if (!fault_available())
+		SKIP(return, "no " FAULT_MODULE);
+	inject(self->nvme);
+	adopt(self->nvme);
+	EXPECT_EQ(0, fn_needs_reset(self->nvme));
+	ASSERT_EQ(0, fault_set(self->nvme, "gone", 1));
+	fn_write_file(self->nvme, "reset", "1");
+	EXPECT_EQ(1, fn_needs_reset(self->nvme));
+	ASSERT_EQ(0, fault_set(self->nvme, "heal", 1));
+}
+
 TEST_F(played, coverage_ends_after_a_time)
 {
 	adopt_and_cover();

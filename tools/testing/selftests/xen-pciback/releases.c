@@ -255,6 +255,26 @@ TEST_F(played, release_comes_back_for_its_locks)
 	EXPECT_TRUE(fn_wait_clean(self->card.first));
 }
 
+/* A sibling that the reset of all does not bring back is named, whoever's reset it was */
+TEST_F(played, release_names_a_sibling_that_stays_away)
+{
+	if (!fault_available())
+		SKIP(return, "no " FAULT_MODULE);
+	seize(self->card.second, self->card.third);
+	adopt(self->card.first);
+	inject(self->card.third);
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->card.first, 1));
+	ASSERT_EQ(0, fault_set(self->card.third, "sbr_away_ms", FAULT_FOR_EVER));
+	EXPECT_EQ(0, guest_destroy(&self->guest));
+	EXPECT_TRUE(fn_wait_clean(self->card.first));
+	fn_quiesce(self->card.third);
+	EXPECT_EQ(1, fn_needs_reset(self->card.third));
+	snprintf(self->text, sizeof(self->text), "slot: no answer (%s)",
+		 self->card.third.name);
+	EXPECT_TRUE(klog_has(self->klog, "reset: ", self->text, NULL, 0));
+	ASSERT_EQ(0, fault_set(self->card.third, "heal", 1));
+}
+
 /* One that is gone by then is left alone */
 TEST_F(played, dead_function_is_not_restored)
 {

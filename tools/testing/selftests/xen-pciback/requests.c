@@ -433,6 +433,38 @@ TEST_F(played, request_waits_two_seconds_for_noted_siblings)
 /* -- functions that a guest has been refused --------------------------------- */
 
 /*
+ * The reset was done, and a sibling does not come back from it; it goes no level up, where
+ * a guest has a function. The request does not hide that.
+ */
+TEST_F(played, request_tells_of_a_sibling_that_stays_away)
+{
+	struct fn top = fn_root(0x16), bridge = fn_below(top, 1, 0);
+	struct fn edu = fn_below(bridge, 1, 0), other = fn_below(bridge, 2, 0);
+	char driver[32];
+
+	if (!fault_available())
+		SKIP(return, "no " FAULT_MODULE);
+	fn_driver(bridge, driver, sizeof(driver));
+	if (*driver)
+		ASSERT_EQ(0, fn_unbind(bridge));
+	inject(edu);
+	adopt(edu, other);
+	ASSERT_EQ(0, fn_adopt(bridge));
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &bridge, 1));
+	ASSERT_EQ(0, fault_set(edu, "sbr_away_ms", FAULT_FOR_EVER));
+	watched(-ETIMEDOUT, do_flr(other));
+	EXPECT_EQ(1, hw_sbrs(&self->hw, bridge));
+	EXPECT_EQ(0, hw_sbrs(&self->hw, top));
+	expect_logged(other, "bus: no answer");
+	EXPECT_EQ(1, fn_needs_reset(edu));
+	ASSERT_EQ(0, fault_set(edu, "heal", 1));
+	EXPECT_EQ(0, guest_destroy(&self->guest));
+	EXPECT_EQ(0, fn_release(bridge));
+	if (*driver)
+		EXPECT_EQ(0, write_string("/sys/bus/pci/drivers_probe", bridge.name));
+}
+
+/*
  * An HVM guest is not stopped by a refusal: Xen and its device model have given it the
  * function before pciback is asked.
  */
