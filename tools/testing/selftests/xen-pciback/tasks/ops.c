@@ -28,8 +28,8 @@ const struct op_answers ops[NR_OPS] = {
 	[OP_GUEST_ATTACH] = { "attach", { EIO } },
 	[OP_GUEST_DETACH] = { "detach", { EIO } },
 	[OP_GUEST_CONNECT] = { "frontend connects", { EIO } },
-	/* In the middle of a reset, or unbound */
-	[OP_GUEST_ACCESS] = { "guest's config access", { EIO } },
+	/* In the middle of a reset, or unbound; without a place if it was not there at all */
+	[OP_GUEST_ACCESS] = { "guest's config access", { EIO, ENODEV } },
 	[OP_GUEST_DESTROY] = { "guest ends" },
 	[OP_RESET_METHOD] = { "reset_method", { ENOENT, EINVAL, ENODEV } },
 	[OP_STRICT_RESET] = { "strict_reset" },
