@@ -204,9 +204,10 @@ def report(there, ran, listed):
         never += [f"{name}: {dead}() was never called" for dead in sorted(functions - alive)]
         for number in sorted(set(lines) - set(reached_lines)):
             source = text[number - 1].strip()
-            keys = {(name, function[number], source), (name, function[number], "*")}
-            reasons = [listed[key] for key in keys & listed.keys()]
-            used |= keys
+            whole, key = (name, function[number], "*"), (name, function[number], source)
+            reasons = [listed[each] for each in (whole, key)
+                       if each in listed and (each is whole or each not in used)]
+            used |= {whole, key}
             excused += bool(reasons)
             never.append(f"{name}:{number}: {function[number]}(): {source}" +
                          "".join(f"  [{reason}]" for reason in reasons))

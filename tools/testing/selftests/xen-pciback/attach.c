@@ -162,9 +162,7 @@ TEST_F(played, unbind_while_destroyed)
 
 	resetting = fault_begin_core_reset(self->nvme, AWAY_MS);
 	ASSERT_LT(0, resetting);
-	unbinding = fork();
-	if (!unbinding)
-		_exit(-fn_release(self->nvme));
+	unbinding = in_child(fn_release(self->nvme));
 	usleep(300000);
 	EXPECT_EQ(0, guest_destroy(&self->guest));
 	EXPECT_EQ(0, wait_for_child(resetting));
@@ -191,9 +189,7 @@ TEST_F(played, unbind_while_handed_out)
 	ASSERT_EQ(0, hold_at_return("pcistub_get_pci_dev_by_slot"));
 	ASSERT_EQ(0, guest_begin(&self->guest, DOMAIN, &self->nvme, 1));
 	EXPECT_TRUE(hold_wait());
-	unbinding = fork();
-	if (!unbinding)
-		_exit(-fn_release(self->nvme));
+	unbinding = in_child(fn_release(self->nvme));
 	/* For the device lock: some kernels take it to set driver_override, too */
 	EXPECT_TRUE(hold_waits_in(unbinding, "vfs_write"));
 	EXPECT_EQ(0, hold_let_go());

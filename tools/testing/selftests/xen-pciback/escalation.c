@@ -220,9 +220,8 @@ TEST_F(escalation, sibling_takes_its_time)
 }
 
 /*
- * One function stays away: the write says so, that one is marked and nothing is
- * written into it any more; the others are fine, and so is it after a reset
- * that it comes back from.
+ * One function stays away: the write says so, and that one is marked; the others are
+ * fine, and so is it after a reset that it comes back from.
  */
 TEST_F(escalation, sibling_stays_away)
 {
@@ -298,7 +297,7 @@ TEST_F(escalation, no_bus_reset)
 
 /*
  * Dead before: its own reset is not even tried, and if the slot does not help it
- * stays with us, and nothing is restored into it.
+ * stays with us.
  */
 TEST_F_TIMEOUT(escalation, dead, CORE_WAIT)
 {

@@ -172,10 +172,8 @@ TEST_F_TIMEOUT(hotplug, pulled_in_flr, TIMEOUT)
 	inject(self->nvme);
 	ASSERT_EQ(0, fault_set(self->nvme, "flr_away_ms", FAULT_FOR_EVER));
 
-	pid = fork();
+	pid = in_child(reset_device(self->nvme));
 	ASSERT_LE(0, pid);
-	if (!pid)
-		_exit(-reset_device(self->nvme));
 	ASSERT_TRUE(fault_wait(self->nvme, "flrs"));
 	slot_pull(self->nvme_port);
 
@@ -220,10 +218,8 @@ TEST_F_TIMEOUT(hotplug, pulled_in_slot_reset, TIMEOUT)
 	inject(self->card.fns[0]);
 	ASSERT_EQ(0, fault_set(self->card.fns[0], "sbr_away_ms", FAULT_FOR_EVER));
 
-	pid = fork();
+	pid = in_child(reset_device(self->card.fns[2]));
 	ASSERT_LE(0, pid);
-	if (!pid)
-		_exit(-reset_device(self->card.fns[2]));
 	ASSERT_TRUE(fault_wait(self->card.fns[0], "sbrs"));
 	calls_begin("pci_release_dev");
 	slot_pull(self->card.port);

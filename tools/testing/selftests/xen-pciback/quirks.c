@@ -45,7 +45,7 @@ FIXTURE_TEARDOWN(quirks)
 	EXPECT_EQ(0, fn_release(self->nvme));
 }
 
-static void read_quirks(char *text, size_t size)
+static ssize_t read_quirks(char *text, size_t size)
 {
 	int fd = open(QUIRKS, O_RDONLY);
 	ssize_t len = fd < 0 ? -1 : read(fd, text, size - 1);
@@ -53,6 +53,7 @@ static void read_quirks(char *text, size_t size)
 	text[len > 0 ? len : 0] = '\0';
 	if (fd >= 0)
 		close(fd);
+	return len;
 }
 
 /* What "quirks" has of @fn, without its domain, or NULL */
@@ -60,6 +61,14 @@ static char *entry_of(char *text, struct fn fn)
 {
 	read_quirks(text, 4096);
 	return strstr(text, fn.name + strlen("0000:"));
+}
+
+/* -EEXIST if it shows FIELD, 0 if it does not */
+static int has_field(char *text, size_t size)
+{
+	if (read_quirks(text, size) <= 0)
+		return -EIO;
+	return strstr(text, FIELD_SHOWN) ? -EEXIST : 0;
 }
 
 static int add_field(struct fn fn)
@@ -115,13 +124,9 @@ TEST_F(quirks, added_twice)
 
 	/* One has found that it is not there yet, and not added it so far */
 	ASSERT_EQ(0, hold_at_return("xen_pcibk_field_is_dup"));
-	adding = fork();
-	if (!adding)
-		_exit(-add_field(self->nvme));
+	adding = in_child(add_field(self->nvme));
 	EXPECT_TRUE(hold_wait());
-	other = fork();
-	if (!other)
-		_exit(-add_field(self->nvme));
+	other = in_child(add_field(self->nvme));
 	EXPECT_TRUE(hold_waits_in(other, "quirks_store"));
 	EXPECT_EQ(0, hold_let_go());
 	EXPECT_EQ(0, wait_for_child(adding));
@@ -149,15 +154,9 @@ TEST_F(quirks, read_while_freed)
 
 	/* It is about to be freed, and still on the list */
 	ASSERT_EQ(0, hold_at_entry("xen_pcibk_config_field_free"));
-	destroying = fork();
-	if (!destroying)
-		_exit(-guest_destroy(&self->guest));
+	destroying = in_child(guest_destroy(&self->guest));
 	EXPECT_TRUE(hold_wait());
-	reading = fork();
-	if (!reading) {
-		read_quirks(self->text, sizeof(self->text));
-		_exit(strstr(self->text, FIELD_SHOWN) ? 1 : 0);
-	}
+	reading = in_child(has_field(self->text, sizeof(self->text)));
 	EXPECT_TRUE(hold_waits_in(reading, "quirks_show"));
 	EXPECT_EQ(0, hold_let_go());
 	EXPECT_EQ(0, wait_for_child(reading));

@@ -299,10 +299,8 @@ FIXTURE_TEARDOWN(busy)
 
 /* Who wants to reset it now waits, and does it then: that one may have been too early */
 #define expect_waits_and_resets(reset) do {				\
-	pid_t waiting = fork();						\
+	pid_t waiting = in_child((reset)(self->fn));			\
 									\
-	if (!waiting)							\
-		_exit(-(reset)(self->fn));				\
 	EXPECT_TRUE(hold_waits_in(waiting, "pcibk_step"));		\
 	expect_busy();							\
 	heal(self->fn);							\
@@ -340,9 +338,7 @@ TEST_F_TIMEOUT(busy, do_flr_killed, 120)
 {
 	pid_t waiting;
 
-	waiting = fork();
-	if (!waiting)
-		_exit(-do_flr(self->fn));
+	waiting = in_child(do_flr(self->fn));
 	EXPECT_TRUE(hold_waits_in(waiting, "pcibk_step"));
 	EXPECT_EQ(0, kill(waiting, SIGKILL));
 	EXPECT_EQ(-ECHILD, wait_for_child(waiting));

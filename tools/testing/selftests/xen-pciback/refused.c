@@ -126,7 +126,7 @@ TEST_F(played, new_guest_keeps_the_others_busy)
 	expect_refused(&self->guest, self->nvme, self->nic);
 	expect_backend_open(&self->guest);
 	EXPECT_EQ(0, fault_heal(self->nvme, "flr_away_ms"));
-	wait_for_child(resetting);
+	EXPECT_NE(-ECHILD, wait_for_child(resetting));
 }
 
 /* Its nodes are followed on: once it can go, the toolstack may ask again */

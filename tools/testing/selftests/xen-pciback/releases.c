@@ -284,8 +284,10 @@ TEST_F(played, dead_function_is_not_restored)
 	adopt(self->nvme);
 	hand_out();
 	ASSERT_EQ(0, fault_set(self->nvme, "gone", 1));
+	ASSERT_EQ(0, fault_set(self->nvme, "clear", 1));
 	EXPECT_EQ(0, guest_destroy(&self->guest));
 	expect_logged(self->nvme, "no answer, state not restored");
+	EXPECT_EQ(0, fault_writes(self->nvme, PCI_BASE_ADDRESS_0));
 	EXPECT_EQ(0, fault_set(self->nvme, "gone", 0));
 	EXPECT_EQ(0, fault_set(self->nvme, "heal", 1));
 }

@@ -109,15 +109,11 @@ TEST_F(reload, unbind_while_loading)
 
 	ASSERT_EQ(0, hold_at_entry("pci_store_saved_state"));
 	snprintf(hide, sizeof(hide), "'hide=(%s)'", nvme.name);
-	loading = fork();
-	if (!loading)
-		_exit(-load_pciback(hide));
+	loading = in_child(load_pciback(hide));
 	EXPECT_TRUE(hold_wait());
 	fn_driver(nvme, driver, sizeof(driver));
 	EXPECT_STREQ("pciback", driver);
-	unbinding = fork();
-	if (!unbinding)
-		_exit(-fn_unbind(nvme));
+	unbinding = in_child(fn_unbind(nvme));
 	EXPECT_TRUE(hold_waits_in(unbinding, "unbind_store"));
 	EXPECT_EQ(0, hold_let_go());
 	EXPECT_EQ(0, wait_for_child(loading));

@@ -267,9 +267,7 @@ TEST_F_TIMEOUT(suspend, pending, TIMEOUT)
 
 	hw_begin(&self->hw);
 	self->hw.slept = true;
-	destroying = fork();
-	if (!destroying)
-		_exit(-guest_destroy(&guest));
+	destroying = in_child(guest_destroy(&guest));
 	ASSERT_TRUE(hold_wait());
 	ASSERT_EQ(0, sleep_for("freezer", FROZEN_S));
 	EXPECT_EQ(0, wait_for_child(destroying));
@@ -317,9 +315,7 @@ TEST_F_TIMEOUT(suspend, request_that_waits, TIMEOUT)
 	for (tries = 0; tries < 500 && !fault_get(self->fn, "flrs"); tries++)
 		usleep(10000);
 	EXPECT_EQ(1, fault_get(self->fn, "flrs"));
-	requesting = fork();
-	if (!requesting)
-		_exit(-do_flr(self->fn));
+	requesting = in_child(do_flr(self->fn));
 	usleep(500000);
 	EXPECT_EQ(0, waitpid(requesting, NULL, WNOHANG));
 	EXPECT_EQ(0, write_string(FREEZE_TIMEOUT, "25000"));

@@ -56,7 +56,8 @@ static int end_resets(const struct fn *fns, const pid_t *pids, unsigned int nr)
 	}
 	/* Whatever has come of it: some of them are a guest's by now */
 	for (i = 0; !ret && i < nr; i++)
-		wait_for_child(pids[i]);
+		if (wait_for_child(pids[i]) == -ECHILD)
+			ret = -ECHILD;
 	return ret;
 }
 
@@ -503,7 +504,7 @@ TEST_F_TIMEOUT(played, guest_that_closes_in_recovery, 600)
 	EXPECT_EQ(0, waitpid(resetting_it, NULL, WNOHANG));			\
 	EXPECT_EQ(0, fault_set(self->entropy, "sbr_away_ms", 0));	\
 	EXPECT_EQ(0, fault_set(self->entropy, "heal", 1));		\
-	wait_for_child(resetting_it);					\
+	EXPECT_NE(-ECHILD, wait_for_child(resetting_it));		\
 	EXPECT_EQ(0, slot_bind(fn_root(0x11)));			\
 } while (0)
 
