@@ -393,8 +393,9 @@ void command_detach(char **argv)
 	struct list theirs = list_new(), idle = list_new();
 
 	need_owned(&named);
+	/* What of the set is not pciback's is in use by dom0, maybe */
 	for_each(f, &l)
-		if (f->domid < 0 || f->domid == domid)
+		if ((f->domid < 0 && f->owned) || f->domid == domid)
 			list_add(f->domid < 0 ? &idle : &theirs, f);
 	for_each(f, &named) {
 		/* Idle may be what was detached before another one failed */

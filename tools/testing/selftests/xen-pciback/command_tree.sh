@@ -29,7 +29,7 @@ TESTS='options root_fs volume swap nvme_paths guest_disk opened nodes opens user
 	console security bridge pf beyond
 	mixed cardbus vmd kernel_says plan_before plan_cut names_hostile list_machine domains
 	guest_of_model reset_of_guest stale_reason fail_closed
-	waits_small detach_again attach_undone attach_nothing boot_missing moved
+	waits_small detach_again detach_dom0 attach_undone attach_nothing boot_missing moved
 	setup setup_only setup_strict setup_empty undo undo_gone records unheard doctor report monitor completion json undone asked'
 
 problem()
@@ -596,6 +596,27 @@ test_detach_again()
 	run 3 detach win11 01:00.0 01:00.1
 	says "0000:01:00.1 is not domain 3's (domain 4 (other))"
 	run 4 reset 01:00.0
+}
+
+# What of the set is dom0's is not reset, neither by this driver nor by a stock one
+test_detach_dom0()
+{
+	toolstack
+	domain 3 win11
+	bind 0000:03:00.0 pciback 'blocked 0000:03:01.0 (ahci)'
+	for bdf in 0000:03:00.0 0000:03:01.0; do
+		methods $bdf pm
+	done
+	run 0 attach --only win11 03:00.0
+	: >"$PCI/drivers/pciback/do_flr"
+	run 0 detach win11 03:00.0
+	says_not 0000:03:01.0
+	is "$(cat "$PCI/drivers/pciback/do_flr")" 0000:03:00.0 'what was reset'
+	rm -r "$PCI/drivers/pciback/reset_device" "$PCI/devices/0000:03:00.0/pciback"
+	run 0 attach --only win11 03:00.0
+	run 0 detach win11 03:00.0
+	is "$(cat "$PCI/devices/0000:03:00.0/reset")" 1 'the reset of the one'
+	is "$(cat "$PCI/devices/0000:03:01.0/reset")" '' "the reset of dom0's"
 }
 
 # One that cannot be taken back keeps no other one there
