@@ -128,7 +128,8 @@ static void command_completion(char **argv)
 	for_names(bdf, names(at(PCI "/devices")))
 		puts(bdf);
 	for_names(name, names(at(SETUPS)))
-		puts(name);
+		if (valid_name(name))
+			puts(name);
 }
 
 void print_warning(const char *text)

@@ -5,7 +5,8 @@
 # what dom0 uses, VMD, CardBus, cards with FLR on one function only, device models.
 #
 # With COMMAND=FILE this runs anywhere, without Xen and without root, and TERMINAL=FILE is the
-# program of terminal.c. Otherwise it runs only in the VM, as all the tests here.
+# program of terminal.c. Otherwise it runs only in the VM, as all the tests here. The completion
+# is tested where there are bash and the sources, or COMPLETION=FILE.
 
 # Lists of words
 # shellcheck disable=SC2086
@@ -16,6 +17,7 @@ DIR=$(cd "$(dirname "$0")" && pwd)
 . "$DIR/../kselftest/ktap_helpers.sh"
 
 : "${COMMAND:=/usr/sbin/pciback-reset}" "${TERMINAL:=$DIR/terminal}"
+: "${COMPLETION:=$DIR/../../../xen/pciback-reset.bash-completion}"
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
 ROOT=$WORK/root
@@ -30,7 +32,7 @@ TESTS='options root_fs volume swap nvme_paths guest_disk opened nodes opens user
 	mixed cardbus vmd kernel_says plan_before plan_cut names_hostile list_machine domains
 	guest_of_model reset_of_guest stale_reason fail_closed
 	waits_small detach_again detach_dom0 attach_undone attach_nothing boot_missing moved
-	setup setup_only setup_strict setup_empty undo undo_gone records unheard doctor report monitor completion json undone asked'
+	setup setup_only setup_strict setup_empty undo undo_gone records unheard doctor report monitor completion completion_names json undone asked'
 
 problem()
 {
@@ -969,6 +971,47 @@ test_completion()
 	says '0000:01:00.0'
 	run 0 completion -- list
 	says_not '0000:01:00.0'
+}
+
+# A name is no shell's: neither a guest's nor a set-up's
+test_completion_names()
+{
+	mkdir -p "$ROOT/etc/pciback-reset.d"
+	: >"$ROOT/etc/pciback-reset.d/gpu"
+	: >"$ROOT/etc/pciback-reset.d/\$(touch hit)"
+	run 0 completion -- adopt
+	says gpu
+	says_not touch
+	# The VM has neither
+	[ -e "$COMPLETION" ] && command -v bash >/dev/null || return 0
+	cat >"$WORK/bin/xl" <<-END
+		#!/bin/sh
+		printf '%s 1\n' Name Domain-0 win11 web.1 '\$(touch\${IFS}$WORK/hit)'
+	END
+	cat >"$WORK/complete" <<-END
+		_get_comp_words_by_ref() { words=("\${given[@]}") cword=\$((\${#given[@]} - 1)) cur=\${given[-1]}; }
+		__ltrim_colon_completions() { :; }
+		pciback-reset() { printf '%s\n' 0000:01:00.0 gpu '\$(touch\${IFS}$WORK/hit)'; }
+		. "$COMPLETION"
+		# complete_after WORD...: what may follow them, of what begins with the last one
+		complete_after()
+		{
+			given=(pciback-reset "\$@")
+			_pciback_reset
+			echo "\${COMPREPLY[*]}"
+		}
+		complete_after attach ''
+		complete_after attach w
+		complete_after adopt ''
+		complete_after adopt 0000:
+	END
+	chmod 755 "$WORK/bin/xl"
+	bash "$WORK/complete" >"$WORK/out" 2>&1
+	is "$(cat "$WORK/out")" 'win11 web.1
+win11 web.1
+0000:01:00.0 gpu
+0000:01:00.0' 'what may follow'
+	[ ! -e "$WORK/hit" ] || problem "a name was run"
 }
 
 test_json()
