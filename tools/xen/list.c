@@ -41,14 +41,13 @@ static const char *in_the_way(struct fn *f)
 {
 	struct list set, others = list_new();
 	const char *why = NULL;
-	bool never;
 
 	if (plan_of(f)->blocker[0])
 		return format("%s (%s)", f->plan->blocker, f->plan->why);
 	if (f->bridge)
 		return "";
 	if (!f->owned)
-		why = used_for(f, &never);
+		why = used_for(f, NULL);
 	if (why || own_method(f))
 		return why ?: "";
 	why = set_blocker(f);

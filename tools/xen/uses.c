@@ -12,20 +12,18 @@
 #include <unistd.h>
 #include "pciback-reset.h"
 
-/* Disks, and devices that fail if they are taken from under a program that has them open */
-static const char *const classes[] = {
-	"block", "drm", "infiniband_verbs", "nvme", "nvme-generic", "tty", "uio", "vfio",
-	"vfio-dev",
-};
-
 /* A network interface, a disk or a part of one, another device, and what it is used for */
 struct use {
 	const char *name, *path, *dev, *node, *why;
+	const char *backing;		/* of a loop device */
+	bool disk, mounted;		/* mounted: or swap space */
 	bool never;			/* not even by force */
 	struct use *next;
 };
 
 static struct use *uses;
+/* Is one of these the root file system's?  ZFS and others show a number that is no disk's. */
+static bool root_known;
 
 #define for_uses(u)	for (struct use *u = uses; u; u = u->next)
 
@@ -47,21 +45,46 @@ static struct use *find_use(const char *path)
 	return NULL;
 }
 
-static struct use *add_use(const char *class, const char *name)
+/* A device, by its folder in sysfs */
+static struct use *add_use(const char *name, const char *path, const char *dev)
 {
-	const char *path = at("/sys/class/%s/%s", class, name);
 	struct use *use = get(sizeof(*use));
 	char node[TEXT_LEN];
 
 	use->name = name;
-	use->path = real_path(path);
-	use->dev = read_line(format("%s/dev", path));
+	use->path = path;
+	use->dev = dev;
+	use->backing = "";
 	/* In another folder than /dev for some, and with another name: cciss!c0d0 */
 	use->node = parse_setting(read_file(format("%s/uevent", path)), "DEVNAME", node,
 				  sizeof(node)) ? real_path(at("/dev/%s", node)) : "";
 	use->next = uses;
 	uses = use;
 	return use;
+}
+
+/*
+ * Each that has a node: all disks, and of the others those of PCI functions.  Not of sound: each
+ * desktop has that open, and loses nothing by it.
+ */
+static void add_nodes(const char *type)
+{
+	const char *sys = real_path(at("/sys")), *link, *path;
+	bool disk = !strcmp(type, "block");
+
+	for_names(dev, names(at("/sys/dev/%s", type))) {
+		link = link_path(at("/sys/dev/%s/%s", type, dev));
+		if (disk ? !*link : strstr(link, "/sound/") ||
+		    (!strstr(link, "/pci") && !strstr(link, "/nvme-subsystem/") &&
+		     !strstr(link, "/vfio/")))
+			continue;
+		/* To follow ../../devices/... takes a while: it is that one's real path already */
+		path = strncmp(link, "../../", 6) ? link : format("%s/%s", sys, link + 6);
+		add_use(clean(strrchr(path, '/') + 1), path, dev)->disk = disk;
+		if (disk && strstr(path, "/loop"))
+			uses->backing = real_path(at("%s", read_line(format("%s/loop/backing_file",
+									    path))));
+	}
 }
 
 static void add_interface(const char *name, struct ifaddrs *a)
@@ -80,7 +103,8 @@ static void add_interface(const char *name, struct ifaddrs *a)
 		why = "is up";
 	if (master[0])
 		why = format("is a part of %s", master);
-	add_use("net", name)->why = why ? format("the network interface %s %s", name, why) : NULL;
+	add_use(name, real_path(at("/sys/class/net/%s", name)), "")->why =
+		why ? format("the network interface %s %s", name, why) : NULL;
 }
 
 static void mark_mounts(void)
@@ -94,19 +118,23 @@ static void mark_mounts(void)
 		/* Some file systems have numbers of their own */
 		node = mount.source[0] == '/' ? real_path(at("%s", mount.source)) : "";
 		for_uses(use) {
-			if (!use->dev[0] ||
+			if (!use->disk ||
 			    (strcmp(use->dev, mount.dev) && (!*node || strcmp(use->node, node))))
 				continue;
 			if (!use->never)
 				use->why = format("%s is mounted on %s", use->name, mount.where);
+			use->mounted = true;
 			use->never |= !strcmp(mount.where, "/");
+			root_known |= !strcmp(mount.where, "/") && !strcmp(use->dev, mount.dev);
 		}
 	}
 	for_words(line, read_file(at("/proc/swaps")), "\n") {
 		struct use *use = find_use(at("%.*s", (int)strcspn(line, " \t"), line));
 
-		if (use)
-			use->why = format("%s is swap space", use->name);
+		if (!use)
+			continue;
+		use->why = format("%s is swap space", use->name);
+		use->mounted = true;
 	}
 }
 
@@ -119,7 +147,7 @@ static void mark_guest_disk(const char *backend)
 		   "%x:%x", &major, &minor) != 2)
 		return;
 	for_uses(use)
-		if (!use->why && !strcmp(use->dev, format("%u:%u", major, minor)))
+		if (use->disk && !use->why && !strcmp(use->dev, format("%u:%u", major, minor)))
 			use->why = format("%s is a disk of a guest (%s)", use->name, backend);
 }
 
@@ -135,28 +163,61 @@ static void mark_open_files(const char *pid)
 	}
 }
 
-/* A volume or RAID on top: a user of that uses what is below */
-static void mark_held(struct use *use)
+static bool is_below(const char *path, const char *top)
 {
+	size_t n = strlen(top);
+
+	return n && !strncmp(path, top, n) && path[n] == '/';
+}
+
+static void mark_held(struct use *use, bool look);
+
+/* A volume, RAID or loop device on top, or a partition of it: its user uses what is below */
+static void mark_below(struct use *use, const char *holder, const char *path, bool look)
+{
+	const char *more = "";
+	bool never = false;
+
+	for_uses(above) {
+		if (strcmp(above->path, path) && !is_below(above->path, path))
+			continue;
+		mark_held(above, look);
+		if (above->why && (!*more || (above->never && !never)))
+			more = format(", and %s", above->why);
+		never |= above->never;
+	}
+	if (!use->why || (never && !use->never))
+		use->why = format("%s is below %s%s", use->name, holder, more);
+	use->never |= never;
+}
+
+/* By what is on top.  And @look whether the kernel has it open for itself alone, as ZFS does. */
+static void mark_held(struct use *use, bool look)
+{
+	bool known = use->mounted;
 	int fd;
 
-	for_names(holder, names(at("/sys/class/block/%s/holders", use->name))) {
-		struct use *above = find_use(at("/sys/class/block/%s", holder));
-		bool never = above && (mark_held(above), above->never);
-
-		if (!use->why || never)
-			use->why = format("%s is below %s%s%s", use->name, holder,
-					  above && above->why ? ", and " : "",
-					  above && above->why ? above->why : "");
-		use->never |= never;
-	}
-	/* To open another device may change it: a serial port raises DTR */
-	if (use->why || !exists(at("/sys/class/block/%s", use->name)))
+	if (!use->disk)
 		return;
-	/* What the kernel has opened for itself alone, as ZFS does */
+	for_names(holder, names(at("/sys/class/block/%s/holders", use->name))) {
+		known = true;
+		mark_below(use, holder, real_path(at("/sys/class/block/%s", holder)), look);
+	}
+	for_uses(other) {
+		if (*other->backing && !strcmp(other->backing, use->node))
+			mark_below(use, other->name, other->path, look);
+		/* Each partition is looked at for itself */
+		known |= is_below(other->path, use->path) && other->disk;
+	}
+	if (known || !look)
+		return;
 	fd = open(use->node, O_RDONLY | O_EXCL | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (fd < 0 && errno == EBUSY)
-		use->why = format("the disk %s is in use", use->name);
+	if (fd < 0 && errno == EBUSY) {
+		use->never = !root_known;
+		if (use->never || !use->why)
+			use->why = format("the disk %s is in use%s", use->name,
+					  root_known ? "" : ", maybe by the root file system");
+	}
 	if (fd >= 0)
 		close(fd);
 }
@@ -164,16 +225,14 @@ static void mark_held(struct use *use)
 static void scan_uses(void)
 {
 	struct ifaddrs *addresses = NULL;
-	size_t i;
 
 	if (!on_tree())
 		getifaddrs(&addresses);
 	for_names(name, names(at("/sys/class/net")))
 		add_interface(name, addresses);
 	freeifaddrs(addresses);
-	for (i = 0; i < N_ELEMENTS(classes); i++)
-		for_names(name, names(at("/sys/class/%s", classes[i])))
-			add_use(classes[i], name);
+	add_nodes("block");
+	add_nodes("char");
 	mark_mounts();
 	for_names(name, names(at("/sys/bus/xen-backend/devices")))
 		mark_guest_disk(name);
@@ -181,24 +240,24 @@ static void scan_uses(void)
 		if (!name[strspn(name, "0123456789")])
 			mark_open_files(name);
 	for_uses(use)
-		if (use->dev[0])
-			mark_held(use);
+		mark_held(use, false);
 }
 
 static bool uses_function(const struct use *use, const struct fn *f)
 {
 	const char *below = format("/%s/", f->bdf), *number = strrchr(use->name, '-');
-	const char *dir;
+	const char *subsystem = strstr(use->path, "/nvme-subsystem/"), *dir;
 
 	/* /dev/vfio/26 or, without an IOMMU, noiommu-26 */
 	if (strstr(use->path, "/vfio/") &&
 	    !strcmp(number ? number + 1 : use->name,
 		    link_name(at(PCI "/devices/%s/iommu_group", f->bdf))))
 		return true;
-	if (!strstr(use->path, "/nvme-subsystem/"))
+	if (!subsystem)
 		return strstr(use->path, below);
 	/* An NVMe disk with several controllers is none's child: its subsystem links to them */
-	dir = format("%.*s", (int)(strrchr(use->path, '/') - use->path), use->path);
+	subsystem += strlen("/nvme-subsystem/");
+	dir = format("%.*s", (int)(subsystem + strcspn(subsystem, "/") - use->path), use->path);
 	for_names(name, names(dir))
 		if (strstr(real_path(format("%s/%s", dir, name)), below))
 			return true;
@@ -228,18 +287,21 @@ static const char *vf_of_guest(const struct fn *f)
 /**
  * used_for() - what does dom0 itself need a function for?
  * @f: the function
- * @never: set if nobody may take it away, not even by force
+ * @never: set if nobody may take it away, not even by force; NULL if nobody asks for this function
+ *	alone: then no idle disk is opened
  *
  * Return: what for, or NULL.
  */
 const char *used_for(struct fn *f, bool *never)
 {
 	static bool scanned;
+	bool look = never, none;
 	const char *why;
 
 	if (!scanned)
 		scan_uses();
 	scanned = true;
+	never = never ?: &none;
 	*never = f->bridge || f->domain > 0xffff;
 	if (f->bridge)
 		return "it is a bridge: give pciback what is behind it";
@@ -249,7 +311,11 @@ const char *used_for(struct fn *f, bool *never)
 	why = vf_of_guest(f);
 	*never = why;
 	for_uses(use) {
-		if (*never || !use->why || !uses_function(use, f))
+		if (*never || !(use->why || look) || !uses_function(use, f))
+			continue;
+		if (look)
+			mark_held(use, true);
+		if (!use->why)
 			continue;
 		/* Names of files, of interfaces and of programs may be anything */
 		why = clean(use->why);

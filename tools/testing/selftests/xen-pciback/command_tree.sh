@@ -27,7 +27,7 @@ export PCIBACK_RESET_ROOT="$ROOT" NO_COLOR=1 PATH="$WORK/bin:$PATH"
 # shellcheck source=/dev/null
 . "$DIR/fake_tree.sh"
 
-TESTS='options root_fs volume swap nvme_paths guest_disk opened nodes opens user_driver interface uppers
+TESTS='options root_fs volume swap nvme_paths root_above root_unseen guest_disk opened opened_others loops nodes opens user_driver interface uppers
 	console security bridge pf beyond
 	mixed cardbus vmd kernel_says plan_before plan_cut names_hostile list_machine domains
 	guest_of_model reset_of_guest stale_reason fail_closed
@@ -152,19 +152,85 @@ test_swap()
 	says 'sdb1 is swap space'
 }
 
-# An NVMe disk with several controllers is none's child
+# An NVMe disk with several controllers is none's child, and neither are its partitions
 test_nvme_paths()
 {
 	add 0000:00:04.0 pci0000:00 010802 144d:a808 nvme
-	mkdir -p "$PCI/devices/0000:00:04.0/nvme/nvme0" \
-		"$ROOT/sys/devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1/holders"
 	subsystem=$ROOT/sys/devices/virtual/nvme-subsystem/nvme-subsys0
+	mkdir -p "$PCI/devices/0000:00:04.0/nvme/nvme0" "$subsystem/nvme0n1/nvme0n1p1"
 	ln -s "$ROOT/sys/devices/pci0000:00/0000:00:04.0/nvme/nvme0" "$subsystem/nvme0"
-	echo 259:0 >"$subsystem/nvme0n1/dev"
-	ln -s "$subsystem/nvme0n1" "$ROOT/sys/class/block/nvme0n1"
+	path=$subsystem/nvme0n1
+	numbered block 259:0
+	path=$path/nvme0n1p1
+	numbered block 259:1
+	run 0 list --all
 	mounted 259:0 /home /dev/nvme0n1
 	run 4 adopt 00:04.0
 	says 'nvme0n1 is mounted on /home'
+	run 0 adopt --force --dry-run 00:04.0
+	mounted 259:1 / /dev/nvme0n1p1
+	run 4 adopt --force 00:04.0
+	says '0000:00:04.0 is not taken: nvme0n1p1 is mounted on /'
+}
+
+# Neither is a child of what is below it
+test_root_above()
+{
+	disk 0000:03:01.0 sda 8:0
+	disk 0000:03:01.0 sda2 8:2
+	disk '' md0 9:0
+	disk '' md1 9:1
+	: >"$ROOT/sys/class/block/sda2/holders/md0"
+	: >"$ROOT/sys/class/block/sda2/holders/md1"
+	run 0 adopt --only --force --dry-run 03:01.0
+	path=$(readlink -f "$ROOT/sys/class/block/md0")/md0p1
+	mkdir -p "$path"
+	numbered block 259:0
+	mounted 259:0 / /dev/md0p1
+	run 4 adopt --only --force 03:01.0
+	says '0000:03:01.0 is not taken: sda2 is below md0, and md0p1 is mounted on /'
+}
+
+# The kernel has it open for itself, and nothing says what for
+test_root_unseen()
+{
+	held=$(find /dev -type b | head -n 1)
+	[ -w "$held" ] || return 0
+	export HELD="$held" ANSWER=x
+	disk 0000:03:01.0 sda 8:0
+	disk 0000:03:01.0 sda2 8:2
+	ln -sf "$held" "$ROOT/dev/sda2"
+	mounted 0:25 / rpool/ROOT
+	run 4 adopt --only 03:01.0
+	says '0000:03:01.0 is not taken: the disk sda2 is in use, maybe by the root file system'
+	run 4 adopt --only --force 03:01.0
+	# Below a volume, as ZFS on an encrypted disk
+	disk '' dm-0 253:0
+	ln -sf "$held" "$ROOT/dev/dm-0"
+	ln -sf /dev/null "$ROOT/dev/sda2"
+	: >"$ROOT/sys/class/block/sda2/holders/dm-0"
+	run 4 adopt --only --force 03:01.0
+	says 'not taken: sda2 is below dm-0, and the disk dm-0 is in use, maybe by the root file'
+	rm "$ROOT/sys/class/block/sda2/holders/dm-0"
+	# What is known is no riddle
+	path=$(readlink -f "$ROOT/sys/class/block/sda")/sda3
+	mkdir -p "$path"
+	numbered block 8:3
+	add_node sda3
+	ln -sf "$held" "$ROOT/dev/sda"
+	mounted 8:3 /home /dev/sda3
+	run 4 adopt --only 03:01.0
+	says '0000:03:01.0 is not taken without --force: sda3 is mounted on /home'
+	run 0 adopt --only --force --dry-run 03:01.0
+	# The root file system is elsewhere
+	disk 0000:03:00.0 sdb 8:16
+	ln -sf "$held" "$ROOT/dev/sda2"
+	: >"$ROOT/proc/self/mountinfo"
+	mounted 8:16 / /dev/sdb
+	run 4 adopt --only 03:01.0
+	says '0000:03:01.0 is not taken without --force: the disk sda2 is in use'
+	run 0 adopt --only --force --dry-run 03:01.0
+	unset HELD
 }
 
 # Neither is exclusive: a guest's disk by the kernel's backend, and by a device model
@@ -196,6 +262,39 @@ test_opened()
 	run 4 adopt 00:04.0
 	says '/dev/nvme0 is open in smartd (77)'
 	run 0 adopt --force --dry-run 00:04.0
+}
+
+# Whatever device it is that a program has open; but that of sound is open on each desktop
+test_opened_others()
+{
+	add 0000:00:14.0 pci0000:00 0c0330 8086:a36d xhci_hcd
+	for device in usb/bus/usb/001/002 watchdog/watchdog0 scsi_tape/nst0 scsi_generic/sg1 \
+		ipmi/ipmi0 input/event0; do
+		node 0000:00:14.0 "${device%%/*}" "${device#*/}" "189:${#device}"
+		run 0 adopt --dry-run 00:14.0
+		opened "/dev/${device#*/}" program
+		run 4 adopt 00:14.0
+		says "0000:00:14.0 is not taken without --force: /dev/${device#*/} is open in program (77)"
+		rm -r "$ROOT/proc/77"
+	done
+	node 0000:00:14.0 sound/card1/input7 event7 13:71
+	opened /dev/event7 Xorg
+	run 0 adopt --dry-run 00:14.0
+}
+
+# A loop device's file is a disk
+test_loops()
+{
+	disk 0000:03:01.0 sda 8:0
+	disk '' loop0 7:0
+	run 0 adopt --only --dry-run 03:01.0
+	mkdir "$ROOT/sys/class/block/loop0/loop"
+	echo /dev/sda >"$ROOT/sys/class/block/loop0/loop/backing_file"
+	run 4 adopt --only 03:01.0
+	says '0000:03:01.0 is not taken without --force: sda is below loop0'
+	mounted 7:0 / /dev/loop0
+	run 4 adopt --only --force 03:01.0
+	says '0000:03:01.0 is not taken: sda is below loop0, and loop0 is mounted on /'
 }
 
 # A node is where its uevent says, and it alone is the device: not what ends with the same name
@@ -249,8 +348,13 @@ test_opens()
 	sda=$!
 	(: >"$ROOT/dev/uio0" && : >"$WORK/opened.uio0") &
 	uio0=$!
+	# Where the function is one of all, it is not opened either
+	for arguments in 'list --all' report 'plan 01:00.0'; do
+		"$COMMAND" $arguments >"$WORK/out" 2>&1
+	done
+	[ ! -e "$WORK/opened.sda" ] || problem "sda was opened"
 	for looked in $(seq 10); do
-		run 0 list --all
+		run 3 plan 03:01.0
 		[ ! -e "$WORK/opened.sda" ] || break
 		sleep 1
 	done

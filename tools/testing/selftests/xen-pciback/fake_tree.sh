@@ -57,7 +57,10 @@ machine()
 {
 	rm -rf "${WORK:?}/root" "${WORK:?}/bin"
 	mkdir -p "$WORK/bin" "$ROOT/proc/self" "$ROOT/etc/default" "$ROOT/dev" \
-		"$PCI/drivers/pciback" "$ROOT/run" "$ROOT/sys/class/net" "$ROOT/sys/class/block"
+		"$PCI/drivers/pciback" "$ROOT/run" "$ROOT/sys/class/net" "$ROOT/sys/class/block" \
+		"$ROOT/sys/devices/virtual/net/lo"
+	echo 0x9 >"$ROOT/sys/devices/virtual/net/lo/flags"
+	ln -s ../../devices/virtual/net/lo "$ROOT/sys/class/net/lo"
 	: >"$PCI/drivers/pciback/reset_device"
 	: >"$PCI/drivers/pciback/do_flr"
 	: >"$PCI/drivers_probe"
@@ -71,6 +74,14 @@ machine()
 	add 0000:03:00.0 0000:02:00.0 020000 8086:100e e1000
 	add 0000:03:01.0 0000:02:00.0 010601 1b4b:9130 ahci
 	methods 0000:01:00.0 pm
+}
+
+# numbered block|char MAJOR:MINOR: the device whose folder is $path
+numbered()
+{
+	mkdir -p "$ROOT/sys/dev/$1"
+	echo "$2" >"$path/dev"
+	ln -s "../../${path#"$ROOT/sys/"}" "$ROOT/sys/dev/$1/$2"
 }
 
 # add_node NAME: below /dev, of the device whose folder is $path
@@ -90,9 +101,9 @@ disk()
 		path=$ROOT/sys/devices/virtual/block/$2
 	fi
 	mkdir -p "$path/holders"
-	echo "$3" >"$path/dev"
 	add_node "$(echo "$2" | tr '!' /)"
 	ln -s "../../${path#"$ROOT/sys/"}" "$ROOT/sys/class/block/$2"
+	numbered block "$3"
 }
 
 # mounted MAJOR:MINOR WHERE WHAT
@@ -110,13 +121,12 @@ node()
 	else
 		path=$ROOT/sys/devices/virtual/$2/$3
 	fi
-	mkdir -p "$path" "$ROOT/sys/class/$2"
-	echo "$4" >"$path/dev"
+	mkdir -p "$path"
 	case $2 in
 	vfio) add_node "vfio/$3" ;;
 	*) add_node "$3" ;;
 	esac
-	ln -s "../../${path#"$ROOT/sys/"}" "$ROOT/sys/class/$2/$3"
+	numbered char "$4"
 }
 
 # opened FILE PROGRAM: by a process

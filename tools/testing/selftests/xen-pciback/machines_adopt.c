@@ -245,7 +245,7 @@ static void use_disk(const struct fact *fact, unsigned int nr)
 	snprintf(text, sizeof(text), "DEVNAME=sd%u\n", nr);
 	make_file(text, "%s/block/sd%u/uevent", path, nr);
 	snprintf(text, sizeof(text), "%s/block/sd%u", path, nr);
-	make_link(text, TREE "/sys/class/block/sd%u", nr);
+	make_link(text, TREE "/sys/dev/block/8:%u", nr);
 	make_file("", TREE "/dev/sd%u", nr);
 	if (!nr)
 		root_disk = fact;
@@ -300,7 +300,7 @@ static void make_tree(void)
 	make_dir(TREE "/sys/bus/pci/devices");
 	make_dir(TREE "/sys/bus/pci/drivers/pciback");
 	make_dir(TREE "/sys/class/net");
-	make_dir(TREE "/sys/class/block");
+	make_dir(TREE "/sys/dev/block");
 	make_dir(TREE "/proc/self");
 	make_dir(TREE "/dev");
 	make_file("", TREE "/sys/bus/pci/drivers/pciback/reset_device");

@@ -2,6 +2,7 @@
 /*
  * terminal ANSWER COMMAND [ARGUMENT]...: run a command on a terminal of its own, and type
  * ANSWER there. What that terminal shows goes to stdout. The exit status is the command's.
+ * The device that HELD names in the environment is open for this program alone meanwhile.
  */
 /* For posix_openpt() */
 #define _XOPEN_SOURCE 700
@@ -21,6 +22,8 @@ int main(int argc, char **argv)
 
 	if (argc < 3)
 		errx(2, "usage: terminal ANSWER COMMAND [ARGUMENT]...");
+	if (getenv("HELD") && open(getenv("HELD"), O_RDONLY | O_EXCL | O_CLOEXEC) < 0)
+		err(1, "%s", getenv("HELD"));
 	terminal = posix_openpt(O_RDWR | O_NOCTTY);
 	if (terminal < 0 || grantpt(terminal) || unlockpt(terminal))
 		err(1, "no terminal");
