@@ -56,6 +56,7 @@ struct fn {
 	unsigned int domain, bus, slot, func;
 	const char *root, *driver;	/* the name of its root bus; "": none */
 	struct fn *parent;		/* the bridge above it; NULL on a root bus */
+	struct fn *pf;			/* of a VF */
 	struct pci_dev *pci;
 	bool owned, bridge;
 	unsigned int opts;		/* as those of its set-up */
@@ -122,7 +123,6 @@ unsigned int class_of(const struct fn *f);
 char *ids_of(const struct fn *f);
 char *name_of(const struct fn *f);
 char *slot_path(const struct fn *f);
-bool is_vf(const struct fn *f);
 bool below(const struct fn *f, const struct fn *top);
 const char *own_method(struct fn *f);
 const char *method_of(struct fn *f);

@@ -31,9 +31,9 @@ static void add_cures(struct fn *f)
 		if (m->domid >= 0)
 			add(cures, "xl pci-detach %d %s", m->domid, m->bdf);
 		/* A VF must go, by its PF's driver, and cannot while pciback has it */
-		if (m->owned && (is_vf(m) || vfs_of(m)))
+		if (m->owned && (m->pf || vfs_of(m)))
 			list_add(&release, m);
-		if (!is_vf(m) && !m->bridge && (vfs_of(m) || !m->owned))
+		if (!m->pf && !m->bridge && (vfs_of(m) || !m->owned))
 			list_add(&adopt, m);
 	}
 	if (release.n)

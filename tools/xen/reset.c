@@ -111,7 +111,7 @@ struct list take_along(const struct list *named, bool adopt)
 		if (alone)
 			list_add(&l, f);
 		for_each(m, &set) {
-			bool mixed = !only && !is_vf(f) && m->bus == f->bus &&
+			bool mixed = !only && !f->pf && m->bus == f->bus &&
 				m->slot == f->slot && (adopt || m->owned) && !own_method(m);
 
 			if (m == f || (!m->bridge && (!alone || mixed)))

@@ -45,7 +45,7 @@ static void scan_parent(struct fn *f)
 		f->root = format("%s", parent + 3);
 }
 
-/* A brief one leaves out drivers, and what is a bridge: a reset shall cost no more than that */
+/* A brief one leaves out drivers, bridges and VFs: a reset shall cost no more than that */
 void scan(bool brief)
 {
 	char **list = names(at(PCI "/devices"));
@@ -70,6 +70,7 @@ void scan(bool brief)
 		if (brief)
 			continue;
 		scan_driver(f);
+		f->pf = find(link_name(at(PCI "/devices/%s/physfn", f->bdf)));
 		f->bridge = exists(at(PCI "/devices/%s/secondary_bus_number", f->bdf));
 	}
 }
@@ -170,11 +171,6 @@ char *slot_path(const struct fn *f)
 	return format("%s/%02x.%x", slot_path(f->parent), f->slot, f->func);
 }
 
-bool is_vf(const struct fn *f)
-{
-	return exists(at(PCI "/devices/%s/physfn", f->bdf));
-}
-
 bool below(const struct fn *f, const struct fn *top)
 {
 	while (f->parent && f->parent != top)
@@ -235,7 +231,7 @@ const char *own_method(struct fn *f)
 	for (i = 0; i < N_ELEMENTS(own); i++)
 		if (!strcmp(plan_of(f)->method, own[i]) || has_word(methods, own[i]))
 			return own[i];
-	if (is_vf(f))
+	if (f->pf)
 		return "flr";
 	/* Kernels before 5.15 do not say */
 	if (methods[0] || !exists(at(PCI "/devices/%s/reset", f->bdf)))
@@ -254,7 +250,7 @@ const char *set_blocker(struct fn *f)
 		return "it is on a root bus, which nothing can reset";
 	for_each(m, &set) {
 		/* A slot is a device; what has other numbers by ARI is not in it */
-		if (m->parent == f->parent && m->slot && !is_vf(m) && hotplug_bridge(f->parent))
+		if (m->parent == f->parent && m->slot && !m->pf && hotplug_bridge(f->parent))
 			return format("%s is not in the slot that would be reset", m->bdf);
 		if (!m->bridge)
 			continue;

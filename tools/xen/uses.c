@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <limits.h>
+#include <pci/header.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -273,14 +274,32 @@ static bool has_console(void)
 	return false;
 }
 
-/* A guest's VF goes with its PF's driver */
-static const char *vf_of_guest(const struct fn *f)
+/* Of several frame buffers the first one, which is the firmware's if that has shown anything */
+static bool has_first_fb(const struct fn *f)
 {
-	for_all(vf)
-		if (vf->domid >= 0 &&
-		    !strcmp(link_name(at(PCI "/devices/%s/physfn", vf->bdf)), f->bdf))
+	for_names(name, names(at("/sys/class/graphics")))
+		if (!strncmp(name, "fb", 2) && name[2] >= '0' && name[2] <= '9')
+			return strstr(real_path(at("/sys/class/graphics/%s", name)),
+				      format("/%s/", f->bdf));
+	return false;
+}
+
+/* A VF goes with its PF's driver: a guest's, or one that dom0 uses */
+static const char *vf_in_use(const struct fn *f, bool *never, bool look)
+{
+	const char *why;
+
+	for_all(vf) {
+		if (vf->pf != f)
+			continue;
+		*never = vf->domid >= 0;
+		if (*never)
 			return format("its VF %s is assigned to %s", vf->bdf,
 				      guest_name(vf->domid));
+		why = used_for(vf, look ? never : NULL);
+		if (why)
+			return format("its VF %s is in use: %s", vf->bdf, why);
+	}
 	return NULL;
 }
 
@@ -308,8 +327,7 @@ const char *used_for(struct fn *f, bool *never)
 	if (*never)
 		return format("it is behind a VMD controller, and its domain %x is beyond what Xen can name: turn VMD off in the firmware",
 			      f->domain);
-	why = vf_of_guest(f);
-	*never = why;
+	why = vf_in_use(f, never, look);
 	for_uses(use) {
 		if (*never || !(use->why || look) || !uses_function(use, f))
 			continue;
@@ -321,9 +339,12 @@ const char *used_for(struct fn *f, bool *never)
 		why = clean(use->why);
 		*never = use->never;
 	}
-	if (!why && *attr(f, "boot_vga") == '1' && has_console())
+	if (!why && (*attr(f, "boot_vga") == '1' || has_first_fb(f)) && has_console())
 		why = "it shows the console of this machine";
 	if (!why && class_of(f) >> 8 == 0x1080)
 		why = "it is the security processor of this machine";
+	/* A host, ISA or LPC bridge, and what else has that class and no bus behind it */
+	if (!why && class_of(f) >> 16 == PCI_BASE_CLASS_BRIDGE)
+		why = "it is a part of this machine's chipset";
 	return why;
 }

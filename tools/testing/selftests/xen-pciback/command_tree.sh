@@ -28,7 +28,7 @@ export PCIBACK_RESET_ROOT="$ROOT" NO_COLOR=1 PATH="$WORK/bin:$PATH"
 . "$DIR/fake_tree.sh"
 
 TESTS='options root_fs volume swap nvme_paths root_above root_unseen guest_disk opened opened_others loops nodes opens user_driver interface uppers
-	console security bridge pf beyond
+	console security chipset bridge pf beyond
 	mixed cardbus vmd kernel_says plan_before plan_cut names_hostile list_machine domains
 	guest_of_model reset_of_guest stale_reason fail_closed
 	waits_small detach_again detach_dom0 attach_undone attach_nothing boot_missing moved
@@ -426,6 +426,19 @@ test_console()
 	run 4 adopt 01:00.0
 	says 'it shows the console of this machine'
 	run 0 adopt --force --dry-run 01:00.0
+	# On a machine whose firmware knows no such card
+	rm "$PCI/devices/0000:01:00.0/boot_vga"
+	run 0 adopt --dry-run 01:00.0
+	node 0000:01:00.0 graphics fb1 29:1
+	mkdir "$ROOT/sys/class/graphics"
+	: >"$ROOT/sys/class/graphics/fbcon"
+	ln -s "$path" "$ROOT/sys/class/graphics/fb1"
+	run 4 adopt 01:00.0
+	says 'it shows the console of this machine'
+	# Another card's is the first one
+	node 0000:03:00.0 graphics fb0 29:0
+	ln -s "$path" "$ROOT/sys/class/graphics/fb0"
+	run 0 adopt --dry-run 01:00.0
 }
 
 test_security()
@@ -435,6 +448,18 @@ test_security()
 	add 0000:07:00.1 0000:00:07.0 108000 1022:1486 ccp
 	run 4 adopt 07:00.0
 	says '0000:07:00.1 is not taken without --force: it is the security processor'
+}
+
+# It has no bus behind it, and dom0 cannot do without it
+test_chipset()
+{
+	add 0000:00:1f.0 pci0000:00 060100 8086:a30d lpc_ich
+	run 4 adopt 00:1f.0
+	says "0000:00:1f.0 is not taken without --force: it is a part of this machine's chipset"
+	run 0 adopt --force --dry-run 00:1f.0
+	run 3 plan 00:1f.0
+	says "This machine uses it: it is a part of this machine's chipset."
+	says_not 'pciback-reset adopt'
 }
 
 # By its header, as the driver: also one that nobody drives
@@ -453,6 +478,18 @@ test_pf()
 	add 0000:00:05.1 pci0000:00 020000 8086:10ca
 	methods 0000:00:05.0 flr
 	ln -s ../0000:00:05.0 "$PCI/devices/0000:00:05.1/physfn"
+	# Dom0 may use one itself
+	disk 0000:00:05.1 sda 8:0
+	mounted 8:0 /srv /dev/sda
+	run 4 adopt 00:05.0
+	says '0000:00:05.0 is not taken without --force: its VF 0000:00:05.1 is in use: sda is mounted on /srv'
+	run 0 adopt --force --dry-run 00:05.0
+	mounted 8:0 / /dev/sda
+	run 4 adopt --force 00:05.0
+	says '0000:00:05.0 is not taken: its VF 0000:00:05.1 is in use: sda is mounted on /'
+	run 0 list --all
+	says 'its VF 0000:00:05.1 is in use: sda is mounted on /'
+	: >"$ROOT/proc/self/mountinfo"
 	bind 0000:00:05.1 pciback
 	run 0 adopt --dry-run 00:05.0
 	domain 3 win11

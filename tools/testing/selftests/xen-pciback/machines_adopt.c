@@ -34,6 +34,7 @@
 #define DEVICES		TREE "/sys/bus/pci/devices/"
 #define NO_DRIVER	"-"
 #define SECURITY	0x1080
+#define BRIDGE		0x06		/* the base class, also of what has no bus behind it */
 #define MAX_DOMAIN	0xffff
 #define BLOCKED		4	/* the command's exit status */
 
@@ -349,6 +350,17 @@ static bool set_resets(const struct fact *fact)
 	return !strcmp(plan, "slot") || !strcmp(plan, "bus");
 }
 
+/* By dom0; a PF also by the use of its VFs */
+static bool is_used(const struct fact *fact)
+{
+	unsigned int i;
+
+	for (i = 0; i < machine.nr; i++)
+		if (used[i] && (&machine.facts[i] == fact || machine.facts[i].pf == fact))
+			return true;
+	return false;
+}
+
 /* What would be taken; false if it is refused */
 static bool expect_taken(const struct fact *fact, enum use use, bool *taken)
 {
@@ -363,10 +375,11 @@ static bool expect_taken(const struct fact *fact, enum use use, bool *taken)
 			continue;
 		nr++;
 		refused |= other->fn.domain > MAX_DOMAIN;
-		refused |= other == root_disk;
+		refused |= root_disk && (other == root_disk || other == root_disk->pf);
 		if (use == FORCED)
 			continue;
-		refused |= used[i] || other->class == SECURITY ||
+		refused |= is_used(other) || other->class == SECURITY ||
+			   other->class >> 8 == BRIDGE ||
 			   (use != NAMED && !machine_same_device(fact, other));
 	}
 	/* With nothing to go with it, it is taken for what it has for itself */
