@@ -76,9 +76,10 @@ static void check_functions(void)
 
 		if (!f->owned || !thorough())
 			continue;
-		check(strcmp(method, "none") && strcmp(method, "pm") &&
+		check(method[0] && strcmp(method, "none") && strcmp(method, "pm") &&
 		      (f->domid >= 0 || strcmp(method, "blocked")),
-		      format("%s %s: %s%s%s", f->bdf, name_of(f), plan_text(f),
+		      format("%s %s: %s%s%s", f->bdf, name_of(f),
+			     method[0] ? plan_text(f) : "its plan cannot be read now",
 			     f->domid < 0 ? "" : ", with ",
 			     f->domid < 0 ? "" : guest_name(f->domid)),
 		      format("pciback-reset plan %s", f->bdf));

@@ -182,6 +182,12 @@ static void plan_one(struct fn *f)
 		plan_blocked(f, &set);
 		return;
 	}
+	if (!method[0] && thorough()) {
+		add(sentences, "%s: its plan cannot be read now: something else uses its bus, or pciback could not initialise it.",
+		    f->bdf);
+		fail(AGAIN);
+		return;
+	}
 	if (!method[0]) {
 		plan_stock(f);
 		return;

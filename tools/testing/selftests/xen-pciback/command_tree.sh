@@ -29,7 +29,7 @@ export PCIBACK_RESET_ROOT="$ROOT" NO_COLOR=1 PATH="$WORK/bin:$PATH"
 
 TESTS='options root_fs volume swap nvme_paths root_above root_unseen guest_disk opened opened_others loops nodes opens user_driver interface uppers
 	console security chipset bridge pf beyond
-	mixed cardbus vmd kernel_says plan_before plan_cut names_hostile list_machine domains
+	mixed cardbus vmd kernel_says plan_before plan_cut plan_unread names_hostile list_machine domains
 	guest_of_model reset_of_guest stale_reason fail_closed
 	waits_small detach_again detach_dom0 attach_undone attach_nothing boot_missing moved
 	setup setup_only setup_strict setup_empty undo undo_gone records unheard doctor report monitor completion completion_names json undone asked'
@@ -585,6 +585,18 @@ test_plan_cut()
 	bind 0000:01:00.0 pciback 'blocked 0000:01:0'
 	run 4 plan 01:00.0
 	says "pciback's reason is cut short: blocked 0000:01:0"
+}
+
+# The driver shows one a moment later, and is no stock driver for that
+test_plan_unread()
+{
+	bind 0000:01:00.0 pciback
+	methods 0000:01:00.0 pm
+	: >"$PCI/devices/0000:01:00.0/pciback/reset_plan"
+	run 7 plan 01:00.0
+	says '0000:01:00.0: its plan cannot be read now'
+	run 1 doctor
+	says 'NOT  0000:01:00.0 10de:1b80: its plan cannot be read now'
 }
 
 # Names may be anything; JSON and the terminal take what is UTF-8
