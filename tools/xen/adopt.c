@@ -290,7 +290,8 @@ static void release(const struct list *l)
 	scan_guests();
 	need_idle(l);
 	for_each(f, l) {
-		if (!f->owned)
+		/* Without the driver, or after half an adoption: no other driver takes it */
+		if (!f->owned && strcmp(attr(f, "driver_override"), "pciback"))
 			continue;
 		why = release_one(f);
 		print_result(f, why ? FAILED : 0, why ? "failed" : "ok",
@@ -300,8 +301,10 @@ static void release(const struct list *l)
 
 void command_release(char **argv)
 {
-	struct list l = need_functions(argv, false, true);
+	struct list l;
 
+	need_pciback();
+	l = need_functions(argv, false, true);
 	need_owned(&l);
 	l = take_along(&l, false);
 	release(&l);
@@ -344,14 +347,16 @@ void command_setup(char **argv)
 
 void command_undo(char **argv)
 {
+	const char *path = at(SETUPS "/%s", argv[0]);
 	struct list l;
 
-	if (!valid_name(argv[0]) || !exists(at(SETUPS "/%s", argv[0])))
+	if (!valid_name(argv[0]) || !exists(path))
 		die(UNKNOWN, "there is no set-up of the name %s", argv[0]);
 	l = need_functions(argv, false, true);
 	release(&l);
-	if (!status && !(opts & OPT_DRY_RUN)) {
-		unlink(at(SETUPS "/%s", argv[0]));
-		rmdir(at(SETUPS));
-	}
+	if (status || (opts & OPT_DRY_RUN))
+		return;
+	if (unlink(path))
+		die(FAILED, SETUPS "/%s: %s", argv[0], strerror(errno));
+	rmdir(at(SETUPS));
 }

@@ -339,7 +339,7 @@ static struct list find_all(bool brief, bool left)
  * need_functions() - the functions that the arguments name
  * @argv: addresses, and names of set-ups
  * @brief: of all others nothing is to be known but where they are
- * @left: of a set-up there may be less by now, or nothing
+ * @left: of a set-up there may be less by now, or nothing, also of the driver
  *
  * Return: each of them once, and one at least unless @left.  Does not return if one is malformed
  * or does not exist.
@@ -360,7 +360,8 @@ struct list need_functions(char **argv, bool brief, bool left)
 	}
 	if (status)
 		exit(status);
-	need_pciback();
+	if (!left)
+		need_pciback();
 	l = find_all(brief, left);
 	if (status)
 		exit(status);

@@ -32,7 +32,7 @@ TESTS='options root_fs volume swap nvme_paths root_above root_unseen guest_disk 
 	mixed cardbus vmd kernel_says plan_before plan_cut plan_unread names_hostile list_machine domains
 	guest_of_model reset_of_guest stale_reason fail_closed
 	waits_small detach_again detach_dom0 attach_undone attach_nothing boot_missing moved
-	setup setup_only setup_strict setup_empty undo undo_gone records unheard doctor report monitor completion completion_names json undone asked'
+	setup setup_only setup_strict setup_empty undo undo_gone undo_driver records unheard doctor report monitor completion completion_names json undone asked'
 
 problem()
 {
@@ -995,6 +995,25 @@ test_undo_gone()
 	bind 0000:03:00.0 e1000
 	run 0 undo two
 	[ ! -e "$ROOT/etc/pciback-reset.d" ] || problem "it is still there"
+}
+
+# It was unloaded, or is not in this kernel
+test_undo_driver()
+{
+	kernel 0000:01:00.0
+	run 0 setup --only gpu 01:00.0
+	rm -r "$PCI/drivers/pciback" "$PCI/devices/0000:01:00.0/driver"
+	run 9 release gpu
+	echo pciback >"$PCI/devices/0000:01:00.0/driver_override"
+	run 0 undo gpu
+	says '0000:01:00.0  ok       pciback -> no driver'
+	is "$(head -n 1 "$PCI/devices/0000:01:00.0/driver_override")" '' 'its override'
+	is "$(cat "$PCI/drivers_probe")" 0000:01:00.0 'what was probed'
+	[ ! -e "$ROOT/etc/pciback-reset.d" ] || problem "it is still there"
+	# What cannot be forgotten would be adopted again at the next boot
+	mkdir -p "$ROOT/etc/pciback-reset.d/gpu"
+	run 1 undo gpu
+	says '/etc/pciback-reset.d/gpu: Is a directory'
 }
 
 # No more is written than there is
