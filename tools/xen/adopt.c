@@ -314,29 +314,40 @@ void command_release(char **argv)
 void command_setup(char **argv)
 {
 	const char *name = argv[0], *text = "", *config = "";
+	const char *path = at(SETUPS "/%s", name), *draft = format("%s~", path);
 	struct list named, l;
 	int err;
 
 	if (!valid_name(name))
 		die(USAGE, "not a name: '%s'", name);
-	if (exists(at(SETUPS "/%s", name)))
+	if (exists(path))
 		die(USAGE, "%s is set up already: pciback-reset undo %s", name, name);
 	named = need_functions(argv + 1, false, false);
 	scan_guests();
 	need_thorough();
 	named.fn[0]->opts |= OPT_STRICT;
-	if (!adopt(&named, &named, &l) || (opts & OPT_DRY_RUN))
-		return;
+	l = take_along(&named, true);
 	for_each(f, &l) {
 		text = format("%s%s=%s@%s\n", text, f->bdf, ids_of(f), slot_path(f));
 		config = format("%s%s\"%s\"", config, *config ? ", " : "", f->bdf);
 	}
+	if (opts & OPT_DRY_RUN) {
+		adopt(&named, &named, &l);
+		return;
+	}
+	/* What cannot be written down is not begun */
 	mkdir(at(SETUPS), 0755);
-	err = write_new(at(SETUPS "/%s", name),
-			format("%s%s%s", opts & OPT_FORCE ? "--force\n" : "",
-			       opts & OPT_ONLY ? "--only\n" : "", text));
+	err = write_new(draft, format("%s%s%s", opts & OPT_FORCE ? "--force\n" : "",
+				      opts & OPT_ONLY ? "--only\n" : "", text));
+	if (!err && adopt(&named, &named, &l) && rename(draft, path))
+		err = errno;
 	if (err)
-		die(FAILED, SETUPS "/%s: %s", name, strerror(err));
+		refuse(NULL, FAILED, SETUPS "/%s: %s", name, strerror(err));
+	if (!exists(path)) {
+		unlink(draft);
+		rmdir(at(SETUPS));
+		return;
+	}
 	config = format("pci = [ %s ]", config);
 	print(json(NULL, "name", name, "configuration", config, NULL),
 	      format("In the guest's configuration, for all of them from its start:\n"

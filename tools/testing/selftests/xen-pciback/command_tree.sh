@@ -32,7 +32,7 @@ TESTS='options root_fs volume swap nvme_paths root_above root_unseen guest_disk 
 	mixed cardbus vmd kernel_says plan_before plan_cut plan_unread names_hostile list_machine domains
 	guest_of_model reset_of_guest stale_reason fail_closed
 	waits_small detach_again detach_dom0 attach_undone attach_nothing boot_missing moved
-	setup setup_only setup_strict setup_empty undo undo_gone undo_driver records unheard doctor report monitor completion completion_names json undone asked'
+	setup setup_only setup_unwritten setup_strict setup_empty undo undo_gone undo_driver records unheard doctor report monitor completion completion_names json undone asked'
 
 problem()
 {
@@ -946,6 +946,22 @@ test_setup_only()
 	run 0 adopt --boot --dry-run
 	says "echo 0000:01:00.0 >$PCI/drivers_probe"
 	says_not 01:00.1
+}
+
+# Then nothing is adopted either
+test_setup_unwritten()
+{
+	mkdir -p "$ROOT/etc/pciback-reset.d"
+	ln -s /dev/full "$ROOT/etc/pciback-reset.d/gpu~"
+	run 1 setup gpu 01:00.0 01:00.1
+	says '/etc/pciback-reset.d/gpu: No space left on device'
+	says_not 0000:01:00.0
+	is "$(cat "$PCI/devices/0000:01:00.0/driver_override")" '(null)' 'its override'
+	[ ! -e "$ROOT/etc/pciback-reset.d" ] || problem "it is still there"
+	# Nor is what was not adopted set up
+	run 1 setup gpu 01:00.0 01:00.1
+	says 'pciback does not take it'
+	[ ! -e "$ROOT/etc/pciback-reset.d" ] || problem "it is set up"
 }
 
 # Also what was adopted in another way before; and a failure is not silent
