@@ -36,12 +36,13 @@ static const char *override(const struct fn *f, const char *driver)
 
 static const char *record(const struct fn *f)
 {
-	if (opts & OPT_DRY_RUN)
+	const char *path = at(RECORDS "/%s", f->bdf), *before = attr(f, "driver_override");
+
+	/* After half an adoption it is what was before that */
+	if ((opts & OPT_DRY_RUN) || (!strcmp(before, "pciback") && exists(path)))
 		return NULL;
 	mkdir(at(RECORDS), 0755);
-	return failed(RECORDS,
-		      write_new(at(RECORDS "/%s", f->bdf),
-				format("%s\n%s\n", f->driver, attr(f, "driver_override"))));
+	return failed(RECORDS, write_new(path, format("%s\n%s\n", f->driver, before)));
 }
 
 /* With xl its own way, so that it knows; it puts functions in quarantine, too. */
@@ -74,7 +75,7 @@ static const char *release_one(struct fn *f)
 {
 	char *path = at(RECORDS "/%s", f->bdf), *old = "", *rest;
 	const char *why;
-	bool known = false;
+	bool known = false, gone, taken;
 
 	if (strcmp(attr(f, "driver_override"), "pciback")) {
 		if (use_xl() && !run(false, "xl", "pci-assignable-remove", "-r", f->bdf)) {
@@ -108,15 +109,22 @@ static const char *release_one(struct fn *f)
 	why = f->owned ? failed("unbind", put(f->bdf, at(PCIBACK "/unbind"))) : NULL;
 	if (why)
 		return why;
-	if (old[0] && exists(at(PCI "/drivers/%s", old)))
+	/* Half an adoption may have left it its driver; that may have been unloaded later */
+	taken = f->driver[0] && !f->owned;
+	gone = old[0] && !exists(at(PCI "/drivers/%s", old));
+	if (!taken && old[0] && !gone)
 		why = failed("bind", put(f->bdf, at(PCI "/drivers/%s/bind", old)));
-	else if (!known)
+	else if (!taken && (gone || !known))
 		put(f->bdf, at(PCI "/drivers_probe"));
 	if (why || (opts & OPT_DRY_RUN))
 		return why;
 	unlink(path);
 	scan_driver(f);
-	return f->owned ? "pciback still has it" : NULL;
+	if (f->owned)
+		return "pciback still has it";
+	return gone && strcmp(f->driver, old) ?
+		format("its driver was %s, which is not there; it has %s now", old,
+		       driver_or_none(f)) : NULL;
 }
 
 /* As its set-up wants it, also if it was adopted in another way */

@@ -32,7 +32,7 @@ TESTS='options root_fs volume swap nvme_paths root_above root_unseen guest_disk 
 	mixed cardbus vmd kernel_says plan_before plan_cut plan_unread names_hostile list_machine domains
 	guest_of_model reset_of_guest stale_reason fail_closed
 	waits_small detach_again detach_dom0 attach_undone attach_nothing boot_missing moved
-	setup setup_only setup_unwritten setup_strict setup_empty undo undo_gone undo_driver records unheard doctor report monitor completion completion_names json undone asked'
+	setup setup_only setup_unwritten setup_strict setup_empty undo undo_gone undo_driver records records_kept unheard doctor report monitor completion completion_names json undone asked'
 
 problem()
 {
@@ -1041,6 +1041,35 @@ test_records()
 	printf '\n%0300d\n' 0 >"$ROOT/run/pciback-reset/0000:01:00.0"
 	run 1 release 01:00.0
 	is "$(tr -d 0 <"$PCI/devices/0000:01:00.0/driver_override" | wc -c)" 0 'what else is written'
+}
+
+# An adoption that ended half way, and is repeated: the driver before it is the former one.  It
+# goes back to that, or nobody says that it did.
+test_records_kept()
+{
+	rm "$PCI/devices/0000:01:00.0/driver"
+	echo pciback >"$PCI/devices/0000:01:00.0/driver_override"
+	mkdir -p "$ROOT/run/pciback-reset"
+	printf 'nouveau\n(null)\n' >"$ROOT/run/pciback-reset/0000:01:00.0"
+	run 1 adopt --only 01:00.0
+	is "$(cat "$PCI/drivers/nouveau/bind")" 0000:01:00.0 'what was bound'
+	printf 'nouveau\n(null)\n' >"$ROOT/run/pciback-reset/0000:01:00.0"
+	echo pciback >"$PCI/devices/0000:01:00.0/driver_override"
+	kernel 0000:01:00.0
+	: >"$PCI/drivers_probe"
+	rm -r "$PCI/drivers/nouveau"
+	run 0 release --dry-run --only 01:00.0
+	says "echo 0000:01:00.0 >$PCI/drivers_probe"
+	# As the kernel does it, which binds the one that there is
+	rm "$PCI/drivers/pciback/unbind" "$PCI/drivers_probe"
+	mkfifo "$PCI/drivers/pciback/unbind" "$PCI/drivers_probe"
+	(read -r bdf <"$PCI/drivers/pciback/unbind"; bind "$bdf" vfio-pci
+		read -r bdf <"$PCI/drivers_probe") &
+	probed=$!
+	run 1 release --only 01:00.0
+	kill $probed 2>/dev/null
+	wait $probed
+	says '0000:01:00.0  failed   its driver was nouveau, which is not there; it has vfio-pci now'
 }
 
 # Who does not listen any more stops nothing half way; but monitor is for who listens alone
