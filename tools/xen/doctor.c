@@ -93,10 +93,15 @@ static void check_setup(const char *name)
 	struct fn *f;
 
 	for_words(word, text, " \n") {
-		f = parse_want(word, &want) ? find(want.bdf) : NULL;
-		if (*word != '-' && !(f && f->owned))
-			check(false, clean(format("set-up %s: %s is not pciback's", name, word)),
-			      clean(format("pciback-reset adopt %s", name)));
+		const char *why = "it is no address";
+
+		f = parse_want(word, &want) ? locate(&want, &why) : NULL;
+		if (*word != '-' && !f)
+			check(false, clean(format("set-up %s: %s: %s", name, word, why)),
+			      format("pciback-reset undo %s; and set it up again", name));
+		else if (f && !f->owned)
+			check(false, format("set-up %s: %s is not pciback's", name, f->bdf),
+			      format("pciback-reset adopt %s", name));
 	}
 }
 

@@ -284,35 +284,44 @@ static void add_setup(const char *name)
 		refuse(NULL, UNKNOWN, "there is no set-up of the name %s", name);
 }
 
-/*
- * A function that is what it was when somebody wrote it down; NULL, and why.  @left: what is gone,
- * or has made room for another device, has left its set-up alone.
- */
-static struct fn *found(const struct want *want, bool left)
+/* A function that is what it was when somebody wrote it down; NULL, and @why */
+struct fn *locate(const struct want *want, const char **why)
 {
 	struct fn *f = find(want->bdf);
-	const char *why = NULL;
 
 	/* Addresses move when hardware is added; a place does not */
 	if (want->path[0] && want->ids[0])
 		for_all(other)
-			if (other != f && !strcmp(slot_path(other), want->path)) {
-				warn("what was %s is %s now", want->bdf, other->bdf);
+			if (!strcmp(slot_path(other), want->path)) {
 				f = other;
 				break;
 			}
 	if (!f)
-		why = format("there is no function %s", want->bdf);
+		*why = format("there is no function %s", want->bdf);
 	else if (want->ids[0] && strcmp(want->ids, ids_of(f)))
-		why = format("%s is %s, and not %s as it should be", f->bdf, ids_of(f), want->ids);
+		*why = format("%s is %s, and not %s as it should be", f->bdf, ids_of(f),
+			      want->ids);
 	else if (want->path[0] && strcmp(slot_path(f), want->path))
-		why = format("%s is at %s, and not at %s as it should be", f->bdf, slot_path(f),
-			     want->path);
-	if (why && left && (want->opts & OPT_STRICT))
+		*why = format("%s is at %s, and not at %s as it should be", f->bdf, slot_path(f),
+			      want->path);
+	else
+		return f;
+	return NULL;
+}
+
+/* That, or why not.  @left: what is gone or another device has left its set-up alone. */
+static struct fn *found(const struct want *want, bool left)
+{
+	const char *why;
+	struct fn *f = locate(want, &why);
+
+	if (f && strcmp(f->bdf, want->bdf))
+		warn("what was %s is %s now", want->bdf, f->bdf);
+	else if (!f && left && (want->opts & OPT_STRICT))
 		warn("%s", why);
-	else if (why)
+	else if (!f)
 		refuse(want->bdf, UNKNOWN, "%s", why);
-	return why ? NULL : f;
+	return f;
 }
 
 static struct list find_all(bool brief, bool left)

@@ -165,6 +165,7 @@ void print_result(const struct fn *f, int code, const char *word, const char *te
 const char *colour(const char *word);
 void warn_if_stock(void);
 void need_pciback(void);
+struct fn *locate(const struct want *want, const char **why);
 struct list need_functions(char **argv, bool brief, bool left);
 struct list boot_functions(void);
 

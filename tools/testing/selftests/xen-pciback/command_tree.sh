@@ -1128,6 +1128,20 @@ test_doctor()
 	says_not NOT
 	run 0 doctor --json
 	is "$(grep -vc '"ok": true' "$WORK/out")" 0 'red lines'
+	# A set-up is what is at its place, whatever its address is now
+	mkdir "$ROOT/etc/pciback-reset.d"
+	setup=$ROOT/etc/pciback-reset.d/audio
+	echo '0000:09:00.1=10de:10f0@0000:00:01.0/00.1' >"$setup"
+	run 0 doctor
+	echo '0000:03:00.0=8086:100e@0000:00:02.0/00.0/00.0' >>"$setup"
+	run 1 doctor
+	says "NOT  set-up audio: 0000:03:00.0 is not pciback's"
+	says '       pciback-reset adopt audio'
+	echo '0000:01:00.1=8086:100e' >"$setup"
+	run 1 doctor
+	says 'NOT  set-up audio: 0000:01:00.1=8086:100e: 0000:01:00.1 is 10de:10f0, and not 8086:100e'
+	says '       pciback-reset undo audio; and set it up again'
+	rm "$setup"
 	bind 0000:01:00.0 pciback 'blocked 0000:01:00.1 (no driver)'
 	run 1 doctor
 	says '       pciback-reset plan 0000:01:00.0'
