@@ -3,6 +3,7 @@
  * pciback-reset: plan, in sentences, with what to type
  */
 #include <json-c/json.h>
+#include <pci/header.h>
 #include <string.h>
 #include "pciback-reset.h"
 
@@ -14,6 +15,24 @@ static struct json_object *sentences, *cures;
 static int vfs_of(const struct fn *f)
 {
 	return atoi(attr(f, "sriov_numvfs"));
+}
+
+/* It has a driver that forbids a reset of its set, and could do without */
+static bool used_bridge(const struct fn *f)
+{
+	return f->bridge && f->driver[0] && !f->owned && strcmp(f->driver, "pcieport") &&
+		class_of(f) >> 8 != PCI_CLASS_BRIDGE_CARDBUS;
+}
+
+/* Is there a strong reset, when nothing is in its way any more? */
+static bool curable(struct fn *f)
+{
+	struct list set = set_of(f);
+
+	for_each(m, &set)
+		if (used_bridge(m))
+			return true;
+	return own_method(f) || !set_blocker(f);
 }
 
 /* What to type for each function in the way */
@@ -41,7 +60,7 @@ static void add_cures(struct fn *f)
 	for_each(m, &set) {
 		if (vfs_of(m))
 			add(cures, "echo 0 >" PCI "/devices/%s/sriov_numvfs", m->bdf);
-		else if (m->bridge && m->driver[0] && !m->owned && strcmp(m->driver, "pcieport"))
+		else if (used_bridge(m))
 			add(cures, "echo %s >" PCI "/drivers/%s/unbind", m->bdf, m->driver);
 	}
 	for_each(m, &adopt) {
@@ -105,7 +124,7 @@ static void plan_blocked(struct fn *f, const struct list *set)
 		    f->bdf, plan->blocker, sentence_for(plan->why, blocker));
 		add(sentences, "The set:%s", list_text(set));
 	}
-	if (why && blocker && blocker->bridge && blocker->domid < 0)
+	if (!curable(f) && blocker && blocker->domid < 0)
 		add(sentences, "That does not change if pciback owns all of the set: %s.", why);
 	else
 		add_cures(f);
@@ -163,7 +182,7 @@ static void plan_adoption(struct fn *f, const char *others)
 	use = used_for(f, &never);
 	if (use)
 		add(sentences, "This machine uses it: %s.", use);
-	else
+	else if (curable(f))
 		add_cures(f);
 }
 

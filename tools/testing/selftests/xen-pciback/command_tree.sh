@@ -29,7 +29,7 @@ export PCIBACK_RESET_ROOT="$ROOT" NO_COLOR=1 PATH="$WORK/bin:$PATH"
 
 TESTS='options root_fs volume swap nvme_paths root_above root_unseen guest_disk opened opened_others loops nodes opens user_driver interface uppers
 	console security chipset bridge pf beyond
-	mixed cardbus vmd kernel_says plan_before plan_cut plan_unread names_hostile list_machine domains
+	mixed cardbus bridge_driver vmd kernel_says plan_before plan_cut plan_unread names_hostile list_machine domains
 	guest_of_model reset_of_guest stale_reason fail_closed
 	waits_small detach_again detach_dom0 attach_undone attach_nothing boot_missing moved
 	setup setup_only setup_unwritten setup_strict setup_empty undo undo_gone undo_driver records records_kept unheard doctor report monitor completion completion_names json undone asked'
@@ -533,13 +533,33 @@ test_cardbus()
 	add 0000:03:02.0 0000:02:00.0 060700 104c:ac56 yenta_cardbus
 	run 3 plan 03:00.0
 	says 'It cannot be passed safely: 0000:03:02.0 is a CardBus bridge, which pciback can never own'
+	says_not 'To make it possible'
 	run 4 adopt 03:00.0 03:01.0
 	says '0000:03:00.0 could not be reset with its set: 0000:03:02.0 is a CardBus bridge'
 	bind 0000:03:01.0 pciback 'blocked 0000:03:02.0 (CardBus bridge, cannot be owned)'
 	run 4 plan 03:01.0
 	says 'its set, and 0000:03:02.0 is a CardBus bridge, which pciback can never own'
 	says_not 'pciback-reset adopt'
+	bind 0000:03:01.0 pciback 'blocked 0000:03:00.0 (e1000)'
+	run 4 plan 03:01.0
+	says 'That does not change if pciback owns all of the set: 0000:03:02.0 is a CardBus bridge'
+	says_not 'To make it possible'
 	is "$(cat "$PCI/devices/0000:03:00.0/driver_override")" '(null)' 'its override'
+}
+
+# What a bridge's driver forbids is possible without that
+test_bridge_driver()
+{
+	bind 0000:02:00.0 shpchp
+	bind 0000:03:00.0 pciback 'blocked 0000:02:00.0 (shpchp)'
+	run 4 plan 03:00.0
+	says "To make it possible:"
+	says "pciback-reset adopt 0000:03:01.0"
+	run 3 plan 03:01.0
+	add 0000:04:00.0 0000:00:02.0 020000 8086:100e
+	run 3 plan 04:00.0
+	says 'It cannot be passed safely: 0000:02:00.0 is a bridge, and its driver shpchp uses it'
+	says '    echo 0000:02:00.0 >/sys/bus/pci/drivers/shpchp/unbind'
 }
 
 test_vmd()
@@ -561,6 +581,7 @@ test_kernel_says()
 	methods 0000:08:00.0 pm
 	run 3 plan 08:00.0
 	says 'the kernel allows no bus reset of 0000:08:00.0'
+	says_not 'To make it possible'
 	methods 0000:08:00.0 pm bus
 	run 3 plan 08:00.0
 	says 'It can be passed together with its set'
