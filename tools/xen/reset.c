@@ -163,16 +163,24 @@ static struct list group(const struct list *l)
 	return heads;
 }
 
+static bool was_weak(const struct fn *f)
+{
+	const char *last = attr(f, "pciback/last_reset");
+	size_t n = strlen(last);
+
+	return n > 6 && !strcmp(last + n - 6, "(weak)");
+}
+
 static void report_reset(struct fn *f)
 {
 	const struct fn *head = f->head;
 	const char *last = attr(f, "pciback/last_reset"), *word;
-	size_t i = 0, n = strlen(last);
+	size_t i = 0;
 
 	while (results[i].err != head->err && results[i].err != -1)
 		i++;
 	word = results[i].word;
-	if (!head->err && n > 6 && !strcmp(last + n - 6, "(weak)"))
+	if (!head->err && was_weak(f))
 		word = "weak";
 	/* Where nothing was done, the last reset is another one */
 	if (head->err == EBUSY && head->domid >= 0)
@@ -195,6 +203,7 @@ static struct {
 static void *reset_one(void *arg)
 {
 	struct fn *head = arg;
+	bool alone;
 
 	head->err = put(head->request, head->path);
 	pthread_mutex_lock(&resets.lock);
@@ -202,9 +211,18 @@ static void *reset_one(void *arg)
 		head->err = ENOTTY;
 	if (head->err == EBUSY)
 		scan_guests();
-	for_each(f, &resets.asked)
-		if (f->head == head)
-			report_reset(f);
+	alone = !(opts & OPT_DRY_RUN) &&
+		(head->err == EBUSY || (!head->err && was_weak(head)));
+	for_each(f, &resets.asked) {
+		if (f->head != head)
+			continue;
+		/* The reset of its set was not possible any more, and has not reached it */
+		if (alone && f != head) {
+			f->head = f;
+			f->err = put(f->bdf, head->path);
+		}
+		report_reset(f);
+	}
 	/* On a terminal, where the next line overwrites it */
 	if (++resets.ended < resets.total && !(opts & OPT_DRY_RUN) && isatty(STDERR_FILENO))
 		fprintf(stderr, "%d of %d resets done\r", resets.ended, resets.total);
@@ -306,12 +324,19 @@ void command_reset(char **argv)
  * says nothing of what it gives to a device model, and waits for a frontend that never comes.
  * What is not even asked of pciback is not handed out, if xenstore can be read.
  */
+static bool handed_out(const struct fn *f, int domid)
+{
+	if (f->handout == NOT_LISTED)
+		return !use_xl();
+	if (f->handout == WANTED)
+		return !thorough() && !is_pv(domid);
+	return f->handout == HANDED_OUT && f->domid == domid;
+}
+
 static bool answered(const struct fn *f, int domid)
 {
 	scan_guests();
-	if (f->handout == NOT_LISTED)
-		return !use_xl();
-	return f->handout != WANTED || (!thorough() && !is_pv(domid));
+	return f->handout == REFUSED || handed_out(f, domid);
 }
 
 /* Detach them, up to the first that fails or the @whole list, and reset those and @more */
@@ -368,7 +393,7 @@ void command_attach(char **argv)
 		if (!run(false, "xl", "pci-attach", format("%d", domid), f->bdf)) {
 			list_add(&attached, f);
 			if ((opts & OPT_DRY_RUN) || (wait_for(RELEASE_S, answered(f, domid)) &&
-						     f->handout != REFUSED))
+						     handed_out(f, domid)))
 				continue;
 			warn("pciback does not hand out %s", f->bdf);
 		}

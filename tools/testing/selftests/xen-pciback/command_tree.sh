@@ -31,7 +31,7 @@ TESTS='options root_fs volume swap nvme_paths root_above root_unseen guest_disk 
 	console security chipset bridge pf beyond
 	mixed cardbus bridge_driver vmd kernel_says plan_before plan_cut plan_unread names_hostile list_machine domains
 	guest_of_model reset_of_guest stale_reason fail_closed
-	waits_small detach_again detach_dom0 attach_undone attach_nothing boot_missing moved
+	waits_small detach_again detach_dom0 attach_undone attach_nothing attach_elsewhere weak_alone boot_missing moved
 	setup setup_only setup_unwritten setup_strict setup_empty undo undo_gone undo_driver records records_kept unheard doctor report monitor completion completion_names json undone asked'
 
 problem()
@@ -820,6 +820,40 @@ test_attach_nothing()
 	PATIENCE=3
 	run 124 attach win11 01:00.0
 	says_not attached
+}
+
+# What another guest has, or what is on its way back, was not handed out
+test_attach_elsewhere()
+{
+	toolstack
+	domain 3 win11
+	domain 4 other
+	kernel 0000:01:00.0
+	PATIENCE=3
+	sed -i 's,\(pci[-/]\)[$]2,\14,' "$WORK/bin/xl"
+	run 124 attach win11 01:00.0
+	says_not attached
+	rm -r "$ROOT/xenstore/local/domain/0"
+	toolstack
+	sed -i 's/echo 3/echo 5/' "$WORK/bin/xl"
+	run 124 attach win11 01:00.0
+	says_not attached
+}
+
+# A set's reset that has become impossible reaches no other function: each is reset for itself
+test_weak_alone()
+{
+	kernel 0000:01:00.0 0000:01:00.1
+	for bdf in 0000:01:00.0 0000:01:00.1; do
+		echo slot >"$PCI/devices/$bdf/pciback/reset_plan"
+	done
+	run 0 reset --weak 01:00.0 01:00.1
+	is "$(cat "$PCI/drivers/pciback/do_flr")" 0000:01:00.0 'what was written'
+	echo 'slot: blocked by 0000:01:00.1 (in use: bus mastering is on); pm: ok (weak)' \
+		>"$PCI/devices/0000:01:00.0/pciback/last_reset"
+	run 0 reset --weak 01:00.0 01:00.1
+	says '0000:01:00.0  weak     slot: blocked by'
+	is "$(cat "$PCI/drivers/pciback/do_flr")" 0000:01:00.1 'what was written last'
 }
 
 # What went wrong is not what went wrong the last time
