@@ -26,16 +26,25 @@ bool has_program(const char *name)
 	return false;
 }
 
+/* An error is no answer: who cannot see the guests must not take their functions for idle */
+static void need_answer(bool good)
+{
+	if (!good && errno && errno != ENOENT)
+		die(FAILED, "xenstore gives no answer: %s", strerror(errno));
+}
+
 /*
- * Where there is no socket nobody may ever answer, and a dom0 would wait for that.  What failed is
- * tried again: monitor looks for as long as it runs.
+ * Where there is no socket nobody may ever answer, and a dom0 would wait for that.  Only root may
+ * ask: who may not sees what pciback says.
  */
 static bool open_store(void)
 {
 	if (on_tree())
 		return exists(at("/xenstore"));
-	if (!store && (exists("/run/xenstored/socket") || exists("/var/run/xenstored/socket")))
-		store = xs_open(0);
+	if (!store && (exists("/run/xenstored/socket") || exists("/var/run/xenstored/socket"))) {
+		store = xs_open(XS_OPEN_SOCKETONLY);
+		need_answer(store || errno == EACCES);
+	}
 	return store;
 }
 
@@ -61,6 +70,7 @@ static char *store_read(const char *path)
 	if (!store)
 		return read_line(node_file(path));
 	value = xs_read(store, XBT_NULL, path, &len);
+	need_answer(value);
 	out = clean(value ?: "");
 	free(value);
 	return out;
@@ -72,9 +82,16 @@ static char **store_names(const char *path)
 	unsigned int i, n = 0;
 	char **nodes, **list;
 
-	if (!open_store() || !store)
-		return names(on_tree() ? node_file(path) : "");
+	if (!open_store())
+		return names("");
+	if (!store) {
+		errno = 0;
+		list = names(node_file(path));
+		need_answer(*list);
+		return list;
+	}
 	nodes = xs_directory(store, XBT_NULL, path, &n);
+	need_answer(nodes);
 	list = get((n + 1) * sizeof(*list));
 	for (i = 0; nodes && i < n; i++)
 		list[i] = format("%s", nodes[i]);
@@ -250,5 +267,8 @@ int run_program(bool quiet, const char *const argv[])
 		warn("%s: %s", argv[0], strerror(errno));
 		_exit(127);
 	}
-	return waitpid(pid, &result, 0) == pid && WIFEXITED(result) ? WEXITSTATUS(result) : -1;
+	if (pid < 0)
+		warn("%s: %s", argv[0], strerror(errno));
+	return pid > 0 && waitpid(pid, &result, 0) == pid && WIFEXITED(result) ?
+		WEXITSTATUS(result) : -1;
 }

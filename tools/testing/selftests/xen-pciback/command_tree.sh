@@ -29,7 +29,7 @@ export PCIBACK_RESET_ROOT="$ROOT" NO_COLOR=1 PATH="$WORK/bin:$PATH"
 
 TESTS='options root_fs volume swap nvme_paths root_above root_unseen guest_disk opened opened_others loops nodes opens user_driver interface uppers
 	console security chipset bridge pf beyond
-	mixed cardbus bridge_driver vmd kernel_says plan_before plan_cut plan_unread names_hostile list_machine domains
+	mixed cardbus bridge_driver vmd kernel_says plan_before plan_cut plan_unread names_hostile list_machine domains no_answer
 	guest_of_model reset_of_guest stale_reason fail_closed
 	waits_small detach_again detach_dom0 attach_undone attach_nothing attach_elsewhere weak_alone boot_missing moved
 	setup setup_only setup_unwritten setup_strict setup_empty undo undo_gone undo_driver records records_kept unheard doctor report monitor completion completion_names json undone asked'
@@ -675,6 +675,19 @@ test_domains()
 	run 0 attach --dry-run 3 01:00.0
 	run 3 attach 4 01:00.0
 	run 3 attach win10 01:00.0
+}
+
+# Who cannot see the guests takes nothing for idle
+test_no_answer()
+{
+	kernel 0000:01:00.0
+	run 0 reset 01:00.0
+	mkdir -p "$ROOT/xenstore/local/domain/0/backend"
+	ln -s pci "$ROOT/xenstore/local/domain/0/backend/pci"
+	for arguments in 'reset 01:00.0' 'release 01:00.0' 'list'; do
+		run 1 $arguments
+		says 'xenstore gives no answer: Too many levels of symbolic links'
+	done
 }
 
 # A device model has the backend: it is not what a person calls the guest
