@@ -237,10 +237,16 @@ static bool agreed(const struct list *l, const struct list *named)
 	for_each(f, &more)
 		fprintf(stderr, "  %s  %s (%s)\n", f->bdf, name_of(f), driver_or_none(f));
 	fprintf(stderr, "Go on? [y/N] ");
-	if (fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
-		return true;
-	fail(FAILED);
-	return false;
+	if (!fgets(answer, sizeof(answer), stdin) || (answer[0] != 'y' && answer[0] != 'Y')) {
+		fail(FAILED);
+		return false;
+	}
+	/* Much may have happened meanwhile */
+	scan_guests();
+	for_each(f, l)
+		scan_driver(f);
+	forget_uses();
+	return !refused(l, named);
 }
 
 /* @what, and what belongs to it, in @l; @named is all that somebody has thought of */

@@ -136,6 +136,7 @@ const char *driver_or_none(const struct fn *f);
 
 /* uses.c */
 const char *used_for(struct fn *f, bool *never);
+void forget_uses(void);
 
 /* guests.c: xenstore and xl */
 bool has_program(const char *name);

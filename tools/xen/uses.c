@@ -244,6 +244,13 @@ static void scan_uses(void)
 		mark_held(use, false);
 }
 
+/* Somebody took a while to answer */
+void forget_uses(void)
+{
+	uses = NULL;
+	root_known = false;
+}
+
 static bool uses_function(const struct use *use, const struct fn *f)
 {
 	const char *below = format("/%s/", f->bdf), *number = strrchr(use->name, '-');
@@ -313,13 +320,11 @@ static const char *vf_in_use(const struct fn *f, bool *never, bool look)
  */
 const char *used_for(struct fn *f, bool *never)
 {
-	static bool scanned;
 	bool look = never, none;
 	const char *why;
 
-	if (!scanned)
+	if (!uses)
 		scan_uses();
-	scanned = true;
 	never = never ?: &none;
 	*never = f->bridge || f->domain > 0xffff;
 	if (f->bridge)

@@ -1136,7 +1136,7 @@ test_records_kept()
 	probed=$!
 	run 1 release --only 01:00.0
 	kill $probed 2>/dev/null
-	wait $probed
+	wait $probed 2>/dev/null
 	says '0000:01:00.0  failed   its driver was nouveau, which is not there; it has vfio-pci now'
 }
 
@@ -1401,6 +1401,22 @@ test_asked()
 	run 1 adopt 01:00.0
 	says 'Go on?'
 	says 'pciback does not take it'
+	# What comes into use meanwhile: the names that it shows are not looked up before
+	disk 0000:01:00.1 sda 8:0
+	rm "$PCI/devices/0000:01:00.1/vendor"
+	mkfifo "$PCI/devices/0000:01:00.1/vendor"
+	while :; do
+		{
+			mounted 8:0 /srv /dev/sda
+			echo 0x10de
+		} >"$PCI/devices/0000:01:00.1/vendor"
+	done &
+	meanwhile=$!
+	run 4 adopt 01:00.0
+	kill $meanwhile
+	wait $meanwhile 2>/dev/null
+	says 'Go on?'
+	says '0000:01:00.1 is not taken without --force: sda is mounted on /srv'
 	ANSWER=''
 }
 
