@@ -93,6 +93,7 @@ const char *parse_bdf(const char *s, char *bdf)
 bool parse_want(const char *s, struct want *want)
 {
 	unsigned int vendor, device;
+	char top[BDF_LEN];
 
 	memset(want, 0, sizeof(*want));
 	s = parse_bdf(s, want->bdf);
@@ -103,10 +104,12 @@ bool parse_want(const char *s, struct want *want)
 		snprintf(want->ids, sizeof(want->ids), "%04x:%04x", vendor, device);
 	}
 	if (s && *s == '@') {
-		s++;
-		if (!*s || strlen(s) >= sizeof(want->path) || s[strspn(s, "0123456789abcdef:./")])
+		/* lspci -P leaves out the domain of all if there is only one */
+		s = parse_bdf(s + 1, top);
+		if (!s || strlen(s) >= sizeof(want->path) - BDF_LEN ||
+		    s[strspn(s, "0123456789abcdef./")])
 			return false;
-		strcpy(want->path, s);
+		snprintf(want->path, sizeof(want->path), "%s%s", top, s);
 		return true;
 	}
 	return s && !*s;

@@ -957,6 +957,12 @@ test_moved()
 	run 0 adopt --only --dry-run nic
 	says 'what was 0000:09:00.0 is 0000:03:00.0 now'
 	says "echo 0000:03:00.0 >$PCI/drivers_probe"
+	# As lspci -P writes it
+	run 0 adopt --only --dry-run 09:00.0=8086:100e@00:02.0/00.0/00.0
+	says "echo 0000:03:00.0 >$PCI/drivers_probe"
+	for path in '' 00 02.0/00.0 00:02.0/00:00.0 "00:02.0/$(printf '%0300d' 0)"; do
+		run 2 adopt --only --dry-run "09:00.0=8086:100e@$path"
+	done
 	echo '0000:01:00.0=8086:100e@0000:00:02.0/00.0/05.0' >"$ROOT/etc/pciback-reset.d/nic"
 	run 3 adopt --dry-run nic
 	says 'is 10de:1b80, and not 8086:100e as it should be'
