@@ -255,9 +255,15 @@ TEST_F(played, release_comes_back_for_its_locks)
 	EXPECT_TRUE(fn_wait_clean(self->card.first));
 }
 
-/* A sibling that the reset of all does not bring back is named, whoever's reset it was */
-TEST_F(played, release_names_a_sibling_that_stays_away)
+/*
+ * A sibling that the reset of all does not bring back is named, whoever's reset it was. The
+ * core waits a minute for it if it is the first one of the bus, which depends on the order
+ * in which they were found.
+ */
+TEST_F_TIMEOUT(played, release_names_a_sibling_that_stays_away, 180)
 {
+	unsigned int tries = 0;
+
 	if (!fault_available())
 		SKIP(return, "no " FAULT_MODULE);
 	seize(self->card.second, self->card.third);
@@ -266,8 +272,9 @@ TEST_F(played, release_names_a_sibling_that_stays_away)
 	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->card.first, 1));
 	ASSERT_EQ(0, fault_set(self->card.third, "sbr_away_ms", FAULT_FOR_EVER));
 	EXPECT_EQ(0, guest_destroy(&self->guest));
-	EXPECT_TRUE(fn_wait_clean(self->card.first));
-	fn_quiesce(self->card.third);
+	while (!fn_wait_clean(self->card.first) && ++tries < 12)
+		;
+	EXPECT_EQ(0, fn_needs_reset(self->card.first));
 	EXPECT_EQ(1, fn_needs_reset(self->card.third));
 	snprintf(self->text, sizeof(self->text), "slot: no answer (%s)",
 		 self->card.third.name);
