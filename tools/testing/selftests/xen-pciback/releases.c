@@ -256,7 +256,7 @@ TEST_F(played, release_comes_back_for_its_locks)
 }
 
 /*
- * A sibling that the reset of all does not bring back is named, whoever's reset it was. The
+ * A sibling that the reset of all does not bring back is named, also by another's reset. The
  * core waits a minute for it if it is the first one of the bus, which depends on the order
  * in which they were found.
  */
