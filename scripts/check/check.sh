@@ -446,9 +446,11 @@ mutant()
 	while [ $# -gt 0 ] && [ "$failed" -eq 0 ]; do
 		run_tests "mutant-$name" "$built" "$1" \
 			3>/dev/null >"$OUT/check/mutant-$name.out" 2>&1
-		# A run without tests proves nothing, unless the fault ended it.
-		if grep -q '^# no test ran' "$tap.counts" &&
-			{ [ "$(cat "$tap.rc")" -lt 124 ] || ! grep -q 'vm: up' "$console"; }; then
+		# A run without tests proves nothing, unless the fault ended it; nor does
+		# one without a test that was named.
+		if { grep -q '^# no test ran' "$tap.counts" || [ -s "$tap.missing" ]; } &&
+			{ [ "$(cat "$tap.rc")" -lt 124 ] || ! grep -q 'vm: up' "$console"; } &&
+			! grep -q '^# not ok' "$tap"; then
 			failed=0
 		fi
 		shift

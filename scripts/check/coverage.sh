@@ -18,6 +18,7 @@ set -eu
 lock_out
 
 rm -rf "$OUT/run"/check* "$OUT/check"/check*
+[ -n "$TESTS" ] || rm -f "$OUT/coverage.json"
 rc=0
 VM_COVERAGE=1 APART=1 "$SCRIPT_DIR/check/check.sh" || rc=$?
 json=$OUT/coverage.json

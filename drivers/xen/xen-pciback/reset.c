@@ -353,12 +353,15 @@ static int pcibk_reset_steps(struct pcibk_request *r)
 		return own;
 	if (!r->mixed)
 		set = pcibk_step(r, pcibk_try_set);
+	/* A release needs no more than that, even if a sibling did not come back. */
+	if (r->ask == PCIBK_ASK_RELEASE && r->claim.done)
+		return set;
 
 	/* Try the bus one level up, as long as a function does not respond or was not reset */
 	while ((set == -ETIMEDOUT || set == -EIO) && !pci_is_root_bus(r->top->bus->self->bus)) {
 		r->top = r->top->bus->self;
 		up = pcibk_step(r, pcibk_try_set);
-		if (up == -ENOTTY || up == -EBUSY || up == -EALREADY)
+		if (up == -ENOTTY || up == -EBUSY)
 			break;
 		set = up;
 	}
@@ -379,7 +382,8 @@ static int pcibk_reset_steps(struct pcibk_request *r)
 	r->weak = true;
 	weak = pcibk_step(r, pcibk_try_function);
 	r->denied = set == -EBUSY && pcibk_is_request(r);
-	if ((set == -ENOTTY && weak != -ENOTTY) || (!weak && r->ask != PCIBK_ASK_RESET))
+	if (weak == -EALREADY || (set == -ENOTTY && weak != -ENOTTY) ||
+	    (!weak && r->ask != PCIBK_ASK_RESET))
 		return weak;
 	return strong;
 }
@@ -520,7 +524,7 @@ int pcibk_reset(struct pci_dev *dev, enum pcibk_ask ask, unsigned int from)
 
 /*
  * End the coverage of all functions in the set of @dev.  Called when a function of the set is
- * released or seized, and when error recovery begins.
+ * released or seized, and when error recovery begins or ends.
  */
 void pcibk_end_coverage(const struct pci_dev *dev)
 {

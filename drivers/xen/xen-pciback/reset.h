@@ -93,6 +93,7 @@ struct pcibk_claim {
 	bool noted;			/* a farewell was noted for @in_the_way */
 	struct pci_dev *in_the_way;	/* the assigned function that blocks, with a reference */
 	int err;			/* why the set cannot be claimed */
+	bool done;			/* the reset has brought @dev back */
 	unsigned int members;		/* how many owned functions the walk has seen */
 	unsigned int changes;		/* pcibk_changes before the walk */
 	char blocker[PCIBK_TEXT_LEN];	/* what blocks the reset, or did not respond after it */

@@ -380,6 +380,7 @@ static int pcibk_claim_result(struct pcibk_claim *claim, const char *step, int e
 		if (!psdev->reset.err)
 			psdev->reset.err = err ?: lost ? -EIO : 0;
 		pcibk_account(psdev, step, psdev->reset.err, true);
+		claim->done |= psdev->dev == claim->dev && !psdev->reset.err;
 		/* Another reset of the same set would not help the siblings. */
 		if (!psdev->reset.err || psdev->dev != claim->dev)
 			psdev->reset.due = false;

@@ -237,6 +237,27 @@ TEST_F(played, hvm_none_left_to_read)
 	expect_idle(self->nic);
 }
 
+/* One that is being handed out has another index by then: its guest keeps it, untouched */
+TEST_F(played, hvm_shift_of_one_that_is_handed_out)
+{
+	ASSERT_EQ(0, hold_load());
+	adopt(self->nic, self->entropy);
+	create_hvm(&self->guest, DOMAIN, self->nic);
+	ASSERT_EQ(0, hold_at_return("pcistub_get_pci_dev_by_slot"));
+	guest_offer(&self->guest, self->entropy);
+	EXPECT_TRUE(hold_wait());
+	hw_begin(&self->hw);
+	EXPECT_EQ(0, guest_recall(&self->guest, self->nic));
+	EXPECT_EQ(0, guest_forget(&self->guest, self->nic));
+	EXPECT_EQ(0, hold_let_go());
+	EXPECT_EQ(0, guest_wait_fn(&self->guest, self->entropy));
+	usleep(NOTHING_MS * 1000);
+	hw_end(&self->hw);
+	EXPECT_EQ(0, hw_sbrs(&self->hw, fn_root(0x11)));
+	expect_given(&self->guest, self->entropy);
+	expect_idle(self->nic);
+}
+
 /* A detach and an attach in one look: the place is the same, the function is not */
 TEST_F(played, hvm_another_in_the_same_place)
 {
