@@ -122,9 +122,9 @@ static const char *release_one(struct fn *f)
 	scan_driver(f);
 	if (f->owned)
 		return "pciback still has it";
-	return gone && strcmp(f->driver, old) ?
-		format("its driver was %s, which is not there; it has %s now", old,
-		       driver_or_none(f)) : NULL;
+	if (gone && strcmp(f->driver, old))
+		warn("%s: its driver was %s, which is not there", f->bdf, old);
+	return NULL;
 }
 
 /* As its set-up wants it, also if it was adopted in another way */

@@ -219,7 +219,9 @@ static void *reset_one(void *arg)
 		/* The reset of its set was not possible any more, and has not reached it */
 		if (alone && f != head) {
 			f->head = f;
+			pthread_mutex_unlock(&resets.lock);
 			f->err = put(f->bdf, head->path);
+			pthread_mutex_lock(&resets.lock);
 		}
 		report_reset(f);
 	}

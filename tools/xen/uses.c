@@ -157,10 +157,15 @@ static void mark_open_files(const char *pid)
 	for_names(fd, names(at("/proc/%s/fd", pid))) {
 		const char *path = link_path(at("/proc/%s/fd/%s", pid, fd));
 		struct use *use = strncmp(path, "/dev/", 5) ? NULL : find_use(at("%s", path));
+		const char *program;
 
-		if (use && !use->why)
-			use->why = format("%s is open in %s (%s)", clean(path),
-					  read_line(at("/proc/%s/comm", pid)), pid);
+		if (!use || use->why)
+			continue;
+		program = read_line(at("/proc/%s/comm", pid));
+		/* These look at each keyboard, for its power key */
+		if (!strstr(use->path, "/input/") ||
+		    (strcmp(program, "systemd-logind") && strcmp(program, "acpid")))
+			use->why = format("%s is open in %s (%s)", clean(path), program, pid);
 	}
 }
 
@@ -267,7 +272,7 @@ static bool uses_function(const struct use *use, const struct fn *f)
 	subsystem += strlen("/nvme-subsystem/");
 	dir = format("%.*s", (int)(subsystem + strcspn(subsystem, "/") - use->path), use->path);
 	for_names(name, names(dir))
-		if (strstr(real_path(format("%s/%s", dir, name)), below))
+		if (strstr(link_path(format("%s/%s", dir, name)), below))
 			return true;
 	return false;
 }
@@ -344,12 +349,14 @@ const char *used_for(struct fn *f, bool *never)
 		why = clean(use->why);
 		*never = use->never;
 	}
-	if (!why && (*attr(f, "boot_vga") == '1' || has_first_fb(f)) && has_console())
+	if (!why && class_of(f) >> 16 == PCI_BASE_CLASS_DISPLAY &&
+	    (*attr(f, "boot_vga") == '1' || has_first_fb(f)) && has_console())
 		why = "it shows the console of this machine";
 	if (!why && class_of(f) >> 8 == 0x1080)
 		why = "it is the security processor of this machine";
-	/* A host, ISA or LPC bridge, and what else has that class and no bus behind it */
-	if (!why && class_of(f) >> 16 == PCI_BASE_CLASS_BRIDGE)
+	/* A host, ISA or LPC bridge; what calls itself another one may be anything */
+	if (!why && class_of(f) >> 16 == PCI_BASE_CLASS_BRIDGE &&
+	    class_of(f) >> 8 != PCI_CLASS_BRIDGE_OTHER)
 		why = "it is a part of this machine's chipset";
 	return why;
 }
