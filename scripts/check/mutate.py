@@ -77,10 +77,12 @@ class Mutation:
         return text.count("\n", 0, begin) + 1, "; ".join(before), "; ".join(after)
 
 
-def compiler_options(command):
+def compiler_options(command, headers):
     """What libclang wants to know of the command that has made an object"""
-    words = shlex.split(command.read_text().split(":=", 1)[1].split("\n", 1)[0])
-    options = []
+    target, words = command.read_text().split("\n", 1)[0].split(":=", 1)
+    words = shlex.split(words)
+    # From Linux 6.13 on make changes to the module's folder
+    options = [f"-working-directory={headers if '/' in target else command.parent}"]
     for i, word in enumerate(words):
         if word in ("-include", "-isystem", "-idirafter"):
             options += words[i:i + 2]
@@ -181,8 +183,7 @@ def mutate_tree(function, name, text):
 def mutations_of(source, headers):
     """All of a file"""
     unit = cindex.Index.create().parse(
-        str(source), args=compiler_options(source.with_name(f".{source.stem}.o.cmd")) +
-        [f"-working-directory={headers}"])
+        str(source), args=compiler_options(source.with_name(f".{source.stem}.o.cmd"), headers))
     for problem in unit.diagnostics:
         if problem.severity >= cindex.Diagnostic.Fatal:
             sys.exit(f"libclang: {problem}")
