@@ -35,6 +35,7 @@
 #define NO_DRIVER	"-"
 #define SECURITY	0x1080
 #define BRIDGE		0x06		/* the base class, also of what has no bus behind it */
+#define OTHER_BRIDGE	0x0680		/* which may be anything */
 #define MAX_DOMAIN	0xffff
 #define BLOCKED		4	/* the command's exit status */
 
@@ -313,13 +314,23 @@ static void make_tree(void)
 
 /* -- what it should say ------------------------------------------------------- */
 
+/* Before 5.15 the kernel does not say that it knows better than a capability */
+static bool seems_to_have_flr(const struct fact *fact)
+{
+	char methods[PLAN_SIZE];
+
+	model_methods(&machine, fact, methods);
+	return !kernel_since(5, 15) && methods[0] &&
+	       ((fact->flr && fact->type != NO_PCIE) || fact->af & PCI_AF_CAP_FLR);
+}
+
 static bool resets_alone(const struct fact *fact)
 {
 	static const struct ownership nothing;
 	char plan[PLAN_SIZE];
 
 	model_plan(&machine, &nothing, fact, plan);
-	return !strcmp(plan, "flr") || fact->num_vfs;
+	return !strcmp(plan, "flr") || fact->num_vfs || seems_to_have_flr(fact);
 }
 
 /*
@@ -379,7 +390,7 @@ static bool expect_taken(const struct fact *fact, enum use use, bool *taken)
 		if (use == FORCED)
 			continue;
 		refused |= is_used(other) || other->class == SECURITY ||
-			   other->class >> 8 == BRIDGE ||
+			   (other->class >> 8 == BRIDGE && other->class != OTHER_BRIDGE) ||
 			   (use != NAMED && !machine_same_device(fact, other));
 	}
 	/* With nothing to go with it, it is taken for what it has for itself */
