@@ -24,6 +24,18 @@ static void compat_methods_release(struct device *dev, void *res)
 {
 }
 
+static bool compat_has_af_flr(struct pci_dev *dev)
+{
+	int pos = pci_find_capability(dev, PCI_CAP_ID_AF);
+	u8 cap;
+
+	if (!pos || dev->dev_flags & PCI_DEV_FLAGS_NO_FLR_RESET)
+		return false;
+
+	pci_read_config_byte(dev, pos + PCI_AF_CAP, &cap);
+	return cap & PCI_AF_CAP_TP && cap & PCI_AF_CAP_FLR;
+}
+
 static bool compat_has_pm_reset(struct pci_dev *dev)
 {
 	u16 pmcsr;
@@ -48,7 +60,7 @@ static void compat_note_methods(u8 *next, struct pci_dev *dev)
 
 	if (pcie_has_flr(dev))
 		*next++ = COMPAT_METHOD_FLR;
-	if (pcibk_has_af_flr(dev))
+	if (compat_has_af_flr(dev))
 		*next++ = COMPAT_METHOD_AF_FLR;
 	if (compat_has_pm_reset(dev))
 		*next++ = COMPAT_METHOD_PM;
