@@ -719,7 +719,9 @@ test_stock()
 	run 0 reset $NVME
 	says "$NVME  ok      "
 	saw "function-level reset of 01:00.0 (nvme)" "devices reset: nvme"
-	REQUIRE_THOROUGH=no run 0 adopt --only $ROOT
+	export REQUIRE_THOROUGH=no
+	run 0 adopt --only $ROOT
+	unset REQUIRE_THOROUGH
 	run 5 reset $ROOT
 	says "$ROOT  none     no reset of its own, and this driver has no other"
 	saw_nothing
