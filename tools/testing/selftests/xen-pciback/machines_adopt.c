@@ -506,6 +506,9 @@ static void look_at(struct fact *fact, enum use use)
 	unsigned int i;
 	int ret;
 
+	/* Its siblings, if named, bring along all of the bus: see "idle" for each of them */
+	if (use == NAMED && seems_to_have_flr(fact))
+		return;
 	memset(taken, 0, sizeof(taken));
 	ret = run_adopt(fact, use, expected, taken, said, sizeof(said));
 	if (ret != (should ? 0 : BLOCKED))
