@@ -6,7 +6,7 @@
 #
 # With COMMAND=FILE this runs anywhere, without Xen and without root, and TERMINAL=FILE is the
 # program of terminal.c. Otherwise it runs only in the VM, as all the tests here. The completion
-# is tested where there are bash and the sources, or COMPLETION=FILE.
+# is that of the sources, or else the one that is installed.
 
 # Lists of words
 # shellcheck disable=SC2086

@@ -83,7 +83,7 @@ FIXTURE_VARIANT_ADD(flr, transactions_pending)
 };
 
 /*
- * Gone: nothing is restored into it, and the slot brings it back. Most kernels
+ * Gone, and the slot brings it back. Most kernels
  * save what it reads as meanwhile, and write these ones back after the reset of
  * the slot: one more FLR.
  */

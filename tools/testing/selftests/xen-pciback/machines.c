@@ -293,7 +293,7 @@ static bool all_there(void)
 	return good;
 }
 
-/* What it says of all of them is more than its log holds, so it is read now */
+/* While it is known which machine it is about */
 static void check_log(int klog)
 {
 	static const char * const complaints[] = {
