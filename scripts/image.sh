@@ -85,12 +85,29 @@ put()
 	cp -L "$ROOT/$1" "$IMAGE/$1"
 }
 
-# libraries PROGRAM: what it is linked with, without running it
-libraries()
+# put_programs IMAGES PROGRAM...: with what they are linked with (they are not run), but
+# for what these images have, which are unpacked before this one
+put_programs()
 {
-	"$ROOT/$LOADER" --library-path \
-		"$ROOT/lib/x86_64-linux-gnu:$ROOT/usr/lib/x86_64-linux-gnu" \
-		--list "$ROOT/$1" | sed -n "s,.*\($ROOT/[^ ]*\).*,\1,p"
+	images=$1
+	shift
+	: >linked
+	for program; do
+		rm -f "$IMAGE/$program"
+		put "$program"
+		"$ROOT/$LOADER" --library-path \
+			"$ROOT/lib/x86_64-linux-gnu:$ROOT/usr/lib/x86_64-linux-gnu" \
+			--list "$ROOT/$program" >>linked ||
+			die "cannot tell what $program is linked with"
+	done
+	sed -n "s,.*$ROOT/\([^ ]*\).*,\1,p" linked | sort -u >needed
+	while read -r library; do
+		for image in $images; do
+			[ ! -e "$image/$library" ] || continue 2
+		done
+		put "$library"
+	done <needed
+	rm linked needed
 }
 
 # decompress FOLDER: its modules, as far as they are not already
@@ -138,15 +155,8 @@ make_image()
 	done <applets
 	rm applets
 
-	for program in $PROGRAMS; do
-		rm -f "$IMAGE/$program"
-		put "$program"
-		libraries "$program"
-	done | sort -u >needed
-	while read -r library; do
-		put "${library#"$ROOT/"}"
-	done <needed
-	rm needed
+	# shellcheck disable=SC2086
+	put_programs '' $PROGRAMS
 	# preloaded by stdbuf, so nobody is linked with it
 	put usr/libexec/coreutils/libstdbuf.so
 	put usr/share/misc/pci.ids
@@ -170,18 +180,16 @@ make_xentools()
 	rm -rf "$IMAGE"
 	bin=usr/lib/xen-$XEN/bin
 
+	programs=
 	for program in $XEN_PROGRAMS; do
 		[ -e "$ROOT/$program" ] || program=$bin/$program
-		put "$program"
-		libraries "$program"
-	done | sort -u >needed
+		programs="$programs $program"
+	done
+	# shellcheck disable=SC2086
+	put_programs image $programs
 	# dlopened at the end of a thread, such as each of xl's
-	echo lib/x86_64-linux-gnu/libgcc_s.so.1 >>needed
-	while read -r library; do
-		library=${library#"$ROOT/"}
-		[ -e "image/$library" ] || put "$library"
-	done <needed
-	rm needed
+	library=lib/x86_64-linux-gnu/libgcc_s.so.1
+	[ -e "image/$library" ] || [ -e "$IMAGE/$library" ] || put "$library"
 
 	for name in exists list ls read rm watch write; do
 		ln -s xenstore "$IMAGE/usr/bin/xenstore-$name"
@@ -212,19 +220,11 @@ make_guest()
 }
 
 # Xen's firmware, and QEMU as the device model, which will not start without a
-# keymap. Without the libraries that the others have.
+# keymap.
 make_hvm()
 {
 	rm -rf "$IMAGE"
-	qemu=usr/libexec/xen-qemu-system-i386
-	put "$qemu"
-	libraries "$qemu" | sort -u >needed
-	while read -r library; do
-		library=${library#"$ROOT/"}
-		[ -e "image/$library" ] || [ -e "image-xentools/$library" ] ||
-			put "$library"
-	done <needed
-	rm needed
+	put_programs 'image image-xentools' usr/libexec/xen-qemu-system-i386
 	put usr/share/seabios/bios-256k.bin
 	put usr/share/qemu/kvmvapic.bin
 	put usr/share/qemu/keymaps/en-us
@@ -234,21 +234,13 @@ make_hvm()
 	archive hvm.cpio
 }
 
-# Without the libraries that the others have. virsh wants to know who root is, for which
+# virsh wants to know who root is, for which
 # an older libc opens libnss_files.
 make_libvirt()
 {
 	rm -rf "$IMAGE"
-	for program in $LIBVIRT_PROGRAMS; do
-		put "$program"
-		libraries "$program"
-	done | sort -u >needed
-	while read -r library; do
-		library=${library#"$ROOT/"}
-		[ -e "image/$library" ] || [ -e "image-xentools/$library" ] ||
-			put "$library"
-	done <needed
-	rm needed
+	# shellcheck disable=SC2086
+	put_programs 'image image-xentools' $LIBVIRT_PROGRAMS
 	put lib/x86_64-linux-gnu/libnss_files.so.2
 	mkdir -p "$IMAGE/etc"
 	printf '%s: files\n' passwd group >"$IMAGE/etc/nsswitch.conf"

@@ -229,6 +229,7 @@ unpack_hvm()
 {
 	packages=$(set_of hvm)
 	mkdir hvm
+	merge_usr hvm
 	for deb in "$packages"/*.deb; do
 		contents "$deb" -C hvm --exclude=./usr/share/doc \
 			--exclude=./usr/share/locale --exclude=./usr/share/man
