@@ -540,6 +540,21 @@ TEST_F(played, reset_again_after_a_release)
 	EXPECT_EQ(0, owned_changed(&self->owned, PCI_CONFIG_SIZE));
 }
 
+/* The toolstack may remove the backend at any time, and no pass brings a node of it back */
+TEST_F(played, roots_that_were_removed)
+{
+	char text[16];
+
+	adopt(self->nic);
+	create_hvm(&self->guest, DOMAIN, self->nic);
+	guest_node(&self->guest, text, sizeof(text), "root_num");
+	EXPECT_STREQ("1", text);
+	guest_remove_node(&self->guest, "root_num");
+	usleep(NOTHING_MS * 1000);
+	guest_node(&self->guest, text, sizeof(text), "root_num");
+	EXPECT_STREQ("", text);
+}
+
 /* -- real addresses ---------------------------------------------------------- */
 
 /* With passthrough=1 a function is where it is in dom0, and a refused one has its place */

@@ -415,6 +415,24 @@ TEST_F_TIMEOUT(played, guest_that_answers_recovery, 600)
 	expect_given(&self->guest, self->nic);
 }
 
+/* An answer that comes too late is none, and the guest's next operation is done as ever */
+TEST_F_TIMEOUT(played, late_answer_to_recovery, 900)
+{
+	pid_t recovering;
+
+	if (!guest_connectable())
+		SKIP(return, NOT_ITS_OWN_GUEST);
+	create_asked();
+	recovering = in_child(aer_recover_late(self->nic_port, self->nic));
+	EXPECT_EQ(ASKED_DETECTED, guest_answer(&self->guest, ANSWER_NEED_RESET));
+	EXPECT_EQ(ASKED_SLOT_RESET, guest_answer(&self->guest, ANSWER_RECOVERED));
+	ASSERT_EQ(0, guest_wait_asked(&self->guest));
+	sleep(SILENCE_S);
+	EXPECT_EQ(0, wait_for_child(recovering));
+	EXPECT_EQ(0, guest_notify(&self->guest));
+	expect_readable(&self->guest, self->nic);
+}
+
 /*
  * One whose driver gives up is to be killed by the toolstack, which aerState tells. Since
  * 6.18 the kernel reports to drivers that recovery has failed, and pciback to the guest.

@@ -160,7 +160,7 @@ static void wait_event(const struct guest *guest)
 		err(1, "event channel");
 }
 
-static int notify_backend(const struct guest *guest)
+int guest_notify(const struct guest *guest)
 {
 	struct ioctl_evtchn_notify notify = { .port = guest->port };
 
@@ -172,7 +172,7 @@ static int ask_op(const struct guest *guest, const struct xen_pci_op *op)
 	guest->page->op = *op;
 	__atomic_or_fetch(&guest->page->flags, XEN_PCIF_active,
 			  __ATOMIC_SEQ_CST);
-	return notify_backend(guest);
+	return guest_notify(guest);
 }
 
 /* Have pciback do @op, and wait for its answer */
@@ -280,7 +280,7 @@ int guest_answer(const struct guest *guest, int answer)
 	ret = guest->page->aer_op.cmd;
 	guest->page->aer_op.err = answer;
 	__atomic_and_fetch(&guest->page->flags, ~XEN_PCIB_active, __ATOMIC_SEQ_CST);
-	return notify_backend(guest) ?: ret;
+	return guest_notify(guest) ?: ret;
 }
 
 int guest_config_send(const struct guest *guest, const char *place,

@@ -276,6 +276,14 @@ void guest_remove(const struct guest *guest)
 	} while (!nodes_end(guest, t));
 }
 
+void guest_remove_node(const struct guest *guest, const char *name)
+{
+	char node[96];
+
+	snprintf(node, sizeof(node), "%s/%s", guest->backend, name);
+	xs_rm(guest->xs, XBT_NULL, node);
+}
+
 int guest_destroy(struct guest *guest)
 {
 	int ret;

@@ -91,6 +91,8 @@ void guest_remove(const struct guest *guest);
  */
 int guest_attach(struct guest *guest, struct fn fn);
 int guest_detach(struct guest *guest, struct fn fn);
+/* One of the backend's nodes is gone */
+void guest_remove_node(const struct guest *guest, const char *name);
 /* The toolstack calls it something else from here on */
 void guest_rename(const struct guest *guest, struct fn fn, const char *name);
 
@@ -192,6 +194,8 @@ enum {
 
 /* Wait until it has asked, and answer: returns what was asked */
 int guest_answer(const struct guest *guest, int answer);
+/* The event of an answer alone, or of nothing */
+int guest_notify(const struct guest *guest);
 /*
  * Ask for a write, and don't wait, of what is in that place (guest_place()), even if the
  * toolstack does not list it any more
