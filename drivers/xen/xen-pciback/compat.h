@@ -124,16 +124,16 @@ COMPAT_GUARD(spinlock_irqsave, spin_lock_irqsave(lock, g.flags),
 #endif
 
 /* Without this a waiting task must tell the freezer not to count it */
-#ifndef TASK_FREEZABLE
+#ifndef TASK_FREEZABLE_UNSAFE
 #include <linux/freezer.h>
-#define TASK_FREEZABLE		0
+#define TASK_FREEZABLE_UNSAFE	0
 #define schedule_timeout(t)						\
 ({									\
 	long __left;							\
 									\
 	freezer_do_not_count();						\
 	__left = (schedule_timeout)(t);					\
-	freezer_count();						\
+	freezer_count_unsafe();						\
 	__left;								\
 })
 #endif

@@ -58,7 +58,10 @@ MODULE_PARM_DESC(strict_reset,
 /* driverctl takes a PCI driver's name for the name of a module */
 MODULE_ALIAS("pciback");
 
-/* How long a requested reset of a set counts for the other functions of the set */
+/*
+ * How long a requested reset of a set counts for the other functions of the set, and a requested
+ * function is not reset with a sibling that is released
+ */
 #define PCIBK_COVERED_MS	30000
 
 /* What a request waits for; each has its own time limit */
@@ -73,6 +76,7 @@ unsigned int pcibk_changes;
 static unsigned int pcibk_assignments;	/* number of the last one; pcistub_devices_lock */
 
 static void pcibk_idle(struct pcistub_device *psdev);
+static void pcibk_make_due(struct pcistub_device *psdev);
 
 /* One reset.  Each step initialises @claim again; it then names what blocks that step. */
 struct pcibk_request {
@@ -85,6 +89,7 @@ struct pcibk_request {
 	bool again;			/* repeated: somebody had left a bus reset on */
 	bool weak;			/* this step uses the weak method */
 	bool in_use;			/* a guest has a function of the set */
+	bool was_due;			/* a release made a reset due, which this replaces */
 	bool mixed;			/* an idle sibling needs a reset but has no own method */
 	bool with_guest;		/* a sibling is with the guest that has or last had @dev */
 	bool denied;			/* only a reset of the set is strong, and is not allowed */
@@ -202,12 +207,12 @@ static int pcibk_try_set(struct pcibk_request *r)
 		r->again = true;
 		err = -EAGAIN;
 	}
-	pcibk_claim_drop(claim);
 	/* A guest that forged its release may still use the function: cover no sibling. */
 	if (reset && pcibk_is_request(r) && pcibk_is_listed(r->top, true)) {
 		guard(spinlock_irq)(&pcistub_devices_lock);
 		pcibk_end_coverage(r->top);
 	}
+	pcibk_claim_drop(claim);
 
 	return err;
 }
@@ -241,7 +246,8 @@ void pcibk_nap(void)
 {
 	DEFINE_WAIT(wait);
 
-	prepare_to_wait(&pcibk_wait, &wait, TASK_KILLABLE | TASK_FREEZABLE);
+	/* Frozen with the locks of a write to sysfs: what needs them is frozen, too. */
+	prepare_to_wait(&pcibk_wait, &wait, TASK_KILLABLE | TASK_FREEZABLE_UNSAFE);
 	schedule_timeout(msecs_to_jiffies(PCIBK_RETRY_MS));
 	finish_wait(&pcibk_wait, &wait);
 }
@@ -406,17 +412,15 @@ void pcibk_cover(struct pcistub_device *psdev, bool covered)
 	pci_read_config_word(psdev->dev, PCI_COMMAND, &psdev->reset.command);
 }
 
-/*
- * A request has succeeded.  If bus mastering is off now (some functions have it hardwired on), then
- * bus mastering that is on later shows that somebody uses the function.
- */
+/* A request has succeeded: from now on somebody may use the function */
 static void pcibk_asked(struct pcistub_device *psdev)
 {
 	if (psdev->pdev)
 		return;
 	if (!pcibk_is_covered(&psdev->reset))
 		pcibk_cover(psdev, false);
-	psdev->reset.asked = !(psdev->reset.command & PCI_COMMAND_MASTER);
+	psdev->reset.asked_until = ktime_add_ms(ktime_get(), PCIBK_COVERED_MS);
+	psdev->reset.asked_after = pcibk_assignments;
 }
 
 /* Store the result for last_reset, and log it */
@@ -436,6 +440,10 @@ static void pcibk_report(struct pcibk_request *r, int err, s64 ms)
 			psdev->reset.needs_reset = true;
 		if (psdev && !err && pcibk_is_request(r))
 			pcibk_asked(psdev);
+		/* Then it did not come to the reset that was to replace it. */
+		if (psdev && r->was_due && (err == -EINTR || err == -EAGAIN) &&
+		    !pcibk_assignment(psdev))
+			pcibk_make_due(psdev);
 		if (psdev && !quiet)
 			strscpy(psdev->reset.last, r->chain, sizeof(psdev->reset.last));
 	}
@@ -470,9 +478,10 @@ static int pcibk_begin(struct pcibk_request *r)
 		pcibk_note(r, "blocked by %s", r->claim.blocker);
 		return -EBUSY;
 	}
+	r->was_due = psdev->reset.due;
 	psdev->reset.due = false;
 	psdev->reset.used = true;
-	psdev->reset.asked = false;
+	psdev->reset.asked_until = 0;
 	return 0;
 }
 
@@ -678,7 +687,7 @@ static void pcibk_idle(struct pcistub_device *psdev)
 	pcibk_end_coverage(psdev->dev);
 	reset->used = true;
 	reset->needs_reset = true;
-	reset->asked = false;
+	reset->asked_until = 0;
 	reset->noted = false;
 	pcibk_make_due(psdev);
 	list_for_each_entry(other, &pcistub_devices, dev_list)

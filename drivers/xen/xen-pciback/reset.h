@@ -61,6 +61,9 @@ struct pcibk_account {
 	int domain;			/* the guest that has or last had it, or -1 */
 	unsigned int assignment;	/* the number of the last assignment, unique */
 	ktime_t covered_until;		/* until then its last requested reset counts */
+	ktime_t asked_until;		/* PCIBK_COVERED_MS after its last request, or 0 if it was
+					 * released since */
+	unsigned int asked_after;	/* the last assignment of all before that request */
 	ktime_t recovering_until;	/* until then error recovery may be under way */
 	u16 command;			/* the Command register after a requested reset */
 	u16 canary;			/* what pcibk_canary() has set before a reset of the set */
@@ -73,7 +76,6 @@ struct pcibk_account {
 	bool due;			/* the reset after its release is still to come */
 	bool put_off;			/* @due, but waits until its guest releases siblings */
 	bool used;			/* released or requested since it was seized */
-	bool asked;			/* requested since its release, and bus mastering off */
 	bool covered;			/* the next do_flr needs no reset, until @covered_until */
 	bool noted;			/* a farewell was noted */
 	bool has_af_flr;		/* has a usable AF FLR, as read when it was seized */

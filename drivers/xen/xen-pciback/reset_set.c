@@ -73,15 +73,15 @@ static bool pcibk_is_masked(struct pci_dev *port)
 }
 
 /*
- * Bus mastering was off after the last request for the function.  If it is on now, somebody uses
- * the function: a toolstack has assigned it without telling pciback.
+ * Was bus mastering off after the last request for the function, and is on now?  Then somebody
+ * uses it: a toolstack has assigned it without telling pciback.  Some have it hardwired on.
  */
-static bool pcibk_is_in_use(struct pci_dev *dev)
+static bool pcibk_is_in_use(const struct pcistub_device *psdev)
 {
 	u32 val;
 
-	pci_read_config_dword(dev, PCI_COMMAND, &val);
-	return !PCI_POSSIBLE_ERROR(val) && val & PCI_COMMAND_MASTER;
+	pci_read_config_dword(psdev->dev, PCI_COMMAND, &val);
+	return !PCI_POSSIBLE_ERROR(val) && val & ~psdev->reset.command & PCI_COMMAND_MASTER;
 }
 
 /* Note what blocks the reset.  The error ends the walk at the first such device. */
@@ -92,8 +92,9 @@ static int pcibk_blocked(struct pcibk_claim *claim, struct pci_dev *dev, const c
 	return claim->err;
 }
 
-/* May this function of the set be reset with it?  If not, @claim says why. */
-static int pcibk_check_member(struct pcibk_claim *claim, struct pcistub_device *psdev)
+/* May this function of the set be reset with @own, claim->dev?  If not, @claim says why. */
+static int pcibk_check_member(struct pcibk_claim *claim, const struct pcistub_device *own,
+			      struct pcistub_device *psdev)
 {
 	struct pcibk_account *reset = &psdev->reset;
 
@@ -110,11 +111,13 @@ static int pcibk_check_member(struct pcibk_claim *claim, struct pcistub_device *
 	}
 	if (!reset->set_reset)
 		return pcibk_blocked(claim, psdev->dev, "set_reset 0");
-	if (psdev->dev == claim->dev)
+	if (psdev == own)
 		return claim->ask == PCIBK_ASK_RELEASE && !reset->due ? -EALREADY : 0;
-	if (reset->asked && claim->ask > PCIBK_ASK_FLR && pcibk_is_covered(reset))
+	/* Since the guest got the one that it has released, this one may have got another guest. */
+	if (claim->ask > PCIBK_ASK_FLR && ktime_before(ktime_get(), reset->asked_until) &&
+	    reset->asked_after >= own->reset.assignment)
 		return pcibk_blocked(claim, psdev->dev, "requested");
-	if (reset->asked && pcibk_is_in_use(psdev->dev))
+	if (reset->asked_until && pcibk_is_in_use(psdev))
 		return pcibk_blocked(claim, psdev->dev, "in use: bus mastering is on");
 	return 0;
 }
@@ -175,21 +178,23 @@ static int pcibk_probe(struct pci_dev *dev, void *data)
 static int pcibk_hold(struct pcibk_claim *claim)
 {
 	struct pci_bus *top = claim->top->bus;
-	struct pcistub_device *psdev;
+	struct pcistub_device *psdev, *own;
 	unsigned int members = 0;
 	int err;
 
 	guard(spinlock_irq)(&pcistub_devices_lock);
+	own = pcibk_find(claim->dev);
+	if (!own)
+		return -EAGAIN;
 	list_for_each_entry(psdev, &pcistub_devices, dev_list) {
 		if (!pcibk_in_set(psdev->dev, top))
 			continue;
 		members++;
-		err = pcibk_check_member(claim, psdev);
+		err = pcibk_check_member(claim, own, psdev);
 		if (err)
 			return err;
 	}
-	if (members != claim->members || claim->changes != pcibk_changes ||
-	    !pcibk_find(claim->dev))
+	if (members != claim->members || claim->changes != pcibk_changes)
 		return -EAGAIN;
 	if (claim->plan)
 		return 0;

@@ -5,6 +5,7 @@
  * after the next guest's request. Nothing that was set for one guest remains for the next.
  */
 #include <errno.h>
+#include <signal.h>
 #include <sys/wait.h>
 
 #include "lib/hold.h"
@@ -237,6 +238,28 @@ TEST_F(played, release_that_comes_back_leaves_the_next_guest_alone)
 	expect_untouched(self->card.first);
 }
 
+/* So is a sibling that was requested before the release, and may be with its guest in Xen */
+TEST_F(played, release_leaves_a_requested_sibling_alone)
+{
+	adopt_card();
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->card.first, 1));
+	ASSERT_EQ(0, do_flr(self->card.second));
+	watched_settle(0, guest_destroy(&self->guest));
+	expect_weakly(self->card.first, 1);
+	expect_untouched(self->card.second);
+}
+
+/* By the farewell of a guest without a frontend, too */
+TEST_F(played, farewell_leaves_a_requested_sibling_alone)
+{
+	adopt_card();
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->card.first, 1));
+	ASSERT_EQ(0, do_flr(self->card.second));
+	watched_settle(0, do_flr(self->card.first));
+	expect_weakly(self->card.first, 1);
+	expect_untouched(self->card.second);
+}
+
 /* And without a request it does reset */
 TEST_F(played, release_comes_back_for_its_locks)
 {
@@ -251,6 +274,29 @@ TEST_F(played, release_comes_back_for_its_locks)
 	ASSERT_LT(0, locking);
 
 	ASSERT_EQ(0, guest_destroy(&self->guest));
+	EXPECT_EQ(0, wait_for_child(locking));
+	EXPECT_TRUE(fn_wait_clean(self->card.first));
+}
+
+/* Also if a request that was to replace it has got no further than they */
+TEST_F(played, release_outlives_a_request_that_is_killed)
+{
+	pid_t locking, requesting;
+
+	if (!fault_available())
+		SKIP(return, "no " FAULT_MODULE);
+	invent(self->card.second, "devcap_flr");
+	adopt_card();
+	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->card.first, 1));
+	locking = fault_begin_core_reset(self->card.second, 4000);
+	ASSERT_LT(0, locking);
+
+	ASSERT_EQ(0, guest_destroy(&self->guest));
+	requesting = in_child(reset_device(self->card.first));
+	EXPECT_TRUE(hold_waits_in(requesting, "pcibk_step"));
+	EXPECT_EQ(0, kill(requesting, SIGKILL));
+	EXPECT_EQ(-ECHILD, wait_for_child(requesting));
+	EXPECT_EQ(1, fn_needs_reset(self->card.first));
 	EXPECT_EQ(0, wait_for_child(locking));
 	EXPECT_TRUE(fn_wait_clean(self->card.first));
 }
