@@ -43,7 +43,6 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 #define dev_fmt pr_fmt
 
-#include <linux/freezer.h>
 #include <linux/moduleparam.h>
 #include <linux/sched/signal.h>
 #include <linux/string_helpers.h>
@@ -71,12 +70,9 @@ enum pcibk_patience {
 	PCIBK_FOR_GUESTS,	/* releases that the toolstack has begun */
 };
 
-struct workqueue_struct *pcibk_wq;
+static struct workqueue_struct *pcibk_wq;
 unsigned int pcibk_changes;
 static unsigned int pcibk_assignments;	/* number of the last one; pcistub_devices_lock */
-
-static void pcibk_idle(struct pcistub_device *psdev);
-static void pcibk_make_due(struct pcistub_device *psdev);
 
 /* One reset.  Each step initialises @claim again; it then names what blocks that step. */
 struct pcibk_request {
@@ -115,24 +111,82 @@ static bool pcibk_is_request(const struct pcibk_request *r)
 	return r->ask <= PCIBK_ASK_FLR;
 }
 
-/* Does the function count as assigned to a guest?  If so, @blocker names that guest. */
-bool pcibk_is_assigned(const struct pcistub_device *psdev, char *blocker)
+/* The number of the function's assignment to a guest, or 0.  @blocker, if any, names the guest. */
+unsigned int pcibk_assignment(const struct pcistub_device *psdev, char *blocker)
 {
 	lockdep_assert_held(&pcistub_devices_lock);
 
 	if (!psdev->pdev && !psdev->reset.refused_by)
-		return false;
-	snprintf(blocker, PCIBK_TEXT_LEN, "%s (assigned to domain %d)",
-		 pci_name(psdev->dev), psdev->reset.domain);
-	return true;
+		return 0;
+	if (blocker)
+		snprintf(blocker, PCIBK_TEXT_LEN, "%s (assigned to domain %d)",
+			 pci_name(psdev->dev), psdev->reset.domain);
+	return psdev->reset.assignment;
 }
 
-/* The number of the current assignment of the function, or 0 */
-static unsigned int pcibk_assignment(const struct pcistub_device *psdev)
+/* -- idle functions ---------------------------------------------------------------- */
+
+/*
+ * End the coverage of all functions in the set of @dev.  Called when a function of the set is
+ * released or seized, and when error recovery begins or ends.
+ */
+void pcibk_end_coverage(const struct pci_dev *dev)
+{
+	struct pcistub_device *psdev;
+
+	lockdep_assert_held(&pcistub_devices_lock);
+
+	list_for_each_entry(psdev, &pcistub_devices, dev_list)
+		if (pcibk_same_set(psdev->dev, dev))
+			psdev->reset.covered_until = 0;
+}
+
+/*
+ * Queue work that uses the record.  Queued work holds a reference to the record, and the record one
+ * to the device.  The work takes pcistub_devices_lock first, so it cannot drop its reference before
+ * that is taken here.
+ */
+void pcibk_queue(struct pcistub_device *psdev, struct work_struct *work)
 {
 	lockdep_assert_held(&pcistub_devices_lock);
 
-	return psdev->pdev || psdev->reset.refused_by ? psdev->reset.assignment : 0;
+	if (queue_work(pcibk_wq, work))
+		refcount_inc(&psdev->reset.users);
+}
+
+static void pcibk_make_due(struct pcistub_device *psdev)
+{
+	struct pcibk_account *reset = &psdev->reset;
+
+	reset->put_off = false;
+	reset->due = pcibk_auto_reset && !reset->leaving;
+	if (reset->due)
+		pcibk_queue(psdev, &reset->work);
+}
+
+/* A function has become idle: its reset is due, and so are those that were put off until now. */
+static void pcibk_idle(struct pcistub_device *psdev)
+{
+	struct xen_pcibk_dev_data *dev_data = pci_get_drvdata(psdev->dev);
+	struct pcibk_account *reset = &psdev->reset;
+	struct pcistub_device *other;
+
+	/* After a noted farewell these settings are already for the next guest. */
+	if (!reset->noted) {
+		dev_data->permissive = 0;
+		dev_data->allow_interrupt_control = 0;
+	}
+	pcibk_end_coverage(psdev->dev);
+	reset->used = true;
+	reset->needs_reset = true;
+	reset->asked_until = 0;
+	reset->noted = false;
+	pcibk_make_due(psdev);
+	list_for_each_entry(other, &pcistub_devices, dev_list)
+		if (other->reset.due && other->reset.put_off &&
+		    pcibk_same_set(other->dev, psdev->dev))
+			pcibk_make_due(other);
+	wake_up_all(&pcibk_wait);
 }
 
 /* -- the steps ------------------------------------------------------------------- */
@@ -141,16 +195,6 @@ static unsigned int pcibk_assignment(const struct pcistub_device *psdev)
  * Each step returns -ENOTTY if it does not apply to the function, -EALREADY if no reset is needed
  * any more, and -EAGAIN if it must be tried again after waiting for what r->wait says.
  */
-
-/* May the function be reset alone?  The answer holds as long as its device lock is held. */
-static int pcibk_check(struct pcibk_request *r, struct pcistub_device *psdev)
-{
-	guard(spinlock_irq)(&pcistub_devices_lock);
-
-	if (r->ask == PCIBK_ASK_RELEASE && !psdev->reset.due)
-		return -EALREADY;
-	return pcibk_is_assigned(psdev, r->claim.blocker) ? -EBUSY : 0;
-}
 
 static int pcibk_try_function(struct pcibk_request *r)
 {
@@ -162,8 +206,12 @@ static int pcibk_try_function(struct pcibk_request *r)
 		return -EAGAIN;
 	psdev = pcibk_psdev(r->dev);
 	if (psdev) {
-		method = r->weak ? pcibk_weak_method(psdev) : pcibk_function_method(psdev);
-		err = method ? pcibk_check(r, psdev) : -ENOTTY;
+		method = pcibk_function_method(psdev, r->weak);
+		/* The answer holds as long as the device lock is held. */
+		scoped_guard(spinlock_irq, &pcistub_devices_lock)
+			err = !method ? -ENOTTY :
+			      r->ask == PCIBK_ASK_RELEASE && !psdev->reset.due ? -EALREADY :
+			      pcibk_assignment(psdev, r->claim.blocker) ? -EBUSY : 0;
 		if (method)
 			strscpy(r->step, pcibk_method_names[method], sizeof(r->step));
 		if (!err)
@@ -180,8 +228,8 @@ static int pcibk_try_set(struct pcibk_request *r)
 	bool reset = false;
 	int err;
 
-	r->in_use = false;
 	err = pcibk_claim(claim);
+	r->in_use = claim->in_the_way;
 	if (err == -ENOTTY)
 		return err;
 	if (r->top == r->dev)
@@ -194,7 +242,6 @@ static int pcibk_try_set(struct pcibk_request *r)
 		reset = err != -EAGAIN;
 	}
 
-	r->in_use = claim->in_the_way;
 	if (claim->busy)
 		r->wait = PCIBK_FOR_OTHERS;
 	/* The toolstack has begun to take the function from its guest: wait for the release. */
@@ -311,6 +358,11 @@ static bool pcibk_may_escalate(int err)
 	return err && err != -EALREADY && err != -EAGAIN && err != -EINTR && err != -ENODEV;
 }
 
+static bool pcibk_is_covered(const struct pcibk_account *reset)
+{
+	return ktime_before(ktime_get(), reset->covered_until);
+}
+
 /*
  * Look at the siblings of r->dev and set r->mixed and r->with_guest.  True if a request has reset
  * r->dev within PCIBK_COVERED_MS, and it still needs no reset.
@@ -329,7 +381,7 @@ static bool pcibk_survey(struct pcibk_request *r)
 		if (psdev == own || !pcibk_same_set(psdev->dev, r->dev))
 			continue;
 		r->mixed |= pcibk_is_request(r) && !psdev->pdev && psdev->reset.needs_reset &&
-			    psdev->reset.used && !pcibk_function_method(psdev);
+			    psdev->reset.used && !pcibk_function_method(psdev, false);
 		r->with_guest |= psdev->pdev && psdev->reset.domain == own->reset.domain;
 	}
 	if (r->with_guest && r->ask == PCIBK_ASK_RELEASE)
@@ -394,11 +446,6 @@ static int pcibk_reset_steps(struct pcibk_request *r)
 	return strong;
 }
 
-bool pcibk_is_covered(const struct pcibk_account *reset)
-{
-	return ktime_before(ktime_get(), reset->covered_until);
-}
-
 /*
  * A request has just reset the function with its set.  If @covered, its own first do_flr within
  * PCIBK_COVERED_MS needs no reset.
@@ -442,7 +489,7 @@ static void pcibk_report(struct pcibk_request *r, int err, s64 ms)
 			pcibk_asked(psdev);
 		/* Then it did not come to the reset that was to replace it. */
 		if (psdev && r->was_due && (err == -EINTR || err == -EAGAIN) &&
-		    !pcibk_assignment(psdev))
+		    !pcibk_assignment(psdev, NULL))
 			pcibk_make_due(psdev);
 		if (psdev && !quiet)
 			strscpy(psdev->reset.last, r->chain, sizeof(psdev->reset.last));
@@ -464,6 +511,7 @@ static void pcibk_report(struct pcibk_request *r, int err, s64 ms)
 static int pcibk_begin(struct pcibk_request *r)
 {
 	struct pcistub_device *psdev;
+	unsigned int from;
 
 	guard(spinlock_irq)(&pcistub_devices_lock);
 	psdev = pcibk_find(r->dev);
@@ -474,7 +522,8 @@ static int pcibk_begin(struct pcibk_request *r)
 	}
 	if (r->ask == PCIBK_ASK_RELEASE)
 		return 0;
-	if (pcibk_assignment(psdev) != r->from && pcibk_is_assigned(psdev, r->claim.blocker)) {
+	from = pcibk_assignment(psdev, r->claim.blocker);
+	if (from && from != r->from) {
 		pcibk_note(r, "blocked by %s", r->claim.blocker);
 		return -EBUSY;
 	}
@@ -532,21 +581,6 @@ int pcibk_reset(struct pci_dev *dev, enum pcibk_ask ask, unsigned int from)
 }
 
 /*
- * End the coverage of all functions in the set of @dev.  Called when a function of the set is
- * released or seized, and when error recovery begins or ends.
- */
-void pcibk_end_coverage(const struct pci_dev *dev)
-{
-	struct pcistub_device *psdev;
-
-	lockdep_assert_held(&pcistub_devices_lock);
-
-	list_for_each_entry(psdev, &pcistub_devices, dev_list)
-		if (pcibk_same_set(psdev->dev, dev))
-			psdev->reset.covered_until = 0;
-}
-
-/*
  * Handle a farewell.  True if it is only noted: the settings made for the guest end here, and those
  * made from now on are for the next guest.
  */
@@ -560,7 +594,6 @@ static bool pcibk_note_farewell(struct pcistub_device *psdev)
 		psdev->reset.noted = true;
 		return true;
 	}
-	psdev->reset.covered = false;
 	psdev->reset.covered_until = 0;
 	return false;
 }
@@ -568,7 +601,7 @@ static bool pcibk_note_farewell(struct pcistub_device *psdev)
 /* Does a recent reset of the set cover this request?  Coverage is used up by one request. */
 static bool pcibk_use_coverage(struct pcistub_device *psdev, u16 command)
 {
-	bool covered = !psdev->pdev && psdev->reset.covered &&
+	bool covered = !pcibk_assignment(psdev, NULL) && psdev->reset.covered &&
 		       pcibk_is_covered(&psdev->reset) && psdev->reset.command == command;
 
 	psdev->reset.covered = false;
@@ -591,14 +624,14 @@ static bool pcibk_use_coverage(struct pcistub_device *psdev, u16 command)
 int pcibk_do_flr(struct pci_dev *dev)
 {
 	struct pcistub_device *psdev;
-	unsigned int from = 0;
+	unsigned int from = 0, now;
 	bool listed;
 	u16 command;
 
 	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
 		psdev = pcibk_find(dev);
 		if (psdev)
-			from = pcibk_assignment(psdev);
+			from = pcibk_assignment(psdev, NULL);
 	}
 	listed = pcibk_is_listed(dev, false);
 	pci_read_config_word(dev, PCI_COMMAND, &command);
@@ -606,7 +639,8 @@ int pcibk_do_flr(struct pci_dev *dev)
 	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
 		psdev = pcibk_find(dev);
 		/* In the meantime it was assigned to another guest. */
-		if (psdev && pcibk_assignment(psdev) && pcibk_assignment(psdev) != from)
+		now = psdev ? pcibk_assignment(psdev, NULL) : 0;
+		if (now && now != from)
 			return -EBUSY;
 		if (psdev && (listed ? pcibk_note_farewell(psdev) :
 				       pcibk_use_coverage(psdev, command)))
@@ -618,33 +652,15 @@ int pcibk_do_flr(struct pci_dev *dev)
 /* -- seize, hand out, release, leave ------------------------------------------------ */
 
 /**
- * xen_pcibk_reset_forget - drop the stub's reference to its record
- * @psdev: the record, not on any list
+ * xen_pcibk_reset_forget - drop a reference to a record: the stub's, or that of a queued work
+ * @psdev: the record, not on any list if it is the stub's
  */
 void xen_pcibk_reset_forget(struct pcistub_device *psdev)
 {
-	if (refcount_dec_and_test(&psdev->reset.users))
+	if (refcount_dec_and_test(&psdev->reset.users)) {
+		pci_dev_put(psdev->dev);
 		kfree(psdev);
-}
-
-/*
- * Queue work that uses the record.  Queued work holds a reference to the record and to the device.
- * It takes pcistub_devices_lock first, so it cannot drop them before they are taken here.
- */
-void pcibk_queue(struct pcistub_device *psdev, struct work_struct *work)
-{
-	lockdep_assert_held(&pcistub_devices_lock);
-
-	if (queue_work(pcibk_wq, work)) {
-		refcount_inc(&psdev->reset.users);
-		pci_dev_get(psdev->dev);
 	}
-}
-
-void pcibk_work_done(struct pcistub_device *psdev)
-{
-	pci_dev_put(psdev->dev);
-	xen_pcibk_reset_forget(psdev);
 }
 
 /* The reset after a release.  It does nothing once leaving is set, so remove() need not wait. */
@@ -659,42 +675,7 @@ static void pcibk_work(struct work_struct *work)
 		    !(psdev->reset.put_off && psdev->reset.needs_reset))
 			psdev->reset.due = false;
 	wake_up_all(&pcibk_wait);
-	pcibk_work_done(psdev);
-}
-
-static void pcibk_make_due(struct pcistub_device *psdev)
-{
-	struct pcibk_account *reset = &psdev->reset;
-
-	reset->put_off = false;
-	reset->due = pcibk_auto_reset && !reset->leaving;
-	if (reset->due)
-		pcibk_queue(psdev, &reset->work);
-}
-
-/* A function has become idle: its reset is due, and so are those that were put off until now. */
-static void pcibk_idle(struct pcistub_device *psdev)
-{
-	struct xen_pcibk_dev_data *dev_data = pci_get_drvdata(psdev->dev);
-	struct pcibk_account *reset = &psdev->reset;
-	struct pcistub_device *other;
-
-	/* After a noted farewell these settings are already for the next guest. */
-	if (!reset->noted) {
-		dev_data->permissive = 0;
-		dev_data->allow_interrupt_control = 0;
-	}
-	pcibk_end_coverage(psdev->dev);
-	reset->used = true;
-	reset->needs_reset = true;
-	reset->asked_until = 0;
-	reset->noted = false;
-	pcibk_make_due(psdev);
-	list_for_each_entry(other, &pcistub_devices, dev_list)
-		if (other->reset.due && other->reset.put_off &&
-		    pcibk_same_set(other->dev, psdev->dev))
-			pcibk_make_due(other);
-	wake_up_all(&pcibk_wait);
+	xen_pcibk_reset_forget(psdev);
 }
 
 /**
@@ -738,7 +719,6 @@ static void pcibk_assign(struct pcibk_account *reset, const struct xen_pcibk_dev
 	reset->needs_reset = true;
 	reset->due = false;
 	reset->noted = false;
-	reset->covered = false;
 }
 
 /**
@@ -802,7 +782,7 @@ void xen_pcibk_reset_refuse(const struct xen_pcibk_device *pdev, struct pci_dev 
 
 	guard(spinlock_irq)(&pcistub_devices_lock);
 	psdev = pcibk_find(dev);
-	if (!psdev || pcibk_assignment(psdev))
+	if (!psdev || pcibk_assignment(psdev, NULL))
 		return;
 	psdev->reset.refused_by = pdev;
 	pcibk_assign(&psdev->reset, pdev);

@@ -106,7 +106,6 @@ struct pcibk_claim {
 
 extern bool pcibk_auto_reset;
 extern const char * const pcibk_method_names[];
-extern struct workqueue_struct *pcibk_wq;
 extern unsigned int pcibk_changes;	/* counts seizures and removals; pcistub_devices_lock */
 extern wait_queue_head_t pcibk_wait;	/* woken when a reset, claim or assignment ends */
 extern const struct attribute_group *xen_pcibk_reset_driver_groups[];
@@ -138,8 +137,7 @@ const char *pcibk_driver_name(const struct pci_dev *dev);
 bool pcibk_answers(struct pci_dev *dev);
 bool pcibk_has_af_flr(struct pci_dev *dev);
 const char *pcibk_result(int err);
-enum pcibk_method pcibk_function_method(const struct pcistub_device *psdev);
-enum pcibk_method pcibk_weak_method(const struct pcistub_device *psdev);
+enum pcibk_method pcibk_function_method(const struct pcistub_device *psdev, bool weak);
 int pcibk_reset_function(struct pcistub_device *psdev, enum pcibk_method method);
 void pcibk_account(struct pcistub_device *psdev, const char *step, int err, bool strong);
 
@@ -158,12 +156,10 @@ void pcibk_claim_drop(struct pcibk_claim *claim);
 void pcibk_plan_work(struct work_struct *work);
 
 /* reset.c */
-bool pcibk_is_assigned(const struct pcistub_device *psdev, char *blocker);
+unsigned int pcibk_assignment(const struct pcistub_device *psdev, char *blocker);
 void pcibk_cover(struct pcistub_device *psdev, bool covered);
-bool pcibk_is_covered(const struct pcibk_account *reset);
 void pcibk_end_coverage(const struct pci_dev *dev);
 void pcibk_queue(struct pcistub_device *psdev, struct work_struct *work);
-void pcibk_work_done(struct pcistub_device *psdev);
 void pcibk_nap(void);
 int pcibk_reset(struct pci_dev *dev, enum pcibk_ask ask, unsigned int from);
 int pcibk_do_flr(struct pci_dev *dev);

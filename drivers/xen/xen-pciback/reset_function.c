@@ -27,15 +27,9 @@ MODULE_PARM_DESC(auto_reset,
 /* How long error recovery may take.  The core waits a minute for a device. */
 #define PCIBK_RECOVERY_MS	70000
 
+/* In the order of enum pcibk_method */
 const char * const pcibk_method_names[] = {
-	[PCIBK_METHOD_NONE]		= "none",
-	[PCIBK_METHOD_DEVICE_SPECIFIC]	= "device_specific",
-	[PCIBK_METHOD_ACPI]		= "acpi",
-	[PCIBK_METHOD_FLR]		= "flr",
-	[PCIBK_METHOD_AF_FLR]		= "af_flr",
-	[PCIBK_METHOD_PM]		= "pm",
-	[PCIBK_METHOD_BUS]		= "bus",
-	[PCIBK_METHOD_CXL_BUS]		= "cxl_bus",
+	"none", "device_specific", "acpi", "flr", "af_flr", "pm", "bus", "cxl_bus"
 };
 
 DECLARE_WAIT_QUEUE_HEAD(pcibk_wait);
@@ -146,13 +140,16 @@ static enum pcibk_method pcibk_core_method(const struct pcistub_device *psdev)
 /*
  * The function's own strong method: the first one that the administrator allows.  pciback can run
  * FLR directly.  It can run any other method only if that is the first one that the core tries.
+ * @weak: the weak method (PM) instead
  */
-enum pcibk_method pcibk_function_method(const struct pcistub_device *psdev)
+enum pcibk_method pcibk_function_method(const struct pcistub_device *psdev, bool weak)
 {
 	enum pcibk_method first = pcibk_core_method(psdev), method;
 	const u8 *methods = pcistub_core_methods(psdev);
 	int i;
 
+	if (weak)
+		return first == PCIBK_METHOD_PM ? first : PCIBK_METHOD_NONE;
 	if (psdev->dev->hdr_type != PCI_HEADER_TYPE_NORMAL)
 		return PCIBK_METHOD_NONE;
 
@@ -166,25 +163,6 @@ enum pcibk_method pcibk_function_method(const struct pcistub_device *psdev)
 			return method;
 	}
 	return PCIBK_METHOD_NONE;
-}
-
-/* The weak method (PM), if it is the first one that the core tries */
-enum pcibk_method pcibk_weak_method(const struct pcistub_device *psdev)
-{
-	enum pcibk_method first = pcibk_core_method(psdev);
-
-	return first == PCIBK_METHOD_PM ? first : PCIBK_METHOD_NONE;
-}
-
-/*
- * Is @method strong?  If "acpi" fails, the core silently tries its next method.  So "acpi" counts
- * as strong only if that next method is not PM.
- */
-static bool pcibk_is_strong(const struct pcistub_device *psdev, enum pcibk_method method)
-{
-	if (method == PCIBK_METHOD_ACPI)
-		return pcistub_core_methods(psdev)[1] != PCIBK_METHOD_PM;
-	return method != PCIBK_METHOD_PM;
 }
 
 /* -- what becomes of a function that was reset ------------------------------- */
@@ -443,6 +421,7 @@ static int pcibk_run(struct pci_dev *dev, enum pcibk_method method)
 int pcibk_reset_function(struct pcistub_device *psdev, enum pcibk_method method)
 {
 	struct pci_dev *dev = psdev->dev, *bridge = NULL;
+	enum pcibk_method last;
 	int err;
 
 	if (method != PCIBK_METHOD_FLR && pcibk_may_reset_bus(psdev))
@@ -452,9 +431,10 @@ int pcibk_reset_function(struct pcistub_device *psdev, enum pcibk_method method)
 
 	xen_pcibk_reset_prepare(dev);
 	err = pcibk_settle(dev, pcibk_run(dev, method));
+	/* If "acpi" fails, the core silently tries its next method. */
+	last = method == PCIBK_METHOD_ACPI ? pcistub_core_methods(psdev)[1] : method;
 	scoped_guard(spinlock_irq, &pcistub_devices_lock)
-		pcibk_account(psdev, pcibk_method_names[method], err,
-			      pcibk_is_strong(psdev, method));
+		pcibk_account(psdev, pcibk_method_names[method], err, last != PCIBK_METHOD_PM);
 
 	if (bridge)
 		pci_dev_unlock(bridge);
@@ -485,7 +465,7 @@ int xen_pcibk_reset_locked(struct pci_dev *dev)
 
 	pci_cfg_access_lock(dev);
 	for (;;) {
-		method = pcibk_function_method(psdev) ?: pcibk_core_method(psdev);
+		method = pcibk_function_method(psdev, false) ?: pcibk_core_method(psdev);
 		/* A reset of a PF removes its VFs, which others may use. */
 		if (pcibk_auto_reset && method && !pci_num_vf(dev))
 			err = pcibk_reset_function(psdev, method);

@@ -104,7 +104,7 @@ static int pcibk_check_member(struct pcibk_claim *claim, const struct pcistub_de
 		claim->busy = true;
 		return -EAGAIN;
 	}
-	if (pcibk_is_assigned(psdev, claim->blocker)) {
+	if (pcibk_assignment(psdev, claim->blocker)) {
 		claim->noted = reset->noted;
 		claim->in_the_way = pci_dev_get(psdev->dev);
 		return -EBUSY;
@@ -122,23 +122,11 @@ static int pcibk_check_member(struct pcibk_claim *claim, const struct pcistub_de
 	return 0;
 }
 
-/* Has late initialisation of an owned function failed?  If its lock is held it is being bound. */
-static bool pcibk_is_uninitialised(struct pci_dev *dev)
-{
-	bool none;
-
-	if (pci_get_drvdata(dev) || !device_trylock(&dev->dev))
-		return false;
-	none = !pci_get_drvdata(dev);
-	device_unlock(&dev->dev);
-	return none;
-}
-
 /* Check one device of the set; an error ends the walk */
 static int pcibk_claim_one(struct pci_dev *dev, void *data)
 {
 	struct pcibk_claim *claim = data;
-	bool top = dev->bus == claim->top->bus;
+	bool top = dev->bus == claim->top->bus, none;
 
 	/* VFs may be on virtual buses, which neither a walk nor the core sees. */
 	if (pci_num_vf(dev))
@@ -156,7 +144,12 @@ static int pcibk_claim_one(struct pci_dev *dev, void *data)
 		return pcibk_is_transparent(dev) ? 0 :
 		       pcibk_blocked(claim, dev, pcibk_driver_name(dev));
 	claim->members++;
-	return pcibk_is_uninitialised(dev) ? pcibk_blocked(claim, dev, "not initialised") : 0;
+	/* Has its late initialisation failed?  If its lock is held it is being bound. */
+	if (pci_get_drvdata(dev) || !device_trylock(&dev->dev))
+		return 0;
+	none = !pci_get_drvdata(dev);
+	device_unlock(&dev->dev);
+	return none ? pcibk_blocked(claim, dev, "not initialised") : 0;
 }
 
 /*

@@ -123,9 +123,9 @@ void pcibk_plan_work(struct work_struct *work)
 
 	scoped_guard(spinlock_irq, &pcistub_devices_lock) {
 		asked = psdev->reset.plans_asked;
-		if (pcibk_find(claim.dev) && !pcibk_is_assigned(psdev, claim.blocker)) {
-			method = pcibk_function_method(psdev);
-			weak = pcibk_weak_method(psdev);
+		if (pcibk_find(claim.dev) && !pcibk_assignment(psdev, claim.blocker)) {
+			method = pcibk_function_method(psdev, false);
+			weak = pcibk_function_method(psdev, true);
 		}
 	}
 
@@ -148,7 +148,7 @@ void pcibk_plan_work(struct work_struct *work)
 		psdev->reset.plans_made = asked;
 	}
 	wake_up_all(&pcibk_wait);
-	pcibk_work_done(psdev);
+	xen_pcibk_reset_forget(psdev);
 }
 
 static ssize_t reset_plan_show(struct device *dev, struct device_attribute *attr, char *buf)

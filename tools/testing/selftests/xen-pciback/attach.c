@@ -186,7 +186,7 @@ TEST_F(played, unbind_while_handed_out)
 	ASSERT_EQ(0, hold_load());
 	adopt(self->nvme);
 
-	ASSERT_EQ(0, hold_at_return("pcistub_get_pci_dev_by_slot"));
+	ASSERT_EQ(0, hold_at_return("pcistub_get_pci_dev"));
 	ASSERT_EQ(0, guest_begin(&self->guest, DOMAIN, &self->nvme, 1));
 	EXPECT_TRUE(hold_wait());
 	unbinding = in_child(fn_release(self->nvme));

@@ -243,7 +243,7 @@ TEST_F(played, hvm_shift_of_one_that_is_handed_out)
 	ASSERT_EQ(0, hold_load());
 	adopt(self->nic, self->entropy);
 	create_hvm(&self->guest, DOMAIN, self->nic);
-	ASSERT_EQ(0, hold_at_return("pcistub_get_pci_dev_by_slot"));
+	ASSERT_EQ(0, hold_at_return("pcistub_get_pci_dev"));
 	guest_offer(&self->guest, self->entropy);
 	EXPECT_TRUE(hold_wait());
 	hw_begin(&self->hw);
@@ -284,7 +284,7 @@ TEST_F(played, hvm_another_in_the_place_of_a_new_one)
 	ASSERT_EQ(0, hold_load());
 	adopt(self->nic, self->entropy, self->xhci);
 	create_hvm(&self->guest, DOMAIN, self->nic);
-	ASSERT_EQ(0, hold_at_return("pcistub_get_pci_dev_by_slot"));
+	ASSERT_EQ(0, hold_at_return("pcistub_get_pci_dev"));
 	hw_begin(&self->hw);
 	guest_offer(&self->guest, self->entropy);
 	EXPECT_TRUE(hold_wait());

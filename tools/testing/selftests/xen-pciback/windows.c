@@ -276,7 +276,7 @@ TEST_F(window, do_flr_in_handout)
 
 	adopt_card();
 	ASSERT_EQ(0, do_flr(self->card.first));
-	ASSERT_EQ(0, hold_at_return("pcistub_get_pci_dev_by_slot"));
+	ASSERT_EQ(0, hold_at_return("pcistub_get_pci_dev"));
 	ASSERT_EQ(0, guest_begin(&self->guest, DOMAIN, &self->card.second, 1));
 	ASSERT_TRUE(hold_wait());
 	guest_remove(&self->guest);

@@ -129,7 +129,7 @@ void release_backend_begin(void)
 {
 	mount_tracing();
 	must_write(TRACING "/kprobe_events",
-		   "p:" BACKEND " pcistub_get_pci_dev_by_slot backend=%di\n");
+		   "p:" BACKEND " pcistub_get_pci_dev backend=%di\n");
 	must_write(TRACING "/trace", "\n");
 	must_write(TRACING "/events/kprobes/" BACKEND "/enable", "1");
 }
