@@ -61,8 +61,7 @@ struct pcibk_account {
 	int domain;			/* the guest that has or last had it, or -1 */
 	unsigned int assignment;	/* the number of the last assignment, unique */
 	ktime_t covered_until;		/* until then its last requested reset counts */
-	ktime_t asked_until;		/* PCIBK_COVERED_MS after its last request, or 0 if it was
-					 * released since */
+	ktime_t asked_until;		/* 30 s after its last request, or 0: released since */
 	unsigned int asked_after;	/* the last assignment of all before that request */
 	ktime_t recovering_until;	/* until then error recovery may be under way */
 	u16 command;			/* the Command register after a requested reset */
