@@ -126,6 +126,9 @@ COMPAT_GUARD(spinlock_irqsave, spin_lock_irqsave(lock, g.flags),
 /* Without this a waiting task must tell the freezer not to count it */
 #ifndef TASK_FREEZABLE_UNSAFE
 #include <linux/freezer.h>
+#ifndef CONFIG_FREEZER
+#define freezer_count_unsafe	freezer_count
+#endif
 #define TASK_FREEZABLE_UNSAFE	0
 #define schedule_timeout(t)						\
 ({									\

@@ -85,7 +85,6 @@ struct pcibk_request {
 	bool again;			/* repeated: somebody had left a bus reset on */
 	bool weak;			/* this step uses the weak method */
 	bool in_use;			/* a guest has a function of the set */
-	bool was_due;			/* a release made a reset due, which this replaces */
 	bool mixed;			/* an idle sibling needs a reset but has no own method */
 	bool with_guest;		/* a sibling is with the guest that has or last had @dev */
 	bool denied;			/* only a reset of the set is strong, and is not allowed */
@@ -459,12 +458,17 @@ void pcibk_cover(struct pcistub_device *psdev, bool covered)
 	pci_read_config_word(psdev->dev, PCI_COMMAND, &psdev->reset.command);
 }
 
-/* A request has succeeded: from now on somebody may use the function */
-static void pcibk_asked(struct pcistub_device *psdev)
+/*
+ * A request has ended, maybe with an error: from now on somebody may use the function.  After an
+ * error, bus mastering that is on is no sign of that.
+ */
+static void pcibk_asked(struct pcistub_device *psdev, int err)
 {
-	if (psdev->pdev)
+	if (pcibk_assignment(psdev, NULL))
 		return;
-	if (!pcibk_is_covered(&psdev->reset))
+	if (err)
+		psdev->reset.command = PCI_COMMAND_MASTER;
+	else if (!pcibk_is_covered(&psdev->reset))
 		pcibk_cover(psdev, false);
 	psdev->reset.asked_until = ktime_add_ms(ktime_get(), PCIBK_COVERED_MS);
 	psdev->reset.asked_after = pcibk_assignments;
@@ -485,12 +489,9 @@ static void pcibk_report(struct pcibk_request *r, int err, s64 ms)
 		psdev = pcibk_find(r->dev);
 		if (psdev && r->denied)
 			psdev->reset.needs_reset = true;
-		if (psdev && !err && pcibk_is_request(r))
-			pcibk_asked(psdev);
-		/* Then it did not come to the reset that was to replace it. */
-		if (psdev && r->was_due && (err == -EINTR || err == -EAGAIN) &&
-		    !pcibk_assignment(psdev, NULL))
-			pcibk_make_due(psdev);
+		/* A toolstack that uses do_flr goes on after an error. */
+		if (psdev && (r->ask == PCIBK_ASK_FLR || (r->ask == PCIBK_ASK_RESET && !err)))
+			pcibk_asked(psdev, err);
 		if (psdev && !quiet)
 			strscpy(psdev->reset.last, r->chain, sizeof(psdev->reset.last));
 	}
@@ -527,7 +528,6 @@ static int pcibk_begin(struct pcibk_request *r)
 		pcibk_note(r, "blocked by %s", r->claim.blocker);
 		return -EBUSY;
 	}
-	r->was_due = psdev->reset.due;
 	psdev->reset.due = false;
 	psdev->reset.used = true;
 	psdev->reset.asked_until = 0;
@@ -602,11 +602,12 @@ static bool pcibk_note_farewell(struct pcistub_device *psdev)
 static bool pcibk_use_coverage(struct pcistub_device *psdev, u16 command)
 {
 	bool covered = !pcibk_assignment(psdev, NULL) && psdev->reset.covered &&
-		       pcibk_is_covered(&psdev->reset) && psdev->reset.command == command;
+		       !psdev->reset.claim && pcibk_is_covered(&psdev->reset) &&
+		       psdev->reset.command == command;
 
 	psdev->reset.covered = false;
 	if (covered)
-		pcibk_asked(psdev);
+		pcibk_asked(psdev, 0);
 	return covered;
 }
 

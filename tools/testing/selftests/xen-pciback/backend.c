@@ -545,11 +545,16 @@ TEST_F(played, roots_that_were_removed)
 {
 	char text[16];
 
+	ASSERT_EQ(0, hold_load());
 	adopt(self->nic);
 	create_hvm(&self->guest, DOMAIN, self->nic);
 	guest_node(&self->guest, text, sizeof(text), "root_num");
 	EXPECT_STREQ("1", text);
+	ASSERT_EQ(0, hold_at_entry("xen_pcibk_publish_pci_root"));
 	guest_remove_node(&self->guest, "root_num");
+	EXPECT_TRUE(hold_wait());
+	guest_remove(&self->guest);
+	EXPECT_EQ(0, hold_let_go());
 	usleep(NOTHING_MS * 1000);
 	guest_node(&self->guest, text, sizeof(text), "root_num");
 	EXPECT_STREQ("", text);
