@@ -255,7 +255,7 @@ TEST_F(played, release_leaves_a_sibling_alone_whose_request_failed)
 		SKIP(return, "the kernel has no reset_method (before 5.15)");
 	adopt_card();
 	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->card.first, 1));
-	ASSERT_EQ(0, fn_write_file(self->card.second, "reset_method", "bus"));
+	ASSERT_EQ(0, fn_write_file(self->card.second, "reset_method", "\n"));
 	EXPECT_EQ(-EBUSY, do_flr(self->card.second));
 	EXPECT_EQ(0, fn_write_file(self->card.second, "reset_method", "default"));
 	watched_settle(0, guest_destroy(&self->guest));
