@@ -167,9 +167,13 @@ static void scan_backend(unsigned int domid, const char *name)
 	char *path = format("backend/pci/%u/%s", domid, name);
 	unsigned int num;
 
-	/* Nodes may stay behind when pciback is done with them */
+	/*
+	 * They may stay behind when the guest is gone, or until the toolstack has removed them; but
+	 * a guest that lives can feign a release.
+	 */
 	if (!parse_number(name, 9999, &num) ||
-	    !exists(at("/sys/bus/xen-backend/devices/pci-%u-%u", domid, num)))
+	    ((!domain_name(domid)[0] || *store_read(format("%s/online", path)) == '0') &&
+	     !exists(at("/sys/bus/xen-backend/devices/pci-%u-%u", domid, num))))
 		return;
 	for_names(node, store_names(path))
 		scan_node(path, node, domid);

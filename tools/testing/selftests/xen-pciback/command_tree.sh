@@ -30,7 +30,7 @@ export PCIBACK_RESET_ROOT="$ROOT" NO_COLOR=1 PATH="$WORK/bin:$PATH"
 TESTS='options root_fs volume swap nvme_paths root_above root_unseen guest_disk opened opened_others loops nodes opens user_driver interface uppers
 	console security chipset bridge pf beyond
 	mixed cardbus bridge_driver vmd kernel_says plan_before plan_cut plan_unread names_hostile list_machine domains no_answer
-	guest_of_model reset_of_guest stale_reason fail_closed
+	guest_of_model reset_of_guest release_forged stale_reason fail_closed
 	waits_small detach_again detach_dom0 attach_undone attach_nothing attach_elsewhere weak_alone boot_missing moved
 	setup setup_only setup_unwritten setup_strict setup_empty undo undo_gone undo_driver records records_kept unheard doctor report monitor completion completion_names json undone asked'
 
@@ -752,6 +752,33 @@ test_reset_of_guest()
 	# That driver knows nothing of guests
 	rm "$PCI/drivers/pciback/reset_device"
 	run 4 reset --weak 01:00.0
+}
+
+# A guest that has deleted its nodes is no backend's any more, and may still use the function
+test_release_forged()
+{
+	kernel 0000:01:00.0
+	mkdir -p "$ROOT/etc/pciback-reset.d"
+	echo 0000:01:00.0 >"$ROOT/etc/pciback-reset.d/gpu"
+	toolstack
+	domain 3 win11
+	backend 3 4 0000:01:00.0
+	rm -r "$ROOT/sys/bus/xen-backend"
+	for arguments in 'release --only 01:00.0' 'undo gpu' 'reset 01:00.0'; do
+		run 4 $arguments
+		says '0000:01:00.0 is assigned to domain 3 (win11): pciback-reset detach 3 0000:01:00.0'
+	done
+	is "$(cat "$PCI/drivers/pciback/unbind")" '' 'what was unbound'
+	run 0 detach --only win11 01:00.0
+	# What stays behind of one that is gone is nobody's, nor what the toolstack takes away
+	backend 3 4 0000:01:00.0
+	rm -r "$ROOT/sys/bus/xen-backend"
+	echo 0 >"$ROOT/xenstore/local/domain/0/backend/pci/3/0/online"
+	run 0 reset 01:00.0
+	echo 1 >"$ROOT/xenstore/local/domain/0/backend/pci/3/0/online"
+	run 4 reset 01:00.0
+	rm -r "$ROOT/xenstore/local/domain/3"
+	run 0 reset 01:00.0
 }
 
 # resident PID: kilobytes
