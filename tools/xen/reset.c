@@ -265,20 +265,20 @@ static void reset_all(const struct list *l, const char *file)
 		pthread_join(threads[n], NULL);
 }
 
-/* Those that need a reset as far as pciback knows; all of a stock driver's, which does not say */
+/* The idle ones that need a reset as far as pciback knows: all, if the driver does not say */
 static struct list needy_of(const struct list *l)
 {
 	struct list needy = list_new();
 
 	for_each(f, l)
-		if (*attr(f, "pciback/needs_reset") != '0')
+		if (f->domid < 0 && *attr(f, "pciback/needs_reset") != '0')
 			list_add(&needy, f);
 	return needy;
 }
 
 /*
  * Reset those that need it.  If they were @released pciback does that, and nobody is told: wait
- * for it, not for long, and each that is clean then has a line.
+ * for it, not for long, and each that is clean then has a line; or is another guest's.
  */
 static void reset_needy(const struct list *l, bool released)
 {
@@ -286,9 +286,14 @@ static void reset_needy(const struct list *l, bool released)
 
 	if (released && *read_line(at("/sys/module/xen_pciback/parameters/auto_reset")) == 'Y')
 		wait_for(SETTLE_S, !needy_of(l).n);
+	if (released && !(opts & OPT_DRY_RUN))
+		scan_guests();
 	needy = needy_of(l);
 	for_each(f, l)
-		if (released && !list_has(&needy, f))
+		if (released && f->domid >= 0)
+			print_result(f, BLOCKED, "blocked",
+				     format("assigned to %s", guest_name(f->domid)));
+		else if (released && !list_has(&needy, f))
 			print_result(f, 0, "clean", attr(f, "pciback/last_reset"));
 	reset_all(&needy, "do_flr");
 }
@@ -353,6 +358,7 @@ static void take_back(const struct list *l, int domid, bool whole, struct list m
 		if (rc)
 			scan_guests();
 		if (!rc && wait_for(RELEASE_S, (scan_guests(), f->domid < 0))) {
+			f->domid = -1;	/* in a dry run, too */
 			list_add(&more, f);
 		} else if (rc && f->domid < 0) {
 			warn("domain %d no longer has %s, although xl failed", domid, f->bdf);

@@ -31,7 +31,7 @@ TESTS='options root_fs volume swap nvme_paths root_above root_unseen guest_disk 
 	console security chipset bridge pf beyond
 	mixed cardbus bridge_driver vmd kernel_says plan_before plan_cut plan_unread names_hostile list_machine domains no_answer
 	guest_of_model reset_of_guest release_forged stale_reason fail_closed
-	waits_small detach_again detach_dom0 attach_undone attach_nothing attach_elsewhere weak_alone boot_missing moved
+	waits_small detach_again detach_given detach_dom0 attach_undone attach_nothing attach_elsewhere weak_alone boot_missing moved
 	setup setup_only setup_unwritten setup_strict setup_empty undo undo_gone undo_driver records records_kept unheard doctor report monitor completion completion_names json undone asked'
 
 problem()
@@ -828,6 +828,24 @@ test_detach_again()
 	run 3 detach win11 01:00.0 01:00.1
 	says "0000:01:00.1 is not domain 3's (domain 4 (other))"
 	run 4 reset 01:00.0
+}
+
+# While the command waits for pciback's reset, a toolstack gives it to another guest
+test_detach_given()
+{
+	toolstack
+	cat >>"$WORK/bin/xl" <<-END
+		[ \$1 != pci-detach ] || { sleep 1; xl pci-attach 4 \$3; } &
+	END
+	domain 3 win11
+	domain 4 other
+	kernel 0000:01:00.0
+	mkdir -p "$ROOT/sys/module/xen_pciback/parameters"
+	echo Y >"$ROOT/sys/module/xen_pciback/parameters/auto_reset"
+	backend 3 4 0000:01:00.0
+	run 4 detach --only win11 01:00.0
+	says '0000:01:00.0  blocked  assigned to domain 4 (other)'
+	is "$(cat "$PCI/drivers/pciback/do_flr")" '' 'what was written'
 }
 
 # What of the set is dom0's is not reset, neither by this driver nor by a stock one
