@@ -152,13 +152,11 @@ static void scan_node(const char *backend, const char *name, unsigned int domid)
 	if (!f)
 		return;
 	state = node_state(format("%s/state-%u", backend, num));
-	/* Closing, or not taken by a backend that is closing */
-	if (state == 6 || (state == 1 && (whole == 5 || whole == 6))) {
-		f->handout = REFUSED;
-		return;
-	}
-	f->handout = state == 1 ? WANTED : state == 5 ? CLOSING : HANDED_OUT;
-	f->domid = guest_of(domid);
+	/* Closed, or not taken by a backend that is closing: the guest's until it is taken back */
+	f->handout = state == 6 || (state == 1 && (whole == 5 || whole == 6)) ? REFUSED :
+		state == 1 ? WANTED : state == 5 ? CLOSING : HANDED_OUT;
+	if (f->handout != REFUSED || f->domid < 0)
+		f->domid = guest_of(domid);
 }
 
 /* A backend of a guest's, backend/pci/DOMAIN/N */

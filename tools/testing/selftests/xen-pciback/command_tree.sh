@@ -30,7 +30,7 @@ export PCIBACK_RESET_ROOT="$ROOT" NO_COLOR=1 PATH="$WORK/bin:$PATH"
 TESTS='options root_fs volume swap nvme_paths root_above root_unseen guest_disk opened opened_others loops nodes opens user_driver interface uppers
 	console security chipset bridge pf beyond
 	mixed cardbus bridge_driver vmd kernel_says plan_before plan_cut plan_unread names_hostile list_machine domains no_answer
-	guest_of_model reset_of_guest release_forged stale_reason fail_closed
+	guest_of_model reset_of_guest release_forged refused_unread stale_reason fail_closed
 	waits_small detach_again detach_given detach_dom0 attach_undone attach_nothing attach_elsewhere weak_alone boot_missing moved
 	setup setup_only setup_unwritten setup_strict setup_empty undo undo_gone undo_driver records records_kept unheard doctor report monitor completion completion_names json undone asked'
 
@@ -779,6 +779,19 @@ test_release_forged()
 	run 4 reset 01:00.0
 	rm -r "$ROOT/xenstore/local/domain/3"
 	run 0 reset 01:00.0
+}
+
+# What pciback has refused counts as the guest's, also while its plan cannot be read
+test_refused_unread()
+{
+	kernel 0000:01:00.0
+	domain 3 win11
+	backend 3 4 0000:01:00.0
+	echo 6 >"$ROOT/xenstore/local/domain/0/backend/pci/3/0/state-0"
+	: >"$PCI/devices/0000:01:00.0/pciback/reset_plan"
+	run 4 release --only 01:00.0
+	says '0000:01:00.0 is assigned to domain 3 (win11)'
+	is "$(cat "$PCI/drivers/pciback/unbind")" '' 'what was unbound'
 }
 
 # resident PID: kilobytes
