@@ -253,8 +253,6 @@ static bool agreed(const struct list *l, const struct list *named)
 static bool adopt(const struct list *what, const struct list *named, struct list *l)
 {
 	*l = take_along(what, true);
-	for_each(f, l)
-		f->opts |= what->fn[0]->opts & OPT_STRICT;
 	return !refused(l, named) && agreed(l, named) && adopt_all(l);
 }
 
@@ -339,7 +337,8 @@ void command_setup(char **argv)
 	named = need_functions(argv + 1, false, false);
 	scan_guests();
 	need_thorough();
-	named.fn[0]->opts |= OPT_STRICT;
+	for_each(f, &named)
+		f->opts |= OPT_STRICT;
 	l = take_along(&named, true);
 	for_each(f, &l) {
 		text = format("%s%s=%s@%s\n", text, f->bdf, ids_of(f), slot_path(f));

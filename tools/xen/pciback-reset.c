@@ -336,7 +336,7 @@ static struct list find_all(bool brief, bool left)
 		f = found(&wants[i], left);
 		if (!f)
 			continue;
-		f->opts = wants[i].opts;
+		f->opts |= wants[i].opts;
 		if (brief)
 			scan_driver(f);
 		list_add(&l, f);

@@ -114,8 +114,10 @@ struct list take_along(const struct list *named, bool adopt)
 			bool mixed = !only && !f->pf && m->bus == f->bus &&
 				m->slot == f->slot && (adopt || m->owned) && !own_method(m);
 
-			if (m == f || (!m->bridge && (!alone || mixed)))
-				list_add(&l, m);
+			if (m != f && (m->bridge || (alone && !mixed)))
+				continue;
+			m->opts |= f->opts & OPT_STRICT;
+			list_add(&l, m);
 		}
 	}
 	return l;

@@ -1130,6 +1130,20 @@ test_setup_strict()
 	rm "$ROOT/etc/pciback-reset.d/gpu"
 	run 1 setup gpu 01:00.0 01:00.1
 	says '0000:01:00.1 is not made strict'
+	rm "$strict"
+	# Whatever else is named, and by its address again
+	echo 0000:01:00.0 >"$ROOT/etc/pciback-reset.d/gpu"
+	kernel 0000:03:00.0 0000:03:01.0 0000:01:00.0
+	bind 0000:01:00.1 pciback bus
+	for arguments in '03:00.0 gpu' 'gpu 03:00.0' 'gpu 01:00.0'; do
+		for bdf in 0000:01:00.0 0000:01:00.1 0000:03:00.0; do
+			echo default >"$PCI/devices/$bdf/pciback/strict"
+		done
+		run 0 adopt $arguments
+		is "$(for bdf in 0000:01:00.0 0000:01:00.1 0000:03:00.0; do
+			head -n 1 "$PCI/devices/$bdf/pciback/strict"
+		done | tr '\n' ' ')" '1 1 default ' "strict by $arguments"
+	done
 }
 
 # Its file can only be forgotten
