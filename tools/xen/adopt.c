@@ -230,17 +230,14 @@ static bool agreed(const struct list *l, const struct list *named)
 	for_each(f, l)
 		if (!f->owned && !list_has(named, f))
 			list_add(&more, f);
-	if (!more.n || (opts & (OPT_YES | OPT_DRY_RUN)) || !isatty(STDIN_FILENO) ||
-	    !isatty(STDERR_FILENO))
+	if (!more.n || (opts & (OPT_YES | OPT_DRY_RUN)) || !isatty(STDIN_FILENO))
 		return true;
 	fprintf(stderr, "This is taken along:\n");
 	for_each(f, &more)
 		fprintf(stderr, "  %s  %s (%s)\n", f->bdf, name_of(f), driver_or_none(f));
 	fprintf(stderr, "Go on? [y/N] ");
-	if (!fgets(answer, sizeof(answer), stdin) || (answer[0] != 'y' && answer[0] != 'Y')) {
-		fail(FAILED);
-		return false;
-	}
+	if (!fgets(answer, sizeof(answer), stdin) || (answer[0] != 'y' && answer[0] != 'Y'))
+		return !refuse(NULL, FAILED, "not agreed to");
 	/* Much may have happened meanwhile */
 	scan_guests();
 	for_each(f, l)

@@ -1479,9 +1479,19 @@ test_asked()
 	says '0000:01:00.1  10de:10f0 (snd_hda_intel)'
 	says 'Go on? [y/N]'
 	is "$(cat "$PCI/devices/0000:01:00.0/driver_override")" '(null)' 'its override'
+	says 'pciback-reset: not agreed to'
 	# Nothing but "y" is a yes
 	ANSWER=' '
+	run 1 adopt --json 01:00.0
+	says '"result": "refused", "ok": false, "status": 1, "error": "not agreed to" }'
+	# Who types is asked, wherever the question goes
+	printf '#!/bin/sh\nexec "%s" "$@" 2>"%s/log"\n' "$COMMAND" "$WORK" >"$WORK/bin/logged"
+	chmod 755 "$WORK/bin/logged"
+	command=$COMMAND COMMAND=$WORK/bin/logged
 	run 1 adopt 01:00.0
+	COMMAND=$command
+	cp "$WORK/log" "$WORK/out"
+	says 'Go on? [y/N] pciback-reset: not agreed to'
 	ANSWER=n
 	run 1 setup gpu 01:00.0
 	[ ! -e "$ROOT/etc/pciback-reset.d" ] || problem "it is set up"
