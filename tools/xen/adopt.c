@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 #include "pciback-reset.h"
 
 /* What the drivers were of functions adopted without xl: until the next boot */

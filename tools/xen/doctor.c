@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 #include "pciback-reset.h"
 
 #define kernel() read_line(at("/proc/sys/kernel/osrelease"))

@@ -11,7 +11,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 #include "pciback-reset.h"
 
 static struct block {
@@ -63,11 +62,6 @@ char *format(const char *fmt, ...)
 	return out;
 }
 
-bool on_tree(void)
-{
-	return getenv("PCIBACK_RESET_ROOT");
-}
-
 char *clean(const char *text)
 {
 	size_t size = strlen(text) + 1;
@@ -75,11 +69,6 @@ char *clean(const char *text)
 
 	clean_text(out, size, text);
 	return out;
-}
-
-bool exists(const char *path)
-{
-	return !access(path, F_OK);
 }
 
 /* All of a file, as it is; "" if it cannot be read */

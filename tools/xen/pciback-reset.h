@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct json_object;
 
@@ -100,11 +101,12 @@ void *get(size_t size);
 const void *newest(void);
 void forget(const void *since);
 char *format(const char *fmt, ...) __printf(1, 2);
-bool on_tree(void);
-/* A path, below PCIBACK_RESET_ROOT */
-#define at(fmt, ...) format("%s" fmt, getenv("PCIBACK_RESET_ROOT") ?: "", ##__VA_ARGS__)
+#define ROOT		(getenv("PCIBACK_RESET_ROOT") ?: "")
+#define on_tree()	(*ROOT)
+/* A path, below that */
+#define at(fmt, ...)	format("%s" fmt, ROOT, ##__VA_ARGS__)
+#define exists(path)	(!access(path, F_OK))
 char *clean(const char *text);
-bool exists(const char *path);
 char *read_file(const char *path);
 char *read_line(const char *path);
 char *attr(const struct fn *f, const char *name);

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 #include "pciback-reset.h"
 
 /* How long a toolstack, or a guest, may take to let go of a function */

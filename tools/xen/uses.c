@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 #include "pciback-reset.h"
 
 /* A network interface, a disk or a part of one, another device, and what it is used for */
