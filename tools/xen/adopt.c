@@ -51,7 +51,7 @@ static const char *adopt_one(struct fn *f)
 	int rc;
 
 	if (use_xl()) {
-		rc = run(false, "xl", "pci-assignable-add", f->bdf);
+		rc = run(false, "xl pci-assignable-add %s", f->bdf);
 		if (rc)
 			why = format("xl pci-assignable-add: exit status %d", rc);
 		else if (!(opts & OPT_DRY_RUN))
@@ -77,7 +77,7 @@ static const char *release_one(struct fn *f)
 	bool known = false, gone, taken;
 
 	if (strcmp(attr(f, "driver_override"), "pciback")) {
-		if (use_xl() && !run(false, "xl", "pci-assignable-remove", "-r", f->bdf)) {
+		if (use_xl() && !run(false, "xl pci-assignable-remove -r %s", f->bdf)) {
 			scan_driver(f);
 			/* It knows no driver of what was bound in another way */
 			if (!f->driver[0]) {
@@ -100,7 +100,7 @@ static const char *release_one(struct fn *f)
 		 * use it.  xl fails if no guest has had it.
 		 */
 		if (use_xl())
-			run(true, "xl", "pci-assignable-remove", f->bdf);
+			run(true, "xl pci-assignable-remove %s", f->bdf);
 	}
 	/* Or pciback takes it again.  Not there if it was not asked for by name. */
 	put(f->bdf, at(PCIBACK "/remove_slot"));

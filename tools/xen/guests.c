@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <xenstore.h>
 #include "pciback-reset.h"
 
@@ -245,31 +244,21 @@ int find_domain(const char *name)
 	return guest_of(found);
 }
 
-/* Run a program, with what it says on stderr, or nowhere: it is not this command's result */
-int run_program(bool quiet, const char *const argv[])
+/*
+ * Run a program, with what it says on stderr, or nowhere: it is not this command's result.  Who
+ * interrupts it does not interrupt this command, which has to put in order what it has begun.
+ */
+int run_program(bool quiet, const char *line)
 {
-	const char *line = argv[0];
-	int i, result;
-	pid_t pid;
+	int result;
 
-	for (i = 1; argv[i]; i++)
-		line = format("%s %s", line, argv[i]);
 	if (opts & OPT_DRY_RUN) {
 		print_command(line);
 		return 0;
 	}
-	pid = fork();
-	if (!pid) {
-		/* Not ignored, as it is here */
-		signal(SIGPIPE, SIG_DFL);
-		if (!quiet || freopen("/dev/null", "w", stderr))
-			dup2(STDERR_FILENO, STDOUT_FILENO);
-		execvp(argv[0], (char *const *)argv);
-		warn("%s: %s", argv[0], strerror(errno));
-		_exit(127);
-	}
-	if (pid < 0)
-		warn("%s: %s", argv[0], strerror(errno));
-	return pid > 0 && waitpid(pid, &result, 0) == pid && WIFEXITED(result) ?
-		WEXITSTATUS(result) : -1;
+	/* Not ignored, as it is here */
+	signal(SIGPIPE, SIG_DFL);
+	result = system(format("%s >%s 2>&1", line, quiet ? "/dev/null" : "&2"));
+	signal(SIGPIPE, SIG_IGN);
+	return WIFEXITED(result) ? WEXITSTATUS(result) : -1;
 }

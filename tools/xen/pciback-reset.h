@@ -148,8 +148,8 @@ void scan_guests(void);
 int find_domain(const char *name);
 char *guest_name(int domid);
 bool is_pv(int domid);
-#define run(quiet, ...)	run_program(quiet, (const char *const []){ __VA_ARGS__, NULL })
-int run_program(bool quiet, const char *const argv[]);
+#define run(quiet, ...)	run_program(quiet, format(__VA_ARGS__))
+int run_program(bool quiet, const char *line);
 
 /* pciback-reset.c */
 extern unsigned int opts;

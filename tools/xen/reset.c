@@ -354,8 +354,7 @@ static void take_back(const struct list *l, int domid, bool whole, struct list m
 	int rc;
 
 	for_each(f, l) {
-		rc = force ? run(false, "xl", "pci-detach", "-f", format("%d", domid), f->bdf) :
-			run(false, "xl", "pci-detach", format("%d", domid), f->bdf);
+		rc = run(false, "xl pci-detach %s%d %s", force ? "-f " : "", domid, f->bdf);
 		if (rc)
 			scan_guests();
 		if (!rc && wait_for(RELEASE_S, (scan_guests(), f->domid < 0))) {
@@ -399,7 +398,7 @@ void command_attach(char **argv)
 	for_each(f, &l) {
 		if (status)
 			break;
-		if (!run(false, "xl", "pci-attach", format("%d", domid), f->bdf)) {
+		if (!run(false, "xl pci-attach %d %s", domid, f->bdf)) {
 			list_add(&attached, f);
 			if ((opts & OPT_DRY_RUN) || (wait_for(RELEASE_S, answered(f, domid)) &&
 						     handed_out(f, domid)))

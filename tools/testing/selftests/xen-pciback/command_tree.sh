@@ -31,7 +31,7 @@ TESTS='options root_fs volume swap nvme_paths root_above root_unseen guest_disk 
 	console security chipset bridge pf beyond
 	mixed cardbus bridge_driver vmd kernel_says plan_before plan_cut plan_unread names_hostile list_machine domains no_answer
 	guest_of_model reset_of_guest release_forged refused_unread stale_reason fail_closed
-	waits_small detach_again detach_given detach_dom0 attach_undone attach_nothing attach_elsewhere weak_alone boot_missing moved
+	waits_small detach_again detach_given detach_dom0 attach_undone attach_stopped attach_nothing attach_elsewhere weak_alone boot_missing moved
 	setup setup_only setup_unwritten setup_strict setup_empty undo undo_gone undo_driver records records_kept unheard doctor report monitor completion completion_names json undone asked'
 
 problem()
@@ -895,6 +895,24 @@ test_attach_undone()
 	says '0000:01:00.1  ok '
 	run 4 reset 01:00.0
 	run 0 reset 01:00.1
+}
+
+# Who interrupts xl has what was attached before taken back
+test_attach_stopped()
+{
+	toolstack
+	sed -i "2i [ \"\$*\" != 'pci-attach 3 0000:01:00.1' ] || { kill -INT \$(cat '$WORK/pid'); kill -INT \$\$; }" \
+		"$WORK/bin/xl"
+	printf '#!/bin/sh\necho $$ >"%s/pid"\nexec "%s" "$@"\n' "$WORK" "$COMMAND" >"$WORK/bin/noted"
+	chmod 755 "$WORK/bin/noted"
+	domain 3 win11
+	kernel 0000:01:00.0 0000:01:00.1
+	command=$COMMAND COMMAND=$WORK/bin/noted
+	run 1 attach win11 01:00.0 01:00.1
+	COMMAND=$command
+	says '0000:01:00.1  failed   not attached'
+	run 3 detach win11 01:00.0
+	says "0000:01:00.0 is not domain 3's (idle)"
 }
 
 # A toolstack that says yes and does nothing
