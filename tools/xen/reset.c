@@ -394,6 +394,8 @@ void command_attach(char **argv)
 
 	need_owned(&l);
 	need_idle(&l);
+	if (!use_xl())
+		warn("xenstore does not respond: whether pciback hands out a function is not checked");
 	reset_needy(&l, false);
 	for_each(f, &l) {
 		if (status)

@@ -689,8 +689,13 @@ test_domains()
 	run 0 attach --dry-run win11 01:00.0
 	says 'xl pci-attach 3 0000:01:00.0'
 	run 0 attach --dry-run 3 01:00.0
+	says_not 'does not respond'
 	run 3 attach 4 01:00.0
 	run 3 attach win10 01:00.0
+	# Without it nobody says what has become of it
+	rm -r "$ROOT/xenstore"
+	run 0 attach 3 01:00.0
+	says 'xenstore does not respond: whether pciback hands out a function is not checked'
 }
 
 # Who cannot see the guests takes nothing for idle
