@@ -91,7 +91,7 @@ static void check_setup(const char *name)
 	struct want want;
 	struct fn *f;
 
-	for_words(word, text, " \n") {
+	for_words(word, text, " \t\n") {
 		const char *why = "it is no address";
 
 		f = parse_want(word, &want) ? locate(&want, &why) : NULL;
@@ -121,7 +121,8 @@ void command_doctor(char **argv)
 		check(strstr(iommu, "directio"), format("Xen uses an IOMMU (%s)", iommu),
 		      "turn VT-d or AMD-Vi on in the firmware, and boot Xen with iommu=1");
 	} else {
-		check(false, "xl and xenstored are there", "start Xen's services (xencommons)");
+		check(false, "xl and xenstored are there", geteuid() && !on_tree() ?
+		      "run this as root" : "start Xen's services (xencommons)");
 	}
 	check_driver();
 	check_functions();
@@ -137,11 +138,11 @@ void command_doctor(char **argv)
 void command_report(char **argv)
 {
 	struct json_object *obj, *fn, *list = json_object_new_array();
+	const char *major = read_line(at("/sys/hypervisor/version/major"));
+	const char *minor = read_line(at("/sys/hypervisor/version/minor"));
 
-	obj = json(NULL, "kernel", kernel(), "xen",
-		   format("%s.%s", read_line(at("/sys/hypervisor/version/major")),
-			  read_line(at("/sys/hypervisor/version/minor"))),
-		   "driver", thorough() ? "thorough" : "stock", NULL);
+	obj = json(NULL, "kernel", kernel(), "xen", *major ? format("%s.%s", major, minor) : NULL,
+		   "driver", thorough() ? "thorough" : exists(at(PCIBACK)) ? "stock" : NULL, NULL);
 	/* No guest is looked at: none is named */
 	scan(false);
 	for_all(f) {
@@ -152,8 +153,10 @@ void command_report(char **argv)
 		json_object_array_add(list, fn);
 	}
 	json_object_object_add(obj, "functions", list);
-	print(obj, format("You may send this text to somebody: the command sends nothing. It has no serial numbers.\n%s",
-			  json_line(obj)));
+	if (!(opts & OPT_JSON))
+		fputs("You may send this text to somebody: the command sends nothing. It has no serial numbers.\n",
+		      stderr);
+	print(obj, json_line(obj));
 }
 
 #define LOOK_MS		250
@@ -162,7 +165,8 @@ void command_report(char **argv)
 struct seen {
 	char bdf[BDF_LEN], last[TEXT_LEN];
 	bool owned;
-	int domid, fd;			/* fd: of its last_reset */
+	int domid;			/* the guest that it was handed out to, or -1 */
+	int fd;				/* of its last_reset */
 	enum handout handout;
 };
 
@@ -214,11 +218,12 @@ static void compare(struct seen *seen, const struct fn *f, bool notified)
 	else if (handout == HANDED_OUT &&
 		 (seen->handout != HANDED_OUT || seen->domid != f->domid))
 		print_event(seen->bdf, "handed out", guest_name(f->domid));
-	else if (handout == NOT_LISTED && seen->handout != NOT_LISTED)
+	else if (handout == NOT_LISTED && seen->domid >= 0)
 		print_event(seen->bdf, "given back", "");
 	seen->owned = owned;
 	seen->handout = handout;
-	seen->domid = f ? f->domid : -1;
+	if (handout == HANDED_OUT || handout == NOT_LISTED)
+		seen->domid = f ? f->domid : -1;
 }
 
 /*
@@ -245,8 +250,8 @@ void command_monitor(char **argv)
 			fds = realloc(fds, n * sizeof(*fds));
 			if (!seen || !fds)
 				abort();
-			seen[i] = (struct seen){ .owned = f->owned, .domid = f->domid, .fd = -1,
-						 .handout = f->handout };
+			seen[i] = (struct seen){ .owned = f->owned, .handout = f->handout,
+				.domid = f->handout == HANDED_OUT ? f->domid : -1, .fd = -1 };
 			strcpy(seen[i].bdf, f->bdf);
 			read_last(&seen[i], false);
 			fds[i].revents = 0;

@@ -557,6 +557,8 @@ test_denied()
 		is "$rc" 8 "$verb by nobody: exit status"
 		says 'only root can do this'
 	done
+	su -s /bin/sh nobody -c "$COMMAND doctor" >"$WORK/out" 2>&1
+	says 'run this as root'
 	is "$(driver_of $NVME)" pciback "the driver"
 }
 

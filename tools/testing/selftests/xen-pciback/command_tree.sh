@@ -1321,7 +1321,7 @@ test_doctor()
 	setup=$ROOT/etc/pciback-reset.d/audio
 	echo '0000:09:00.1=10de:10f0@0000:00:01.0/00.1' >"$setup"
 	run 0 doctor
-	echo '0000:03:00.0=8086:100e@0000:00:02.0/00.0/00.0' >>"$setup"
+	printf '\t%s\t\n' '0000:03:00.0=8086:100e@0000:00:02.0/00.0/00.0' >>"$setup"
 	run 1 doctor
 	says "NOT  set-up audio: 0000:03:00.0 is not pciback's"
 	says '       pciback-reset adopt audio'
@@ -1351,11 +1351,23 @@ test_report()
 	says_not SECRET
 	run 0 report --json
 	says '"id": "10de:1b80"'
+	# What is not there is not named, nor is a hint a part of the text
+	rm -r "$PCI/drivers/pciback"
+	"$COMMAND" report >"$WORK/out" 2>/dev/null || problem "exit status $?"
+	says '"xen": null, "driver": null,'
+	is_json report
+}
+
+# state NUMBER: of the backend's first function, and at no time none
+state()
+{
+	echo "$1" >"$WORK/state"
+	mv "$WORK/state" "$ROOT/xenstore/local/domain/0/backend/pci/3/0/state-0"
 }
 
 test_monitor()
 {
-	kernel 0000:01:00.0
+	kernel 0000:01:00.0 0000:01:00.1
 	"$COMMAND" monitor --json >"$WORK/out" 2>&1 &
 	monitor=$!
 	sleep 1
@@ -1363,20 +1375,29 @@ test_monitor()
 	domain 3 win11
 	backend 3 4 0000:01:00.0
 	timeout 10 sh -c "until grep -q 'handed out' '$WORK/out'; do sleep 1; done"
-	echo 6 >"$ROOT/xenstore/local/domain/0/backend/pci/3/0/state-0"
+	state 6
 	timeout 10 sh -c "until grep -q 'refused' '$WORK/out'; do sleep 1; done"
 	# As xl takes it away, which says Closing
-	echo 5 >"$ROOT/xenstore/local/domain/0/backend/pci/3/0/state-0"
+	state 5
 	sleep 2
 	rm -r "$ROOT/xenstore/local/domain/0/backend"
 	timeout 10 sh -c "until grep -q 'given back' '$WORK/out'; do sleep 1; done"
+	# What no guest has had is not given back
+	backend 3 4
+	state 6
+	echo 0000:01:00.1 >"$ROOT/xenstore/local/domain/0/backend/pci/3/0/dev-0"
+	timeout 10 sh -c "until grep -q '01:00.1.*refused' '$WORK/out'; do sleep 1; done"
+	state 5
+	sleep 1
+	rm -r "$ROOT/xenstore/local/domain/0/backend"
+	sleep 1
 	kill $monitor
 	wait $monitor 2>/dev/null
 	says '"bdf": "0000:01:00.0", "event": "reset", "text": "slot: ok"'
 	says '"event": "handed out", "text": "domain 3 (win11)"'
 	says '"bdf": "0000:01:00.0", "event": "refused"'
 	is "$(sed -n 's/.*"event": "\([^"]*\)".*/\1/p' "$WORK/out" | tr '\n' ',')" \
-		'reset,handed out,refused,given back,' 'the events'
+		'reset,handed out,refused,given back,refused,' 'the events'
 }
 
 # Each option of each command, and what it may be told
