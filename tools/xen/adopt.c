@@ -337,7 +337,13 @@ void command_setup(char **argv)
 		f->opts |= OPT_STRICT;
 	l = take_along(&named, true);
 	for_each(f, &l) {
-		text = format("%s%s=%s@%s\n", text, f->bdf, ids_of(f), slot_path(f));
+		const char *line = format("=%s@%s\n", ids_of(f), slot_path(f));
+
+		for_names(other, names(at(SETUPS)))
+			if (valid_name(other) && strstr(read_file(at(SETUPS "/%s", other)), line))
+				die(USAGE, "%s is set up already: pciback-reset undo %s", f->bdf,
+				    other);
+		text = format("%s%s%s", text, f->bdf, line);
 		config = format("%s%s\"%s\"", config, *config ? ", " : "", f->bdf);
 	}
 	if (opts & OPT_DRY_RUN) {

@@ -1089,6 +1089,9 @@ test_setup()
 	is "$(head -n 1 "$PCI/devices/0000:01:00.1/pciback/strict")" 1 'strict'
 	run 2 setup gpu 03:00.0
 	says 'gpu is set up already'
+	# Or to undo the one would take what the other promises
+	run 2 setup more --only 03:00.0 01:00.1
+	says '0000:01:00.1 is set up already: pciback-reset undo gpu'
 	run 0 reset gpu
 	is "$(grep -c ' ok ' "$WORK/out")" 2 'results'
 	run 0 adopt --boot
