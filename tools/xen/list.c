@@ -33,7 +33,7 @@ static const char *kind_of(const struct fn *f)
 /* By the driver's plan, or by what this command makes of a function that is not pciback's */
 const char *planned_method(struct fn *f)
 {
-	return f->owned ? plan_of(f)->method : method_of(f);
+	return f->owned ? plan_of(f)->method : f->bridge ? "" : method_of(f);
 }
 
 /* What keeps a function from being reset once it is adopted, or from that; "" if nothing */
@@ -143,7 +143,7 @@ static void add_row(struct fn *f, const char **cells)
 		cells[1] = kind_of(f);
 		cells[2] = set_name(f);
 		cells[3] = f->driver;
-		cells[4] = f->bridge ? "" : planned_method(f);
+		cells[4] = planned_method(f);
 		cells[5] = guest ?: in_the_way(f);
 	} else {
 		cells[1] = set_name(f);
@@ -171,8 +171,14 @@ static void list_table(const struct list *l)
 
 static void list_json(const struct list *l)
 {
-	for_each(f, l)
-		printf("%s\n  %s", f == l->fn[0] ? "[" : ",", json_line(json_function(f)));
+	struct json_object **objs = get((l->n + 1) * sizeof(*objs));
+	int i;
+
+	/* All of it first, or an error would be in the middle */
+	for (i = 0; i < l->n; i++)
+		objs[i] = json_function(l->fn[i]);
+	for (i = 0; i < l->n; i++)
+		printf("%s\n  %s", i ? "," : "[", json_line(objs[i]));
 	puts(l->n ? "\n]" : "[]");
 }
 

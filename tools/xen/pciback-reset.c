@@ -280,7 +280,8 @@ static void add_setup(const char *name)
 	if (exists(path))
 		add_words(read_file(path), name, OPT_STRICT);
 	else
-		refuse(NULL, UNKNOWN, "there is no set-up of the name %s", name);
+		refuse(NULL, UNKNOWN, "there is no set-up of the name %s, nor is it an address",
+		       name);
 }
 
 /* A function that is what it was when somebody wrote it down; NULL, and @why */
@@ -403,7 +404,9 @@ static void take_options(const struct command *command, int argc, char **argv)
 	}
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, "", longopts, NULL)) != -1) {
-		const char *word = argv[optind - 1];
+		/* Of "-json" only the letter is known here */
+		const char *word = c == '?' && optopt > ' ' ? format("-%c", optopt) :
+			argv[optind - 1];
 
 		if (c == '?' || strcmp(word + 2, options[c].name) || !(options[c].opt & allowed))
 			die(USAGE, "%s: what is '%s'? See pciback-reset --help", command->name,

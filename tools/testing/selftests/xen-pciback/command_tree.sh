@@ -103,12 +103,14 @@ test_options()
 	run 2 reset --js 01:00.0
 	run 2 reset 01:00.0 --bogus
 	run 2 list --weak
+	run 2 list -json
+	says "list: what is '-j'?"
 	for guest in 99999999999999999999 007 0 40000 ''; do
 		run 2 attach "$guest" 01:00.0
 	done
 	run 3 reset 01:00.7
 	run 3 adopt nosuchname
-	says 'there is no set-up of the name nosuchname'
+	says 'there is no set-up of the name nosuchname, nor is it an address'
 	run 2 adopt ../etc
 	run 2 reset "$(printf '01:00.0\033[2J')"
 	! grep -q "$(printf '\033')" "$WORK/out" || problem "control characters"
@@ -677,6 +679,7 @@ test_list_machine()
 	says '+-01.0-[01]--+-00.0'
 	run 0 list --all --json
 	is "$(grep -c '"bdf"' "$WORK/out")" 7 'functions'
+	is "$(grep -c '"method": null' "$WORK/out")" 3 'bridges, which nothing resets'
 }
 
 test_domains()
@@ -1471,7 +1474,7 @@ test_json()
 	run 3 reset --json 01:00.0 01:00.1
 	objects 2 'reset --json'
 	run 3 release --json bogus
-	says '{ "bdf": null, "result": "refused", "ok": false, "status": 3, "error": "there is no set-up of the name bogus" }'
+	says '{ "bdf": null, "result": "refused", "ok": false, "status": 3, "error": "there is no set-up of the name bogus, nor is it an address" }'
 	for arguments in 'attach nobody' 'reset x;' reset bogus; do
 		run 2 $arguments --json
 		objects 1 "$arguments --json"
