@@ -96,7 +96,7 @@ static void usage(FILE *to)
 	}
 	fputs("\nA FUNCTION is an address, [DDDD:]BB:DD.F in hex, or the NAME of a set-up.\n"
 	      "An address may say what must be there: BDF[=VENDOR:DEVICE][@PATH].\n"
-	      "Every command has --json. pciback-reset --version.\n\n"
+	      "Every command but completion has --json. pciback-reset --version.\n\n"
 	      "Exit status: 0 done; 1 several kinds of errors, or another; 2 wrong usage;\n"
 	      "3 no such function, or not pciback's; 4 blocked by another function or in use;\n"
 	      "5 nothing can reset it; 6 the reset failed; 7 locked, try again; 8 not allowed;\n"
