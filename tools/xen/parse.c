@@ -57,21 +57,7 @@ void clean_text(char *out, size_t size, const char *in)
 	*out = '\0';
 }
 
-/* From @min to @max hex digits, then @end; moves *@pos only if so */
-static bool parse_hex(const char **pos, int min, int max, char end, unsigned int *val)
-{
-	const char *p = *pos;
-	unsigned int v = 0;
-	int n = 0;
-
-	for (; n < max && isxdigit((unsigned char)*p); n++, p++)
-		v = v << 4 | (isdigit((unsigned char)*p) ? *p - '0' : (*p | 0x20) - 'a' + 10);
-	if (n < min || (end && *p++ != end))
-		return false;
-	*val = v;
-	*pos = p;
-	return true;
-}
+#define HEX	"[0123456789abcdefABCDEF]"
 
 /*
  * An address: [DDDD:]BB:DD.F, the domain with four to eight digits; in @bdf, of BDF_LEN bytes, as
@@ -80,13 +66,19 @@ static bool parse_hex(const char **pos, int min, int max, char end, unsigned int
 const char *parse_bdf(const char *s, char *bdf)
 {
 	unsigned int domain = 0, bus, slot, func;
+	int len = 0;
 
-	parse_hex(&s, 4, 8, ':', &domain);
-	if (!parse_hex(&s, 2, 2, ':', &bus) || !parse_hex(&s, 2, 2, '.', &slot) ||
-	    !parse_hex(&s, 1, 1, '\0', &func) || slot > 0x1f || func > 7)
+	if (sscanf(s, "%*8" HEX ":%n", &len) == 0 && len > 4) {
+		domain = strtoul(s, NULL, 16);
+		s += len;
+	}
+	/* %x alone takes blanks, signs and less digits */
+	len = 0;
+	if (sscanf(s, "%*2" HEX ":%*1[01]%*1" HEX ".%*1[0-7]%n", &len) || len != 7 ||
+	    sscanf(s, "%x:%x.%1x", &bus, &slot, &func) != 3)
 		return NULL;
 	snprintf(bdf, BDF_LEN, "%04x:%02x:%02x.%x", domain, bus, slot, func);
-	return s;
+	return s + len;
 }
 
 /* What a person or a file asks for: BDF[=VENDOR:DEVICE][@PATH] */
@@ -94,14 +86,16 @@ bool parse_want(const char *s, struct want *want)
 {
 	unsigned int vendor, device;
 	char top[BDF_LEN];
+	int len = 0;
 
 	memset(want, 0, sizeof(*want));
 	s = parse_bdf(s, want->bdf);
 	if (s && *s == '=') {
-		s++;
-		if (!parse_hex(&s, 4, 4, ':', &vendor) || !parse_hex(&s, 4, 4, '\0', &device))
+		if (sscanf(s, "=%*4" HEX ":%*4" HEX "%n", &len) || len != 10 ||
+		    sscanf(s, "=%x:%4x", &vendor, &device) != 2)
 			return false;
 		snprintf(want->ids, sizeof(want->ids), "%04x:%04x", vendor, device);
+		s += len;
 	}
 	if (s && *s == '@') {
 		/* lspci -P leaves out the domain of all if there is only one */
