@@ -232,8 +232,8 @@ static void compare(struct seen *seen, const struct fn *f, bool notified)
  */
 void command_monitor(char **argv)
 {
-	struct pollfd *fds = NULL;
-	struct seen *seen = NULL;
+	static struct seen seen[4096];
+	static struct pollfd fds[N_ELEMENTS(seen)];
 	int i, n = 0;
 
 	need_pciback();
@@ -244,17 +244,12 @@ void command_monitor(char **argv)
 		for_all(f) {
 			for (i = 0; i < n && strcmp(seen[i].bdf, f->bdf); i++)
 				;
-			if (i < n)
+			if (i < n || n == N_ELEMENTS(seen))
 				continue;
-			seen = realloc(seen, ++n * sizeof(*seen));
-			fds = realloc(fds, n * sizeof(*fds));
-			if (!seen || !fds)
-				abort();
-			seen[i] = (struct seen){ .owned = f->owned, .handout = f->handout,
+			seen[n++] = (struct seen){ .owned = f->owned, .handout = f->handout,
 				.domid = f->handout == HANDED_OUT ? f->domid : -1, .fd = -1 };
 			strcpy(seen[i].bdf, f->bdf);
 			read_last(&seen[i], false);
-			fds[i].revents = 0;
 		}
 		for (i = 0; i < n; i++) {
 			compare(&seen[i], find(seen[i].bdf), fds[i].revents);
@@ -262,6 +257,4 @@ void command_monitor(char **argv)
 		}
 		poll(fds, n, LOOK_MS);
 	}
-	free(fds);
-	free(seen);
 }
