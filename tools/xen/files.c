@@ -6,7 +6,6 @@
  * at once all that is younger than a point in time.
  */
 #include <dirent.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -75,14 +74,11 @@ char *clean(const char *text)
 char *read_file(const char *path)
 {
 	static char text[1 << 20];
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n, len = 0;
+	FILE *f = fopen(path, "re");
+	size_t len = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
 
-	if (fd >= 0) {
-		while ((n = read(fd, text + len, sizeof(text) - 1 - len)) > 0)
-			len += n;
-		close(fd);
-	}
+	if (f)
+		fclose(f);
 	return memcpy(get(len + 1), text, len);
 }
 

@@ -166,10 +166,7 @@ static struct list group(const struct list *l)
 
 static bool was_weak(const struct fn *f)
 {
-	const char *last = attr(f, "pciback/last_reset");
-	size_t n = strlen(last);
-
-	return n > 6 && !strcmp(last + n - 6, "(weak)");
+	return strstr(attr(f, "pciback/last_reset"), "(weak)");
 }
 
 static void report_reset(struct fn *f)

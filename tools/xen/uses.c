@@ -288,11 +288,9 @@ static bool has_console(void)
 /* Of several frame buffers the first one, which is the firmware's if that has shown anything */
 static bool has_first_fb(const struct fn *f)
 {
-	for_names(name, names(at("/sys/class/graphics")))
-		if (!strncmp(name, "fb", 2) && name[2] >= '0' && name[2] <= '9')
-			return strstr(real_path(at("/sys/class/graphics/%s", name)),
-				      format("/%s/", f->bdf));
-	return false;
+	char **fb = names(at("/sys/class/graphics"));
+
+	return *fb && strstr(real_path(at("/sys/class/graphics/%s", *fb)), format("/%s/", f->bdf));
 }
 
 /* A VF goes with its PF's driver: a guest's, or one that dom0 uses */
