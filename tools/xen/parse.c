@@ -225,15 +225,3 @@ bool parse_mount(const char *line, struct mount *mount)
 	unescape(mount->source);
 	return true;
 }
-
-/* Is @word one of @words, which spaces separate? */
-bool has_word(const char *words, const char *word)
-{
-	size_t n = strlen(word);
-	const char *p;
-
-	for (p = words; n && (p = strstr(p, word)); p++)
-		if ((p == words || p[-1] == ' ') && (!p[n] || p[n] == ' '))
-			return true;
-	return false;
-}

@@ -94,7 +94,6 @@ bool valid_name(const char *s);
 void parse_plan(const char *text, struct plan *plan);
 bool parse_setting(const char *text, const char *key, char *value, size_t size);
 bool parse_mount(const char *line, struct mount *mount);
-bool has_word(const char *words, const char *word);
 
 /* files.c */
 void *get(size_t size);
@@ -106,6 +105,8 @@ char *format(const char *fmt, ...) __printf(1, 2);
 /* A path, below that */
 #define at(fmt, ...)	format("%s" fmt, ROOT, ##__VA_ARGS__)
 #define exists(path)	(!access(path, F_OK))
+/* Is @word one of @words, which spaces separate? */
+#define has_word(words, word)	strstr(format(" %s ", words), format(" %s ", word))
 char *clean(const char *text);
 char *read_file(const char *path);
 char *read_line(const char *path);

@@ -78,8 +78,6 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 		must(strcmp(out, "no") || strstr(text, "ADOPT=no") ||
 		     strstr(text, "ADOPT=\"no\"") || strstr(text, "ADOPT='no'"));
 	}
-	if (has_word(text, "flr"))
-		must(strstr(text, "flr"));
 	if (parse_mount(text, &mount))
 		must(mount.dev[0]);
 	free(text);
