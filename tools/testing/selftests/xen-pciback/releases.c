@@ -253,7 +253,7 @@ TEST_F(played, release_leaves_a_sibling_alone_whose_request_failed)
 {
 	if (!fn_has_file(self->card.second, "reset_method"))
 		SKIP(return, "the kernel has no reset_method (before 5.15)");
-	adopt_card();
+	seize(self->card.first, self->card.second, self->card.third);
 	ASSERT_EQ(0, guest_create(&self->guest, DOMAIN, &self->card.first, 1));
 	ASSERT_EQ(0, fn_write_file(self->card.second, "reset_method", "\n"));
 	EXPECT_EQ(-EBUSY, do_flr(self->card.second));
