@@ -555,10 +555,10 @@ test_denied()
 		su -s /bin/sh nobody -c "PCIBACK_RESET_ROOT='' $COMMAND $verb $NVME" \
 			>"$WORK/out" 2>&1 || rc=$?
 		is "$rc" 8 "$verb by nobody: exit status"
-		says 'only root can do this'
+		says 'pciback-reset: only root can do this'
 	done
 	su -s /bin/sh nobody -c "$COMMAND doctor" >"$WORK/out" 2>&1
-	says 'run this as root'
+	says '       run this as root'
 	is "$(driver_of $NVME)" pciback "the driver"
 }
 
