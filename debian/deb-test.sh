@@ -70,6 +70,9 @@ unpack_image()
 		cp "$WORK/$version"/*.deb "$WORK/root/test/$version/"
 	done
 	cp "$TOP/debian/deb-steps" "$WORK/root/test/"
+	# Or Debian 12's DKMS builds at an upgrade only for the newest kernel, if that is not
+	# older than the one that this machine runs
+	echo 'autoinstall_all_kernels=yes' >>"$WORK/root/etc/dkms/framework.conf"
 }
 
 # in_chroot COMMAND [ARG]...
