@@ -74,24 +74,48 @@ depends()
 		sed -n 's/^ *\(Pre\)\{0,1\}Depends: \([^<]*\)$/\2/p'
 }
 
-# newest NAME: the packages whose names begin with it have a version there
+# all NAME [END]: the packages whose names begin with it have a version there
+all()
+{
+	private apt-cache pkgnames "$1" | grep -E "^$1[0-9.]*([-+][a-z0-9]*)?${2-}\$" | sort -V
+}
+
 newest()
 {
-	private apt-cache pkgnames "$1" | grep -E "^$1[0-9.]*([-+][a-z0-9]*)?${2-}\$" |
-		sort -V | tail -n 1
+	all "$@" | tail -n 1
 }
 
+# The newest one that has headers, too: one of both may come, and leave, before the other
 image()
 {
-	newest "linux-image-$KERNEL." "$(debian_flavour)-amd64"
+	for kind in image headers; do
+		all "linux-$kind-$KERNEL." "$(debian_flavour)-amd64"
+	done | sed s/headers/image/ | sort -V | uniq -d | tail -n 1
 }
 
-# Which Debian has $KERNEL? One that has left one of them is in another.
+has_source()
+{
+	private apt-cache pkgnames "linux-source-$KERNEL" | grep -qx "linux-source-$KERNEL"
+}
+
+# has SET: does this Debian have what $KERNEL's set wants?
+has()
+{
+	{ [ "$1" = source ] || [ -n "$(image)" ]; } && has_source
+}
+
+# find_kernel SET: which Debian has $KERNEL? One that has left one of them is in another; and
+# one that cannot be asked keeps nobody from asking the others.
 find_kernel()
 {
 	for debian in $(suites); do
+		(use_suite "$debian") || {
+			warn "Debian $debian is left out"
+			continue
+		}
+		fresh="$fresh $debian"
 		use_suite "$debian"
-		[ -z "$(image)" ] || return 0
+		! has "$1" || return 0
 	done
 	die "no Debian has Linux $KERNEL${FLAVOUR:+-$FLAVOUR}"
 }
@@ -99,10 +123,14 @@ find_kernel()
 # Not release candidates: their packages' names have but two numbers.
 newest_kernel()
 {
-	for debian in $(suites); do
-		use_suite "$debian" >&2
-		private apt-cache pkgnames linux-image-
-	done | sed -n 's/^linux-image-\([0-9]*\.[0-9]*\)\.[0-9].*-amd64$/\1/p' |
+	# An answer without one of them is none: it is kept for a day.
+	names=$(
+		for debian in $(suites); do
+			use_suite "$debian" >&2
+			private apt-cache pkgnames linux-image-
+		done
+	)
+	echo "$names" | sed -n 's/^linux-image-\([0-9]*\.[0-9]*\)\.[0-9].*-amd64$/\1/p' |
 		sort -V | tail -n 1
 }
 
@@ -186,6 +214,7 @@ if [ "${1-}" = --newest ]; then
 	known=$CACHE/newest
 	if [ -z "$(find "$known" -mtime -1 2>/dev/null)" ]; then
 		newest_kernel >"$known.part"
+		[ -s "$known.part" ] || die "Debian has no kernel"
 		mv "$known.part" "$known"
 	fi
 	cat "$known"
@@ -198,7 +227,7 @@ for name; do
 	case $name in
 	linux | source)
 		[ ! -e "$(set_dir linux)/SHA256SUMS" ] || continue
-		find_kernel
+		find_kernel "$name"
 		set_dir=${set_dir%-*}-$suite
 		;;
 	*) use_suite "$(xen_suite "$XEN")" ;;
