@@ -108,7 +108,7 @@ in_vm()
 {
 	rm -rf "$WORK/overlay"
 	dpkg-deb -x "$WORK"/old/xen-pciback-reset_*.deb "$WORK/overlay"
-	rm -r "$WORK/overlay/lib"
+	rm -rf "$WORK/overlay/lib" "$WORK/overlay/usr/lib/systemd"
 	# The VM has libpci, of lspci
 	libraries=usr/lib/x86_64-linux-gnu
 	mkdir -p "$WORK/overlay/$libraries"
