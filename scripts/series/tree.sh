@@ -32,7 +32,11 @@ find_base()
 {
 	version=$(make -s -C "$tree" kernelversion 2>/dev/null) ||
 		die "TREE=$tree is not a kernel tree"
-	if git -C "$tree" archive -o "$work/base.tar" "v$version" $DRIVER 2>/dev/null; then
+	# A release has no third number in its tag: v6.12, v7.4-rc2. And the tree may be
+	# somebody else's.
+	tag=v$(echo "$version" | sed 's/^\([0-9]*\.[0-9]*\)\.0\(-rc[0-9]*\)\{0,1\}$/\1\2/')
+	if git -c safe.directory='*' -C "$tree" archive -o "$work/base.tar" "$tag" $DRIVER \
+		2>/dev/null; then
 		base=$work/base
 		mkdir "$base"
 		tar -x -C "$base" -f "$work/base.tar"

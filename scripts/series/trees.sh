@@ -112,17 +112,19 @@ refused()
 	grep 'BASE=DIR must say' "$work/said"
 }
 
-# And what git has by that name is it first
+# tagged VERSION TAG: and what git has by that name is it first, also in a tree of another
+# user
 tagged()
 {
 	new tagged 6.1
-	version 6.1.0
+	version "$1"
 	cd "$tree"
 	git init -q
 	git add -A
 	git -c user.name=nobody -c user.email=nobody@localhost commit -q -m start
-	git tag v6.1.0
+	git tag "$2"
 	patch -s -p1 <"$SCRIPT_DIR/series/trees/openxt.patch"
+	[ "$(id -u)" -ne 0 ] || chown -R nobody .
 	"$SCRIPT_DIR/series/tree.sh" "$tree"
 }
 
@@ -135,4 +137,6 @@ done
 step trees "changes that do not merge are named" conflict
 step trees "the base, if it is known" found
 step trees "no base, if it is not" refused
-step trees "the base in git" tagged
+step trees "the base in git: a release" tagged 6.1.0 v6.1
+step trees "the base in git: a release candidate" tagged 6.1.0-rc2 v6.1-rc2
+step trees "the base in git: a stable release" tagged 6.1.7 v6.1.7
