@@ -287,6 +287,15 @@ sum_results()
 	}' "$@"
 }
 
+# plain_git: git as it comes, for the repositories that are made here: without what the user
+# has configured, such as signatures, and not in the repository that the environment names
+plain_git()
+{
+	# shellcheck disable=SC2046
+	unset $(git rev-parse --local-env-vars)
+	export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
+}
+
 # Locales change what tools print, and TIME is nobody's business here.
 export LC_ALL=C
 umask 022

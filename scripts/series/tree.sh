@@ -17,7 +17,8 @@ FLAVOUR=''
 export FLAVOUR
 : "${PATCHES:=$BUILD/patches}"
 tree=${1:+$(absolute "$1")} base=${2:+$(absolute "$2")}
-work=$BUILD/$BASE_KERNEL/tree
+name=$(basename "${tree:-$KERNEL}")
+work=$BUILD/$BASE_KERNEL/merge-$name
 
 # debian KERNEL: where its source is
 debian()
@@ -121,14 +122,14 @@ write()
 }
 
 unsure=''
+plain_git
 rm -rf "$work"
 mkdir -p "$work"
 if [ -z "$tree" ]; then
 	debian "$KERNEL" || exit
-	name=$KERNEL tree=$debian base=$debian
+	tree=$debian base=$debian
 else
 	[ -n "$base" ] || find_base
-	name=$(basename "$tree")
 fi
 result=$PATCHES/$name/xen-pciback-thorough-resets.patch
 for dir in "$tree" "$base"; do

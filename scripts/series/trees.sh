@@ -128,6 +128,15 @@ tagged()
 	"$SCRIPT_DIR/series/tree.sh" "$tree"
 }
 
+# The user's own git does not matter
+shielded()
+{
+	new shielded 6.1 openxt
+	printf '[commit]\n\tgpgsign = true\n[diff]\n\tnoprefix = true\n' >"$work/gitconfig"
+	GIT_CONFIG_GLOBAL=$work/gitconfig GIT_DIR=/nonexistent \
+		"$SCRIPT_DIR/series/tree.sh" "$tree" "$base"
+}
+
 for each in 5.10 6.1 6.12 6.1-openxt 6.1-qubes 6.12-qubes 6.1-both 7.3-both 6.12-file; do
 	kernel=${each%%-*} owner=${each#"$kernel"}
 	step trees "Linux $kernel${owner:+ and ${owner#-}}" \
@@ -140,3 +149,4 @@ step trees "no base, if it is not" refused
 step trees "the base in git: a release" tagged 6.1.0 v6.1
 step trees "the base in git: a release candidate" tagged 6.1.0-rc2 v6.1-rc2
 step trees "the base in git: a stable release" tagged 6.1.7 v6.1.7
+step trees "a git that is configured otherwise" shielded
