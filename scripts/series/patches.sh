@@ -140,6 +140,13 @@ commit()
 	git notes add -m "$1" HEAD
 }
 
+# insert LINE i|a PLACE FILE: before or after that line, which upstream may have moved
+insert()
+{
+	sed -i "/^$3\$/$2\\$1" "$4"
+	grep -qxF "$1" "$4"
+}
+
 # step_of NAME: what a patch changes upstream, and the files of ours that come with
 # it, or with the message of that name
 step_of()
@@ -157,10 +164,10 @@ step_of()
 	done
 	case $name in
 	guide)
-		sed -i '/^   xfs$/i\   xen-pciback/index' Documentation/admin-guide/index.rst
+		insert '   xen-pciback/index' i '   xfs' Documentation/admin-guide/index.rst
 		;;
 	tests/functions)
-		sed -i '/^TARGETS += x86$/a TARGETS += xen-pciback' \
+		insert 'TARGETS += xen-pciback' a 'TARGETS += x86' \
 			tools/testing/selftests/Makefile
 		;;
 	esac
@@ -182,7 +189,7 @@ commits()
 	maintainer=$(sed -n 's/^M:[[:space:]]*//p' "$TOP/MAINTAINERS" | head -n 1)
 	git config user.name "${maintainer% <*}"
 	git config user.email "$(echo "$maintainer" | sed 's/.*<\(.*\)>/\1/')"
-	GIT_AUTHOR_DATE=$(git -C "$TOP" log -1 --format=%cI)
+	GIT_AUTHOR_DATE=$(git -c safe.directory='*' -C "$TOP" log -1 --format=%cI)
 	GIT_COMMITTER_DATE=$GIT_AUTHOR_DATE
 	export GIT_AUTHOR_DATE GIT_COMMITTER_DATE
 	git add -A
@@ -305,6 +312,7 @@ format()
 	mkdir -p "$patches/$1"
 	cd "$tree"
 	addresses "$2" "$3" | sed -n 's/^\(.*[^ ]@.*\)$/--cc=\1/p' >.git/cc
+	[ -s .git/cc ]
 	cover=$patches/$1/0000-cover-letter.patch text=$MAIL/cover-$1 range=$2..$3
 	set -- -o "$patches/$1"
 	while read -r cc; do
@@ -345,12 +353,21 @@ checkpatch()
 	not_kernel='PREFER_DEFINED_ATTRIBUTE_MACRO|STATIC_CONST_CHAR_ARRAY|STRCPY'
 	not_kernel="$not_kernel|QUOTED_WHITESPACE_BEFORE_NEWLINE|EMBEDDED_FUNCTION_NAME"
 	# Its loops name the variable more than once, as list_for_each_entry() does.
-	not_kernel="$not_kernel|MACRO_ARG_REUSE"
-	find "$patches" -name '0*.patch' ! -name '0000-*' | sort |
-		xargs perl scripts/checkpatch.pl --root="$PWD" --no-tree \
-			--strict --show-types --terse \
-			--ignore UNKNOWN_COMMIT_ID,MISSING_FIXES_TAG,FILE_PATH_CHANGES |
-		grep -v 'CAMELCASE.*<XenbusState' |
+	not_kernel="$not_kernel|MACRO_ARG_REUSE|MACRO_ARG_PRECEDENCE"
+	find "$patches/fixes" "$patches/resets" "$patches/command" "$patches/tests" \
+		-name '0*.patch' ! -name '0000-*' | sort >"$OUT/checked"
+	# It fails if it finds something, and if it cannot run. With both --terse and --quiet it
+	# says a total of each patch that it has looked at.
+	xargs perl scripts/checkpatch.pl --root="$PWD" --no-tree --strict --show-types \
+		--terse --quiet \
+		--ignore UNKNOWN_COMMIT_ID,MISSING_FIXES_TAG,FILE_PATH_CHANGES \
+		<"$OUT/checked" >"$OUT/checkpatch" || :
+	[ "$(grep -c '^total:' "$OUT/checkpatch")" = "$(wc -l <"$OUT/checked")" ] || {
+		tail -n 5 "$OUT/checkpatch"
+		echo "checkpatch.pl did not look at each of $(wc -l <"$OUT/checked") patches"
+		return 1
+	}
+	grep -v 'CAMELCASE.*<XenbusState' "$OUT/checkpatch" |
 		grep -v 'selftests.*ALLOC_WITH_SIZEOF' |
 		grep -v -E "/patches/command/.*:($not_kernel|LONG_LINE_STRING):" |
 		grep -v -E '/patches/tests/.*-pciback-reset.*:LONG_LINE(_STRING)?:' |
@@ -358,11 +375,15 @@ checkpatch()
 	return 0
 }
 
+plain_git
 kernel_source "$KERNEL"
 step patches "the series for Linux $KERNEL" commits
 step patches 'are what "make module" builds' compare
 step patches "what each must have, and not exceed" limits
-rm -rf "$patches"
+# Not what tree.sh has made there
+for dir in fixes resets command tests; do
+	rm -rf "${patches:?}/$dir"
+done
 step patches "the fixes for mail" format fixes base fixes
 step patches "the resets for mail" format resets fixes resets
 step patches "the command for mail" format command resets command
