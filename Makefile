@@ -172,12 +172,13 @@ docs: ## make HTML of the README, the guide, the manual and the reference, in bu
 	@scripts/docs.sh
 
 patches: ## make the series for mail (TREE=dir BASE=dir, KERNEL=: one patch for that tree)
-	@scripts/deps.sh vm
+	$(if $(TREE),,$(if $(BASE),$(error BASE is what TREE=dir was made from)))
+	@scripts/deps.sh vm patches
 	@$(if $(TREE),,scripts/series/patches.sh)
-	@$(if $(TREE)$(filter-out file,$(origin KERNEL)),scripts/series/tree.sh $(addsuffix ',$(addprefix ',$(TREE) $(BASE))))
+	@$(if $(TREE)$(filter-out file,$(origin KERNEL)),scripts/series/tree.sh $(if $(TREE),'$(TREE)' '$(BASE)'))
 
 bisect-check: ## check that each commit of the series builds and passes its tests
-	@scripts/deps.sh vm
+	@scripts/deps.sh vm patches
 	@scripts/check/bisect.sh
 
 deb: ## build the Debian packages (DKMS, and the command) into build/deb
@@ -189,6 +190,7 @@ deb-check: ## install, upgrade, remove and purge them in a chroot; test their mo
 	@debian/deb-test.sh
 
 install: ## install module and command without packages (DESTDIR= PREFIX=/usr/local KSRC=)
+	@scripts/deps.sh command
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' scripts/install.sh
 
 uninstall: ## remove what "make install" has installed

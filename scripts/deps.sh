@@ -4,7 +4,7 @@
 # deps.sh [SET]...: install the programs that this machine lacks, from its own Debian.
 # Always: what builds the module. SET vm: what runs it; kernel: what builds a whole
 # kernel; command: what builds pciback-reset; bench, coverage, lint, docs, deb, fuzz,
-# mutate: what these make targets need.
+# mutate, patches: what these make targets need.
 # All else (kernel, Xen, what runs in the VM) is only unpacked, by fetch.sh and
 # unpack.sh. If nothing is missing, apt is not called.
 set -eu
@@ -83,6 +83,7 @@ needs_command()
 {
 	cat <<-END
 		/usr/bin/pkg-config			pkg-config
+		/usr/bin/rst2man			python3-docutils
 		/usr/include/json-c/json.h		libjson-c-dev
 		/usr/include/x86_64-linux-gnu/pci/pci.h	libpci-dev
 		/usr/include/xenstore.h			libxen-dev
@@ -105,7 +106,6 @@ needs_lint()
 		/usr/bin/perl				perl
 		/usr/bin/rpmlint			rpmlint
 		/usr/bin/rpmspec			rpm
-		/usr/bin/rst2man			python3-docutils
 		/usr/bin/rsync				rsync
 		/usr/bin/shellcheck			shellcheck
 		/usr/bin/sparse				sparse
@@ -122,7 +122,16 @@ needs_deb()
 		/usr/bin/dh				debhelper
 		/usr/bin/dh_dkms			dh-dkms
 		/usr/bin/lintian			lintian
-		/usr/bin/rst2man			python3-docutils
+	END
+}
+
+needs_patches()
+{
+	cat <<-END
+		/usr/bin/git				git
+		/usr/bin/mawk				mawk
+		/usr/bin/perl				perl
+		/usr/share/perl/5*/Term/ANSIColor.pm	perl
 	END
 }
 
@@ -169,7 +178,7 @@ install_packages()
 }
 
 [ "$(uname -m)" = x86_64 ] || die "needs an x86-64 machine"
-command -v apt-get >/dev/null || die "needs Debian's apt-get (Debian 12)"
+command -v apt-get >/dev/null || die "needs Debian's apt-get (Debian 12 or newer)"
 
 packages=$(missing "$@" | xargs)
 [ -n "$packages" ] || exit 0
