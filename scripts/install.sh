@@ -10,12 +10,17 @@ set -eu
 . "${0%/*}/common.sh"
 
 : "${KSRC:=}" "${DESTDIR:=}" "${PREFIX:=/usr/local}"
-[ -n "$KSRC" ] || KSRC=/lib/modules/$(uname -r)/build
-export KSRC
 [ -z "$DESTDIR" ] || DESTDIR=$(absolute "$DESTDIR")
 
-release=$(make -s -C "$KSRC" kernelrelease 2>/dev/null) ||
-	die "no kernel headers to build with: $KSRC"
+if [ "${1-}" = uninstall ] && [ -z "$KSRC" ]; then
+	# The headers may have gone since.
+	release=$(uname -r)
+else
+	: "${KSRC:=/lib/modules/$(uname -r)/build}"
+	export KSRC
+	release=$(make -s -C "$KSRC" kernelrelease 2>/dev/null) ||
+		die "no kernel headers to build with: $KSRC"
+fi
 module=$DESTDIR/lib/modules/$release/updates/xen-pciback.ko
 
 # With DESTDIR it must be run where the module ends up.

@@ -104,6 +104,8 @@ if [ -n "$KSRC" ]; then
 	KERNEL=$(series_of "$headers")
 	[ -n "$stock" ] || at_least "$KERNEL" 5.10 ||
 		die "KSRC=$KSRC is Linux $KERNEL, and the driver is for 5.10 or later"
+	[ -n "$only_sources" ] || ! grep -qs '^CONFIG_XEN_PCIDEV_BACKEND=y' "$headers/.config" ||
+		die "KSRC=$KSRC has xen-pciback built in, and no module can take its place"
 	OUT=$BUILD/$KERNEL
 	toolchain=''
 elif [ -z "$only_sources" ]; then
