@@ -117,19 +117,20 @@ decompress()
 	find "$1" -name '*.ko.zst' -exec zstd -q -d --rm '{}' +
 }
 
-# put_modules NAME...: with all that they need
+# put_modules NAME...: with all that they need. Only a kernel that is built here may lack one.
 put_modules()
 {
 	release=$(cat release)
 	/sbin/depmod -b "$ROOT" "$release"
 	for module; do
-		/sbin/modprobe -d "$ROOT" -S "$release" --show-depends "$module" |
-			sed -n "s,^insmod $ROOT/\([^ ]*\).*,\1,p"
-	done | sort -u >modules
+		/sbin/modprobe -d "$ROOT" -S "$release" --show-depends "$module" ||
+			built_flavour || die "Linux $release has no $module"
+	done >depends
+	sed -n "s,^insmod $ROOT/\([^ ]*\).*,\1,p" depends | sort -u >modules
 	while read -r module; do
 		put "$module"
 	done <modules
-	rm modules
+	rm depends modules
 	decompress "$IMAGE/lib/modules"
 	for file in modules.builtin modules.order; do
 		put "lib/modules/$release/$file"
