@@ -365,6 +365,11 @@ step_run()
 	set -e
 }
 
+# To kbuild a space ends a path.
+case $TOP$BUILD in
+*[[:space:]]*) die "a path with a space: $TOP, BUILD=$BUILD" ;;
+esac
+
 [ "$KERNEL" != newest ] || KERNEL=$(KERNEL='' "$SCRIPT_DIR/fetch.sh" --newest)
 export KERNEL
 OUT=$BUILD/$KERNEL${FLAVOUR:+-$FLAVOUR}
