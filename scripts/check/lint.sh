@@ -265,9 +265,13 @@ check_command()
 }
 
 # Recipes for other distributions, as far as Debian has what reads them. rpmlint and nix say
-# more than what is wrong.
+# more than what is wrong. All have the version that the command says.
 check_contrib()
 {
+	cd "$TOP" || return
+	version=$(sed -n 's/^#define VERSION[[:space:]]*"\(.*\)"/\1/p' tools/xen/pciback-reset.c)
+	grep -L -E "^(xen-pciback-reset \\(|pkgver=|  version = \"|Version: *)$version(\\)|\";)?( |\$)" \
+		debian/changelog contrib/*
 	rpmspec -P "$TOP/contrib/xen-pciback-reset.spec" >/dev/null
 	rpmlint "$TOP/contrib/xen-pciback-reset.spec" 2>&1 | grep ' E: '
 	nix-instantiate --parse "$TOP/contrib/default.nix" >"$BUILD/lint/nix" 2>&1 ||
