@@ -5,7 +5,7 @@
 # toolstacks that use it: what they print, and what the hardware's trace shows.
 #
 # Without a guest's kernel the tests that need a guest are skipped. Tests that need another
-# machine are in command_tree.sh, where the machine is a tree of files.
+# machine are in command_tree.sh and its like, where the machine is a tree of files.
 
 # Lists of words, and what must not expand
 # shellcheck disable=SC2016,SC2086

@@ -1,7 +1,84 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
 #
-# A machine of files below $ROOT, with its PCI functions below $PCI, for command_tree.sh
+# pciback-reset on a machine of files below $ROOT, with its PCI functions below $PCI: for
+# command_tree.sh, command_uses.sh and command_setups.sh, which set DIR.
+#
+# With COMMAND=FILE these run anywhere, without Xen and without root, and TERMINAL=FILE is the
+# program of terminal.c. Otherwise they run only in the VM, as all the tests here. The
+# completion is that of the sources, or else the one that is installed.
+
+[ -n "${COMMAND-}" ] || "$DIR/guard" || exit
+# shellcheck source=/dev/null
+. "$DIR/../kselftest/ktap_helpers.sh"
+
+: "${COMMAND:=/usr/sbin/pciback-reset}" "${TERMINAL:=$DIR/terminal}"
+: "${COMPLETION:=$DIR/../../../xen/pciback-reset.bash-completion}"
+WORK=$(mktemp -d)
+trap 'rm -rf "$WORK"' EXIT
+ROOT=$WORK/root
+PCI=$ROOT/sys/bus/pci
+export PCIBACK_RESET_ROOT="$ROOT" NO_COLOR=1 PATH="$WORK/bin:$PATH"
+
+# -- what it says -------------------------------------------------------------
+
+problem()
+{
+	echo "# $test: $*"
+	sed 's/^/#   | /' "$WORK/out"
+	failed=1
+}
+
+# run STATUS ARGUMENT...: the command; what it says is in $WORK/out. With ANSWER it is on a
+# terminal, where somebody types that.
+run()
+{
+	expected=$1
+	shift
+	rc=0
+	timeout "${PATIENCE:-20}" ${ANSWER:+"$TERMINAL" "$ANSWER"} "$COMMAND" "$@" >"$WORK/out" 2>&1 \
+		</dev/null || rc=$?
+	# It took too long: busybox' timeout has the signal's status
+	[ "$rc" -ne 143 ] || rc=124
+	[ "$rc" -eq "$expected" ] || problem "$*: exit status $rc, not $expected"
+}
+
+says()
+{
+	grep -qF -e "$1" "$WORK/out" || problem "does not say: $1"
+}
+
+says_not()
+{
+	! grep -qF -e "$1" "$WORK/out" || problem "says: $1"
+}
+
+is()
+{
+	[ "$1" = "$2" ] || problem "$3: '$1', not '$2'"
+}
+
+# It is one JSON value, or several, and nothing else: what is whole becomes a v, from within
+is_json()
+{
+	tr '\n' ' ' <"$WORK/out" | sed -E '
+		s/"([^"\\]|\\(["\\\/bfnrt]|u[0-9a-fA-F]{4}))*"/s/g
+		s/true|false|null|-?(0|[1-9][0-9]*)(\.[0-9]+)?/v/g
+		s/ +//g
+		:again
+		s/\[([sv](,[sv])*)?\]|\{(s:[sv](,s:[sv])*)?\}/v/g
+		t again' | grep -qx 'v\+' || problem "$1: not JSON"
+}
+
+# objects NUMBER WHAT: so many of them, and else hints
+objects()
+{
+	sed -i '/^pciback-reset: /d' "$WORK/out"
+	is "$(grep -c '"ok": false' "$WORK/out")" "$1" "$2: refusals"
+	is_json "$2"
+}
+
+# -- the machine --------------------------------------------------------------
 
 # add BDF ABOVE CLASS ID [DRIVER]: a function; ABOVE is its bridge, or pci0000:00
 add()
@@ -191,4 +268,41 @@ backend()
 		echo 3 >"$node/state-$number"
 		number=$((number + 1))
 	done
+}
+
+# kernel BDF...: it binds them to pciback, when it is asked to
+kernel()
+{
+	for bdf; do
+		bind "$bdf" pciback
+	done
+}
+
+# -- main ---------------------------------------------------------------------
+
+# run_tests TESTS [-t TEST]...: those, or only these
+run_tests()
+{
+	tests=$1
+	shift
+	[ "${1-}" != -t ] || tests=''
+	while [ "${1-}" = -t ]; do
+		tests="$tests $2"
+		shift 2
+	done
+	ktap_print_header
+	ktap_set_plan "$(echo "$tests" | wc -w)"
+	for test in $tests; do
+		failed='' ANSWER='' PATIENCE=''
+		: >"$WORK/out"
+		machine
+		type "test_$test" >/dev/null || problem "there is no such test"
+		"test_$test"
+		if [ -z "$failed" ]; then
+			ktap_test_pass "$test"
+		else
+			ktap_test_fail "$test"
+		fi
+	done
+	ktap_finished
 }
