@@ -206,7 +206,8 @@ qemu()
 		set -- "$@" -kernel "$VM_KERNEL" -initrd initramfs.cpio \
 			-append "console=ttyS0 intel_iommu=on $linux"
 	else
-		xen="$xen com1=115200,8n1 console=com1 loglvl=info guest_loglvl=warning bootscrub=0 $pinned"
+		xen="$xen com1=115200,8n1 console=com1 loglvl=info guest_loglvl=warning"
+		xen="$xen bootscrub=0 $pinned"
 		xen="$xen dom0_mem=$((VM_MEMORY - 836))M dom0_max_vcpus=$VM_CPUS"
 		set -- "$@" -kernel "$VM_XEN" -append "$xen" \
 			-initrd "$VM_KERNEL console=hvc0 $linux,initramfs.cpio"
