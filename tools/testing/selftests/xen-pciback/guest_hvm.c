@@ -319,7 +319,8 @@ TEST_F_TIMEOUT(guest_pv, command, BOOTS(2))
 		hw_begin(&self->hw);
 		ASSERT_EQ(0, pciback_reset("attach one %s", fns[order[0]].name));
 		hw_end(&self->hw);
-		EXPECT_EQ(1, hw_sbrs(&self->hw, self->card.port));
+		/* A request has reset it at the end of the last round, which counts for this one */
+		EXPECT_EQ(o % 2 ? 0 : 1, hw_sbrs(&self->hw, self->card.port));
 		ASSERT_EQ(CARD_FNS, handed_out(&self->one));
 
 		hw_begin(&self->hw);
