@@ -253,7 +253,7 @@ static int pcibk_try_set(struct pcibk_request *r)
 		r->again = true;
 		err = -EAGAIN;
 	}
-	/* A guest that forged its release may still use the function: cover no sibling. */
+	/* A guest may have forged its release: end the coverage, and then the claim. */
 	if (reset && pcibk_is_request(r) && pcibk_is_listed(r->top, true)) {
 		guard(spinlock_irq)(&pcistub_devices_lock);
 		pcibk_end_coverage(r->top);

@@ -64,7 +64,7 @@ struct pcibk_account {
 	ktime_t asked_until;		/* 30 s after its last request, or 0: released since */
 	unsigned int asked_after;	/* the last assignment of all before that request */
 	ktime_t recovering_until;	/* until then error recovery may be under way */
-	u16 command;			/* the Command register after a requested reset */
+	u16 command;			/* Command after a request; Bus Master if that failed */
 	u16 canary;			/* what pcibk_canary() has set before a reset of the set */
 	int err;			/* result of the last reset, for the claim */
 	s8 strict;			/* 0, 1, or -1: use the parameter strict_reset */
